@@ -1,0 +1,46 @@
+"""Celery: wakes the loop and carries nothing that matters; what is outstanding is a row in Postgres."""
+
+import os
+
+from celery import Celery
+from celery.signals import setup_logging
+from django.conf import settings
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "eim_project.settings")
+
+app = Celery("eim")
+app.conf.update(
+    broker_url=settings.BROKER_URL,
+    task_ignore_result=True,
+    task_acks_late=True,
+    task_reject_on_worker_lost=True,
+    task_serializer="json",
+    accept_content=["json"],
+    task_time_limit=settings.TASK_HARD_LIMIT,
+    task_soft_time_limit=settings.TASK_SOFT_LIMIT,
+    task_default_queue="wake",
+    worker_prefetch_multiplier=1,
+    worker_max_tasks_per_child=5000,
+    worker_hijack_root_logger=False,
+    worker_send_task_events=True,  # Flower shows them
+    broker_connection_retry_on_startup=True,
+    # A visibility timeout that is short next to the hour by default, and long next to the longest task.
+    broker_transport_options={
+        "visibility_timeout": 300,
+        "socket_timeout": 10,
+        "socket_connect_timeout": 5,
+        "socket_keepalive": True,
+        "health_check_interval": 10,
+    },
+    beat_schedule={
+        "tick": {"task": "workers.tick", "schedule": 1.0, "options": {"expires": 5}},
+        "audit": {"task": "workers.audit", "schedule": 60.0, "options": {"expires": 60}},
+    },
+    beat_max_loop_interval=1,
+)
+app.autodiscover_tasks(["workers"])
+
+
+@setup_logging.connect
+def _as_django_says(**_):
+    """Celery would replace the root logger's handlers; settings.LOGGING is already in force."""

@@ -1,0 +1,187 @@
+"""All settings, from the environment, each with a default that works on a laptop."""
+
+import hashlib
+import os
+import secrets
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+
+def _default_data() -> Path:
+    """As root under /var/lib, because embedded Postgres opens its folder's parents; else inside the checkout."""
+    if os.geteuid() == 0:
+        return Path("/var/lib/eim") / hashlib.sha256(str(BASE_DIR).encode()).hexdigest()[:12]
+    return BASE_DIR / "var"
+
+
+def _secret_key() -> str:
+    """EIM_SECRET_KEY, else one made on the first start and kept: it seals what is encrypted at rest."""
+    if key := os.environ.get("EIM_SECRET_KEY"):
+        return key
+    kept = EIM_DATA / "secret_key"
+    EIM_DATA.mkdir(parents=True, exist_ok=True)
+    try:
+        with os.fdopen(os.open(kept, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(secrets.token_urlsafe(50))
+    except FileExistsError:
+        pass  # made by an earlier start
+    return kept.read_text()
+
+
+def _database(url: str) -> dict:
+    """postgresql://user:password@host:port/name as Django wants it; a host given as ?host= may be a socket folder."""
+    parts = urlsplit(url)
+    query = dict(pair.split("=", 1) for pair in parts.query.split("&") if "=" in pair)
+    return {
+        "ENGINE": "django_tenants.postgresql_backend",
+        "NAME": parts.path.lstrip("/"),
+        "USER": unquote(parts.username or ""),
+        "PASSWORD": unquote(parts.password or ""),
+        "HOST": unquote(query.get("host", parts.hostname or "")),
+        "PORT": str(parts.port or ""),
+        # One connection a thread, renewed by age: a backend that has visited 1,000 schemas holds 480 MB of catalog.
+        "CONN_MAX_AGE": 900,
+        "CONN_HEALTH_CHECKS": True,
+    }
+
+
+# Where things are -------------------------------------------------------------------------------------------------
+EIM_DATA = Path(os.environ.get("EIM_DATA") or _default_data())
+EIM_ARTIFACTS = Path(os.environ.get("EIM_ARTIFACTS") or EIM_DATA / "artifacts")
+EIM_CA_FILE = Path(os.environ.get("EIM_CA_FILE") or EIM_DATA / "tls/ca.crt")
+EIM_TLS_CERT = Path(os.environ.get("EIM_TLS_CERT") or EIM_DATA / "tls/server.crt")
+EIM_TLS_KEY = Path(os.environ.get("EIM_TLS_KEY") or EIM_DATA / "tls/server.key")
+
+# How machines reach us; advertised in boot scripts and written into installed systems ---------------------------------
+EIM_PUBLIC_HOST = os.environ.get("EIM_PUBLIC_HOST", "127.0.0.1")
+EIM_HTTP_PORT = int(os.environ.get("EIM_HTTP_PORT", "8000"))
+EIM_HTTPS_PORT = int(os.environ.get("EIM_HTTPS_PORT", "8443"))
+EIM_GRPC_PORT = int(os.environ.get("EIM_GRPC_PORT", "50051"))
+
+# Django ----------------------------------------------------------------------------------------------------------
+SECRET_KEY = _secret_key()
+DEBUG = os.environ.get("EIM_DEBUG") == "1"
+ALLOWED_HOSTS = [
+    *dict.fromkeys(["localhost", "127.0.0.1", "[::1]", "10.0.2.2", EIM_PUBLIC_HOST]),
+    *filter(None, os.environ.get("EIM_ALLOWED_HOSTS", "").split(",")),
+]
+ROOT_URLCONF = "eim_project.urls"
+WSGI_APPLICATION = "eim_project.wsgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+AUTH_USER_MODEL = "tenants.User"
+USE_TZ = True
+TIME_ZONE = "UTC"
+STATIC_URL = "/static/"
+STATIC_ROOT = EIM_DATA / "static"
+DATA_UPLOAD_MAX_MEMORY_SIZE = 100_000  # bytes, the limit that the archived API had
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+LOGIN_URL = "/admin/login/"
+
+# In every schema: TENANT_APPS; in public only: the rest. ------------------------------------------------------------
+SHARED_APPS = [
+    "django_tenants",
+    "eim_project",
+    "tenants",
+    "workers",
+    "onboarding",
+    "provisioning",
+    "exporter",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django_prometheus",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+]
+TENANT_APPS = ["inventory"]
+INSTALLED_APPS = [*SHARED_APPS, *TENANT_APPS]
+TENANT_MODEL = "tenants.Project"
+DATABASE_ROUTERS = ["django_tenants.routers.TenantSyncRouter"]
+DATABASES = {"default": _database(os.environ.get("DATABASE_URL", "postgresql://eim@127.0.0.1:5432/eim"))}
+
+MIDDLEWARE = [
+    "django_prometheus.middleware.PrometheusBeforeMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "tenants.middleware.TenantMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_prometheus.middleware.PrometheusAfterMiddleware",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+WHITENOISE_USE_FINDERS = True  # no collectstatic on a laptop
+WHITENOISE_AUTOREFRESH = False
+
+# REST ------------------------------------------------------------------------------------------------------------
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "tenants.permissions.BearerAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["tenants.permissions.HasProjectRole"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "inventory.errors.as_response",
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Edge Infrastructure Manager",
+    "VERSION": "0.1.0",
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "ENUM_ADD_EXPLICIT_BLANK_NULL_CHOICE": False,
+}
+
+# Redis: presence and cache apart from the broker, so that flushing one leaves the other ------------------------------
+REDIS_URL = os.environ.get("REDIS_URL", "redis://127.0.0.1:6379").rstrip("/")
+BROKER_URL = os.environ.get("CELERY_BROKER_URL") or f"{REDIS_URL}/0"
+PRESENCE_URL = f"{REDIS_URL}/1"
+
+# Tokens ----------------------------------------------------------------------------------------------------------
+TOKEN_LIFETIME = 3600  # seconds; the archived system's access tokens lived as long
+TOKEN_ISSUER = os.environ.get("EIM_TOKEN_ISSUER", "eim")
+
+# Reconciliation, in seconds: a lease outlives the task's hard limit, which outlives a driver's own timeout -------------
+LEASE = 60
+TASK_HARD_LIMIT = 45
+TASK_SOFT_LIMIT = 40
+BUILD_LEASE = 900
+BUILD_HARD_LIMIT = 840
+WORKFLOW_SILENCE = 600  # no report from the machine for so long: the workflow has failed
+WORKFLOW_TIMEOUT = 9800  # of a whole workflow, as in the archived system's templates
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"()": "eim_project.logging.Line"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": os.environ.get("EIM_LOG_LEVEL", "INFO")},
+    "loggers": {
+        "django.request": {"level": "ERROR"},
+        "celery.worker.strategy": {"level": "WARNING"},
+        "celery.app.trace": {"level": "WARNING"},
+        "celery.beat": {"level": "WARNING"},
+    },
+}
