@@ -1,0 +1,71 @@
+"""What a program of the stack is, and how it is started so that it never outlives the stack."""
+
+import ctypes
+import os
+import pwd
+import signal
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_PR_SET_PDEATHSIG = 1
+
+
+class StackError(Exception):
+    """Why the stack can't run, and the way out, in one line for the operator."""
+
+
+def always() -> bool:
+    return True
+
+
+def nothing() -> None:
+    return None
+
+
+@dataclass(frozen=True)
+class Program:
+    name: str
+    argv: list[str]
+    environment: dict[str, str] = field(default_factory=dict)  # on top of the stack's own
+    ready: Callable[[], bool] = always  # quick, asked until it is true, and every few seconds from then on
+    ready_line: str = ""  # ready when it has written this; for programs that listen nowhere
+    before: Callable[[], None] = nothing  # before every start: clears away what a crash left
+    stop_signal: int = signal.SIGTERM
+    user: pwd.struct_passwd | None = None  # whom to run as, when not as the one who started the stack
+    cwd: Path | None = None
+
+    def popen_options(self) -> dict[str, Any]:
+        """A session of its own, so that a Ctrl-C reaches only the stack, which then stops everything in order."""
+        options: dict[str, Any] = {
+            "env": {**os.environ, **self.environment},
+            "cwd": self.cwd,
+            "start_new_session": True,
+            "preexec_fn": partial(_die_with_parent, self.stop_signal, os.getpid()),
+        }
+        if self.user:
+            options |= {"user": self.user.pw_uid, "group": self.user.pw_gid, "extra_groups": []}
+        return options
+
+
+def _die_with_parent(stop_signal: int, parent: int) -> None:
+    """In the child: get stop_signal when the parent goes, even by kill -9. The user is set by now, which would undo it."""
+    _libc.prctl(_PR_SET_PDEATHSIG, stop_signal)
+    if os.getppid() != parent:
+        os.kill(os.getpid(), stop_signal)
+
+
+def end_group(leader: int, number: int = signal.SIGKILL) -> None:
+    """Signal whoever is left of the process group that `leader` founded."""
+    try:
+        os.killpg(leader, number)
+    except ProcessLookupError:
+        pass  # nobody is left
+
+
+def succeeds(argv: list[str]) -> bool:
+    return subprocess.run(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=10).returncode == 0
