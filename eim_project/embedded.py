@@ -69,10 +69,10 @@ def claim(data: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise StackError(
-                f"{data} is in use by process {owner(data)}: end that with `make down`, or set EIM_DATA to another folder"
+                f"{data} is in use by process {owner(data)}: `make down` ends it, or set EIM_DATA to another folder"
             ) from error
         if shutil.disk_usage(data).free < LEAST_FREE_BYTES:
-            raise StackError(f"the disk of {data} has less than 512 MB free: make room, or set EIM_DATA to another folder")
+            raise StackError(f"less than 512 MB are free at {data}: make room, or set EIM_DATA to another folder")
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
@@ -173,16 +173,12 @@ def _create_cluster(programs: Path, folder: Path, user: pwd.struct_passwd | None
     _folder(fresh, user)
     run_as = Program("initdb", [], user=user).popen_options() | {"cwd": "/", "check": True, "capture_output": True}
     locale = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C", "--encoding=UTF8"]
-    single_user = ["--single", "-D", str(fresh), "-c", "unix_socket_directories=", "postgres"]
+    role = f"CREATE ROLE {ROLE} LOGIN CREATEDB PASSWORD '{password}'\n"
+    database = f"CREATE DATABASE {ROLE} OWNER {ROLE}\n"
     try:
-        subprocess.run(
-            [programs / "initdb", "-D", fresh, "-U", "postgres", "--auth=reject", *locale], **run_as
-        )
-        subprocess.run(
-            [programs / "postgres", *single_user],
-            input=f"CREATE ROLE {ROLE} LOGIN CREATEDB PASSWORD '{password}'\nCREATE DATABASE {ROLE} OWNER {ROLE}\n".encode(),
-            **run_as,
-        )
+        subprocess.run([programs / "initdb", "-D", fresh, "-U", "postgres", "--auth=reject", *locale], **run_as)
+        single_user = [programs / "postgres", "--single", "-D", fresh, "postgres"]
+        subprocess.run(single_user, input=(role + database).encode(), **run_as)
     except subprocess.CalledProcessError as error:
         reason = error.stderr.decode(errors="replace").strip().splitlines() or ["no reason given"]
         raise StackError(f"Postgres can't be set up in {folder.parent}: {reason[-1]}") from error
@@ -262,8 +258,8 @@ def _system_user() -> pwd.struct_passwd:
     try:
         return pwd.getpwnam(SYSTEM_USER)
     except KeyError:
-        command = ["useradd", "--system", "--no-create-home", "--home-dir", "/", "--shell", "/usr/sbin/nologin", SYSTEM_USER]
-        subprocess.run(command, check=True)
+        options = ["--system", "--no-create-home", "--home-dir=/", "--shell=/usr/sbin/nologin"]
+        subprocess.run(["useradd", *options, SYSTEM_USER], check=True)
         return pwd.getpwnam(SYSTEM_USER)
 
 

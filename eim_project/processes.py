@@ -6,6 +6,7 @@ import pwd
 import signal
 import subprocess
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -53,7 +54,7 @@ class Program:
 
 
 def _die_with_parent(stop_signal: int, parent: int) -> None:
-    """In the child: get stop_signal when the parent goes, even by kill -9. The user is set by now, which would undo it."""
+    """In the child, after a change of user, which would undo it: get stop_signal when the parent goes, even by kill -9."""
     _libc.prctl(_PR_SET_PDEATHSIG, stop_signal)
     if os.getppid() != parent:
         os.kill(os.getpid(), stop_signal)
@@ -61,10 +62,8 @@ def _die_with_parent(stop_signal: int, parent: int) -> None:
 
 def end_group(leader: int, number: int = signal.SIGKILL) -> None:
     """Signal whoever is left of the process group that `leader` founded."""
-    try:
+    with suppress(ProcessLookupError):  # nobody is left
         os.killpg(leader, number)
-    except ProcessLookupError:
-        pass  # nobody is left
 
 
 def succeeds(argv: list[str]) -> bool:

@@ -1,0 +1,117 @@
+"""The stack's own certificate authority, and the server certificate that machines verify against it."""
+
+import datetime
+import ipaddress
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+CA_LIFETIME = datetime.timedelta(days=3650)
+SERVER_LIFETIME = datetime.timedelta(days=397)  # what clients accept at most
+RENEW_BEFORE = datetime.timedelta(days=30)
+CLOCK_SKEW = datetime.timedelta(days=1)  # a machine that boots for the first time may lag behind
+
+
+@dataclass(frozen=True)
+class Authority:
+    certificate: x509.Certificate
+    key: ec.EllipticCurvePrivateKey
+
+
+def ensure(folder: Path, names: Iterable[str]) -> None:
+    """Leave ca.crt, server.crt and server.key in `folder`: made once, and the server's again when a name is missing."""
+    folder.mkdir(parents=True, exist_ok=True)
+    authority = _authority(folder)
+    certificate = folder / "server.crt"
+    wanted = {_name(name) for name in names}
+    if not certificate.exists() or not _still_good(certificate, wanted, authority):
+        _issue(folder, wanted, authority)
+
+
+def _authority(folder: Path) -> Authority:
+    certificate, key = folder / "ca.crt", folder / "ca.key"
+    if not certificate.exists():
+        private = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Edge Infrastructure Manager CA")])
+        usage = _key_usage(key_cert_sign=True, crl_sign=True)
+        signed = (
+            _builder(subject, subject, private, CA_LIFETIME)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(usage, critical=True)
+            .sign(private, hashes.SHA256())
+        )
+        _write_key(key, private)
+        certificate.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
+    private = serialization.load_pem_private_key(key.read_bytes(), password=None)
+    assert isinstance(private, ec.EllipticCurvePrivateKey)
+    return Authority(x509.load_pem_x509_certificate(certificate.read_bytes()), private)
+
+
+def _issue(folder: Path, names: set[x509.GeneralName], authority: Authority) -> None:
+    private = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Edge Infrastructure Manager")])
+    issuer = authority.certificate
+    signed = (
+        _builder(subject, issuer.subject, private, SERVER_LIFETIME)
+        .add_extension(x509.SubjectAlternativeName(sorted(names, key=str)), critical=False)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_key_usage(digital_signature=True), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.public_key()), critical=False)
+        .sign(authority.key, hashes.SHA256())
+    )
+    _write_key(folder / "server.key", private)
+    (folder / "server.crt").write_bytes(signed.public_bytes(serialization.Encoding.PEM))
+
+
+def _still_good(path: Path, names: set[x509.GeneralName], authority: Authority) -> bool:
+    certificate = x509.load_pem_x509_certificate(path.read_bytes())
+    has = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    expires = certificate.not_valid_after_utc
+    return (
+        names <= set(has)
+        and expires - datetime.datetime.now(datetime.UTC) > RENEW_BEFORE
+        and certificate.issuer == authority.certificate.subject
+    )
+
+
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, lifetime: datetime.timedelta
+) -> x509.CertificateBuilder:
+    now = datetime.datetime.now(datetime.UTC)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - CLOCK_SKEW)
+        .not_valid_after(now + lifetime)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+    )
+
+
+def _key_usage(**granted: bool) -> x509.KeyUsage:
+    every = ["digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement"]
+    every += ["key_cert_sign", "crl_sign", "encipher_only", "decipher_only"]
+    return x509.KeyUsage(**{usage: granted.get(usage, False) for usage in every})
+
+
+def _name(text: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(text))
+    except ValueError:
+        return x509.DNSName(text)
+
+
+def _write_key(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(pem)
