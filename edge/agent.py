@@ -1,0 +1,79 @@
+"""The node agent of an installed machine: it says that it runs, every few seconds, and what it is made of."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any, Literal
+
+import grpc
+
+from edge.link import RPC_SECONDS, Server, Token, pauses
+from wire import hostmgr_pb2, hostmgr_pb2_grpc
+
+log = logging.getLogger(__name__)
+
+Told = Literal["heartbeat", "hardware"]
+
+HEARTBEAT = timedelta(seconds=10)
+HARDWARE = timedelta(seconds=30)  # between two hardware reports; the server writes only what changed
+
+
+def _unwatched(told: Told) -> None:
+    """Nobody looks on."""
+
+
+class Agent:
+    """The agent of one machine, known to its server by `guid`, the UUID of its firmware."""
+
+    def __init__(
+        self,
+        server: Server,
+        token: Token,
+        guid: str,
+        hardware: Callable[[], hostmgr_pb2.SystemInfo],
+        *,
+        heartbeat: timedelta = HEARTBEAT,
+        hardware_every: timedelta = HARDWARE,
+        watch: Callable[[Told], None] = _unwatched,
+    ) -> None:
+        self.server, self.token, self.guid, self.hardware = server, token, guid, hardware
+        self.heartbeat, self.hardware_every, self.watch = heartbeat, hardware_every, watch
+
+    async def run(self) -> None:
+        """Report until cancelled. A server that is away, or doesn't want us yet, is asked again and again."""
+        async with self.server.channel() as channel, asyncio.TaskGroup() as reports:
+            stub = hostmgr_pb2_grpc.HostmgrStub(channel)
+            reports.create_task(self.repeat("heartbeat", self.heartbeat, lambda: self.say_running(stub)))
+            reports.create_task(self.repeat("hardware", self.hardware_every, lambda: self.say_hardware(stub)))
+
+    async def repeat(self, told: Told, every: timedelta, report: Callable[[], Awaitable[None]]) -> None:
+        """Report every so often; a failure is followed by quicker tries, none of them later than the next turn."""
+        retry = pauses(0.5, 1.5, longest=every.total_seconds())
+        while True:
+            pause = every.total_seconds()
+            try:
+                await report()
+            except (grpc.aio.AioRpcError, OSError) as fault:
+                if isinstance(fault, grpc.aio.AioRpcError) and fault.code() == grpc.StatusCode.UNAUTHENTICATED:
+                    self.token.forget()
+                log.info("%s not accepted, trying again: %s", told, fault)
+                pause = next(retry)
+            else:
+                retry = pauses(0.5, 1.5, longest=every.total_seconds())
+                self.watch(told)
+            await asyncio.sleep(pause)
+
+    async def say_running(self, stub: Any) -> None:
+        request = hostmgr_pb2.UpdateInstanceStateStatusByHostGUIDRequest(
+            host_guid=self.guid,
+            instance_state=hostmgr_pb2.INSTANCE_STATE_RUNNING,
+            instance_status=hostmgr_pb2.INSTANCE_STATUS_RUNNING,
+            provider_status_detail="1 of 1 components running",
+        )
+        call = stub.UpdateInstanceStateStatusByHostGUID
+        await call(request, metadata=await self.token.metadata(), timeout=RPC_SECONDS)
+
+    async def say_hardware(self, stub: Any) -> None:
+        request = hostmgr_pb2.UpdateHostSystemInfoByGUIDRequest(host_guid=self.guid, system_info=self.hardware())
+        await stub.UpdateHostSystemInfoByGUID(request, metadata=await self.token.metadata(), timeout=RPC_SECONDS)
