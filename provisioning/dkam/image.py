@@ -1,0 +1,138 @@
+"""The disk image that machines get: a small Debian with cloud-init and the node agent, bootable by UEFI and by BIOS."""
+
+import gzip
+import hashlib
+import json
+import os
+import shutil
+import tarfile
+from pathlib import Path
+
+from provisioning.dkam import microos, python
+from provisioning.dkam.kernel import Kernel
+from provisioning.dkam.tools import require, run
+
+NAME = "debian-12-demo.raw.gz"
+PACKAGES = (
+    *("systemd-sysv", "dbus", "systemd-resolved", "iproute2", "netbase", "ca-certificates", "sudo"),
+    *("python3", "cloud-init", "cloud-guest-utils", "e2fsprogs", "systemd-boot-efi"),
+)
+MIB = 2**20
+SECTOR = 512
+ESP_START, ESP_SIZE = 1 * MIB, 64 * MIB  # 64 MiB: the least that mformat makes a FAT32 of, which is what UEFI asks for
+ROOT_START = ESP_START + ESP_SIZE
+ROOT_SPARE = 96 * MIB  # for the first minutes; cloud-init grows the file system over the whole disk
+GZIP_LEVEL = 6
+COMMAND_LINE = "root=LABEL=rootfs ro console=tty0 console=ttyS0,115200 quiet net.ifnames=0 systemd.show_status=0"
+FILES = microos.FILES / "image"
+GPT_BOOT_CODE = Path("/usr/lib/SYSLINUX/gptmbr.bin")
+
+
+def make(root_tar: Path, packages_tar: Path, checkout: Path, folder: Path) -> None:
+    """Write the gzipped raw image, its sha256 beside it, and facts.json into the folder."""
+    require("mke2fs", "mformat", "mmd", "mcopy", "sfdisk", "syslinux")
+    raw, root = folder / "disk.raw", folder / "root"
+    root.mkdir()
+    with tarfile.open(packages_tar) as packages:
+        kernel = Kernel(packages)
+        (folder / "vmlinuz").write_bytes(kernel.image())
+        microos.make_disk_initramfs(kernel, packages, folder)
+        _fill_root(root, root_tar, kernel, checkout, folder)
+    root_image = _root_file_system(root, folder)
+    _partitions(raw, root_image.stat().st_size)
+    _boot_partition(raw, root / "usr/lib/systemd/boot/efi/systemd-bootx64.efi", folder)
+    _copy_sparse(root_image, raw, ROOT_START)
+    shutil.rmtree(root)
+    _compress(raw, folder / NAME)
+    for scratch in (raw, root_image, folder / "vmlinuz", folder / "disk-initramfs"):
+        scratch.unlink()
+
+
+def _fill_root(root: Path, root_tar: Path, kernel: Kernel, checkout: Path, scratch: Path) -> None:
+    with tarfile.open(root_tar) as tar:
+        # Devices come from devtmpfs; leaving them out lets anyone unpack.
+        tar.extractall(root, members=[m for m in tar if not m.isdev()], filter="fully_trusted")
+    kernel.install_modules(root)
+    shutil.copytree(FILES / "root", root, dirs_exist_ok=True)
+    code = root / microos.CODE
+    python.install_wheels(code, checkout / "requirements.txt", scratch)
+    python.install_sources(code, checkout)
+    python.compile_all(code, root)
+    for unit, wanted_by in (("systemd-networkd", "multi-user"), ("systemd-resolved", "multi-user")):
+        _enable(root, f"/lib/systemd/system/{unit}.service", f"{wanted_by}.target.wants")
+    for unit in (FILES / "masked-units").read_text().split():
+        (root / "etc/systemd/system" / unit).unlink(missing_ok=True)
+        (root / "etc/systemd/system" / unit).symlink_to("/dev/null")
+    (root / "etc/machine-id").write_text("uninitialized\n")  # each machine makes its own
+    (root / "etc/hostname").write_text("edge-node\n")
+
+
+def _enable(root: Path, unit: str, wants: str) -> None:
+    link = root / "etc/systemd/system" / wants / Path(unit).name
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.unlink(missing_ok=True)
+    link.symlink_to(unit)
+
+
+def _root_file_system(root: Path, folder: Path) -> Path:
+    used = sum(_blocks(path) for path in root.rglob("*")) * 4096
+    size = -(-(used * 21 // 20 + ROOT_SPARE) // MIB) * MIB
+    target = folder / "root.ext4"
+    run("mke2fs", "-q", "-F", "-t", "ext4", "-L", "rootfs", "-d", root, "-m", "1", target, f"{size // 1024}k")
+    return target
+
+
+def _blocks(path: Path) -> int:
+    return -(-path.lstat().st_size // 4096) + 1 if path.is_file() and not path.is_symlink() else 1
+
+
+def _partitions(raw: Path, root_size: int) -> None:
+    with raw.open("wb") as disk:
+        disk.truncate(ROOT_START + root_size + MIB)
+    run(
+        *("sfdisk", "--quiet", "--no-reread", "--no-tell-kernel", raw),
+        stdin=(
+            "label: gpt\n"
+            f'start={ESP_START // SECTOR}, size={ESP_SIZE // SECTOR}, type=U, name="ESP", attrs=LegacyBIOSBootable\n'
+            f'start={ROOT_START // SECTOR}, size={root_size // SECTOR}, type=L, name="rootfs"\n'
+        ),
+    )
+
+
+def _boot_partition(raw: Path, systemd_boot: Path, folder: Path) -> None:
+    """One FAT partition for both firmwares: systemd-boot where UEFI looks, SYSLINUX for BIOS; one kernel for both."""
+    drive = f"{raw}@@{ESP_START}"
+    run("mformat", "-i", drive, "-F", "-v", "ESP", "-T", str(ESP_SIZE // SECTOR), "-h", "64", "-s", "32", "-H", "2048", "::")
+    run("mmd", "-i", drive, "::EFI", "::EFI/BOOT", "::loader", "::loader/entries")
+    entry = f"title Debian\nlinux /vmlinuz\ninitrd /initrd\noptions {COMMAND_LINE}\n"
+    bios = f"DEFAULT debian\nLABEL debian\n  LINUX /vmlinuz\n  INITRD /initrd\n  APPEND {COMMAND_LINE}\n"
+    texts = {"loader/loader.conf": "timeout 0\n", "loader/entries/debian.conf": entry, "syslinux.cfg": bios}
+    for path, text in texts.items():
+        (folder / "text").write_text(text)
+        run("mcopy", "-i", drive, folder / "text", f"::{path}")
+    (folder / "text").unlink()
+    binaries = {"vmlinuz": folder / "vmlinuz", "initrd": folder / "disk-initramfs", "EFI/BOOT/BOOTX64.EFI": systemd_boot}
+    for path, source in binaries.items():
+        run("mcopy", "-i", drive, source, f"::{path}")
+    run("syslinux", "--install", "--offset", str(ESP_START), raw)
+    with raw.open("r+b") as disk:
+        disk.write(GPT_BOOT_CODE.read_bytes()[:440])
+
+
+def _copy_sparse(source: Path, target: Path, offset: int) -> None:
+    with source.open("rb") as read, target.open("r+b") as write:
+        while chunk := read.read(MIB):
+            if chunk.strip(b"\0"):
+                write.seek(offset + read.tell() - len(chunk))
+                write.write(chunk)
+
+
+def _compress(raw: Path, target: Path) -> None:
+    with raw.open("rb") as source, target.open("wb") as packed:
+        with gzip.GzipFile(filename="", fileobj=packed, mode="wb", compresslevel=GZIP_LEVEL, mtime=0) as out:
+            shutil.copyfileobj(source, out, MIB)
+    with target.open("rb") as packed:
+        sha256 = hashlib.file_digest(packed, "sha256").hexdigest()
+    target.with_name(f"{target.name}.sha256").write_text(f"{sha256}  {target.name}\n")
+    facts = {"sha256": sha256, "size_bytes": target.stat().st_size, "disk_bytes": os.stat(raw).st_size}
+    (target.parent / "facts.json").write_text(json.dumps(facts, indent=2))

@@ -1,0 +1,46 @@
+"""Other people's programs, run as steps of a build: found or named with their package, and their last words kept."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+from provisioning.dkam.errors import CommandFailed, ToolMissing
+
+PACKAGES = {
+    "apt-cache": "apt",
+    "depmod": "kmod",
+    "mcopy": "mtools",
+    "mformat": "mtools",
+    "mke2fs": "e2fsprogs",
+    "mmd": "mtools",
+    "mmdebstrap": "mmdebstrap",
+    "qemu-system-x86_64": "qemu-system-x86",
+    "sfdisk": "fdisk",
+    "syslinux": "syslinux",
+    "unshare": "util-linux",
+    "zstd": "zstd",
+}
+SBIN = "/usr/local/sbin:/usr/sbin:/sbin"  # not in an ordinary user's PATH on Debian, yet mke2fs and depmod live there
+SEARCH_PATH = f"/usr/local/bin:/usr/bin:/bin:{SBIN}"
+
+
+def require(*tools: str) -> None:
+    missing = {tool: PACKAGES[tool] for tool in tools if shutil.which(tool, path=SEARCH_PATH) is None}
+    if missing:
+        raise ToolMissing(missing)
+
+
+def run(*command: str | Path, stdin: str = "", **environment: str) -> str:
+    """Run to the end and return what it printed; anything but code 0 is a failed build with its last line."""
+    done = subprocess.run(
+        [str(part) for part in command],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        env={"PATH": SEARCH_PATH, "LC_ALL": "C.UTF-8", "HOME": "/nonexistent", **environment},
+    )
+    if done.returncode != 0:
+        said = [line for line in (done.stderr + done.stdout).splitlines() if line.strip()]
+        errors = [line for line in said if line.startswith(("E:", "error", "ERROR"))]
+        raise CommandFailed(Path(str(command[0])).name, done.returncode, (errors or said or ["it said nothing"])[-1])
+    return done.stdout
