@@ -1,17 +1,15 @@
 """The node agent of an installed machine: it says that it runs, every few seconds, and what it is made of."""
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any, Literal
 
 import grpc
 
+from edge.errors import TokenRefused
 from edge.link import RPC_SECONDS, Server, Token, pauses
 from wire import hostmgr_pb2, hostmgr_pb2_grpc
-
-log = logging.getLogger(__name__)
 
 Told = Literal["heartbeat", "hardware"]
 
@@ -19,7 +17,7 @@ HEARTBEAT = timedelta(seconds=10)
 HARDWARE = timedelta(seconds=30)  # between two hardware reports; the server writes only what changed
 
 
-def _unwatched(told: Told) -> None:
+def _unwatched(told: Told, trouble: str) -> None:
     """Nobody looks on."""
 
 
@@ -35,8 +33,9 @@ class Agent:
         *,
         heartbeat: timedelta = HEARTBEAT,
         hardware_every: timedelta = HARDWARE,
-        watch: Callable[[Told], None] = _unwatched,
+        watch: Callable[[Told, str], None] = _unwatched,
     ) -> None:
+        """`watch` hears of each report, with what was wrong if it was not accepted."""
         self.server, self.token, self.guid, self.hardware = server, token, guid, hardware
         self.heartbeat, self.hardware_every, self.watch = heartbeat, hardware_every, watch
 
@@ -54,14 +53,17 @@ class Agent:
             pause = every.total_seconds()
             try:
                 await report()
-            except (grpc.aio.AioRpcError, OSError) as fault:
-                if isinstance(fault, grpc.aio.AioRpcError) and fault.code() == grpc.StatusCode.UNAUTHENTICATED:
+            except grpc.aio.AioRpcError as refusal:
+                if refusal.code() == grpc.StatusCode.UNAUTHENTICATED:
                     self.token.forget()
-                log.info("%s not accepted, trying again: %s", told, fault)
+                self.watch(told, f"{refusal.code().name} {refusal.details()}")
+                pause = next(retry)
+            except (OSError, TokenRefused) as fault:
+                self.watch(told, str(fault))
                 pause = next(retry)
             else:
+                self.watch(told, "")
                 retry = pauses(0.5, 1.5, longest=every.total_seconds())
-                self.watch(told)
             await asyncio.sleep(pause)
 
     async def say_running(self, stub: Any) -> None:

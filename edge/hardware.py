@@ -201,7 +201,8 @@ def ipv4_addresses(interface: str) -> list[hm.IPAddress]:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
         try:
             address, mask = (
-                socket.inet_ntoa(fcntl.ioctl(asker, question, name)[20:24]) for question in (SIOCGIFADDR, SIOCGIFNETMASK)
+                socket.inet_ntoa(fcntl.ioctl(asker, question, name)[20:24])
+                for question in (SIOCGIFADDR, SIOCGIFNETMASK)
             )
         except OSError:  # the interface has no address
             return []

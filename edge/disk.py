@@ -1,0 +1,98 @@
+"""The disk of a simulated machine: the start of an image, the files written to it, and how both come there."""
+
+import base64
+import hashlib
+import json
+import ssl
+import urllib.request
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+from edge.errors import ActionFailed
+from edge.link import HTTP_SECONDS
+
+CLOUD_INIT = "/etc/cloud/cloud.cfg.d/99_infra.cfg"
+AGENT_VARIABLES = "/etc/edge-node/node/agent_variables"
+CHUNK_BYTES = 1 << 20
+KEPT_BYTES = 1 << 20  # of an image: enough to look at, and a thousand disks still fit anywhere
+
+
+class Disk:
+    """Kept in a folder, so that it outlives the process."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.image, self.unproven, self.index = folder / "image", folder / "image.unproven", folder / "files.json"
+        self.files: dict[str, str] = json.loads(self.index.read_text()) if self.index.exists() else {}
+
+    @property
+    def has_system(self) -> bool:
+        return self.image.exists()
+
+    def erase(self) -> None:
+        for path in (self.image, self.unproven, self.index):
+            path.unlink(missing_ok=True)
+        self.files = {}
+
+    def write_image(self, environment: dict[str, str], stopping: Event) -> None:
+        """Load the whole image and keep its start; it looks bootable only once its digest is the one asked for."""
+        digest, kept = hashlib.sha256(), bytearray()
+        with opener(environment).open(environment["IMG_URL"], timeout=HTTP_SECONDS) as answer:
+            while chunk := answer.read(CHUNK_BYTES):
+                if stopping.is_set():
+                    raise ActionFailed("the machine was switched off")
+                digest.update(chunk)
+                kept += chunk[: KEPT_BYTES - len(kept)]
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.unproven.write_bytes(kept)
+        found, wanted = digest.hexdigest(), environment.get("SHA256", "").lower()
+        if wanted and found != wanted:
+            self.erase()
+            raise ActionFailed(f"the image's SHA-256 is {found}, it should be {wanted}; the disk was erased")
+        self.unproven.rename(self.image)
+
+    def write_file(self, path: str, contents: str) -> None:
+        self.files[path] = contents
+        self.save()
+
+    def save(self) -> None:
+        self.index.touch(mode=0o600)  # it holds the machine's secret
+        self.index.write_text(json.dumps(self.files, indent=1))
+
+    def first_boot(self) -> None:
+        """What cloud-init does: write the files its configuration names."""
+        for file in cloud_config(self.files.get(CLOUD_INIT, "")).get("write_files", []):
+            content = file.get("content", "")
+            if file.get("encoding") in ("b64", "base64"):
+                content = base64.b64decode(content).decode()
+            self.files[file["path"]] = content
+        self.save()
+
+    def read(self, path: str) -> str:
+        return self.files.get(path, "").strip()
+
+    def agent_variables(self) -> dict[str, str]:
+        pairs = (line.partition("=") for line in self.read(AGENT_VARIABLES).splitlines())
+        return {name.strip(): value.strip().strip("\"'") for name, equals, value in pairs if equals}
+
+
+def cloud_config(text: str) -> dict[str, Any]:
+    """A cloud-init configuration written as JSON, which is YAML too; empty when it is written in any other way."""
+    try:
+        found = json.loads("\n".join(line for line in text.splitlines() if not line.startswith("#")))
+    except json.JSONDecodeError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def opener(environment: dict[str, str]) -> urllib.request.OpenerDirector:
+    """The way to the image, with the proxies and the CA the action names."""
+    proxies = {scheme: environment.get(f"{scheme.upper()}_PROXY", "") for scheme in ("http", "https")}
+    handlers: list[urllib.request.BaseHandler] = [
+        urllib.request.ProxyHandler({scheme: proxy for scheme, proxy in proxies.items() if proxy})
+    ]
+    if authority := environment.get("TLS_CA_CERT"):
+        trust = ssl.create_default_context(cadata=base64.b64decode(authority).decode())
+        handlers.append(urllib.request.HTTPSHandler(context=trust))
+    return urllib.request.build_opener(*handlers)
