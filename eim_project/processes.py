@@ -14,6 +14,7 @@ from typing import Any
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _PR_SET_PDEATHSIG = 1
+_HARMLESS = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TZ") if name in os.environ}
 
 
 class StackError(Exception):
@@ -33,6 +34,7 @@ class Program:
     name: str
     argv: list[str]
     environment: dict[str, str] = field(default_factory=dict)  # on top of the stack's own
+    apart: bool = False  # knows nothing of the stack's own environment, with its secrets
     ready: Callable[[], bool] = always  # quick, asked until it is true, and every few seconds from then on
     ready_line: str = ""  # ready when it has written this; for programs that listen nowhere
     before: Callable[[], None] = nothing  # before every start: clears away what a crash left
@@ -43,7 +45,7 @@ class Program:
     def popen_options(self) -> dict[str, Any]:
         """A session of its own, so that a Ctrl-C reaches only the stack, which then stops everything in order."""
         options: dict[str, Any] = {
-            "env": {**os.environ, **self.environment},
+            "env": {**(_HARMLESS if self.apart else os.environ), **self.environment},
             "cwd": self.cwd,
             "start_new_session": True,
             "preexec_fn": partial(_die_with_parent, self.stop_signal, os.getpid()),
@@ -54,7 +56,7 @@ class Program:
 
 
 def _die_with_parent(stop_signal: int, parent: int) -> None:
-    """In the child, after a change of user, which would undo it: get stop_signal when the parent goes, even by kill -9."""
+    """In the child, after the change of user that would undo it: get stop_signal when the parent goes, even by kill."""
     _libc.prctl(_PR_SET_PDEATHSIG, stop_signal)
     if os.getppid() != parent:
         os.kill(os.getpid(), stop_signal)

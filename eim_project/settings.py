@@ -56,6 +56,7 @@ EIM_TLS_KEY = Path(os.environ.get("EIM_TLS_KEY") or EIM_DATA / "tls/server.key")
 
 # How machines reach us; advertised in boot scripts and written into installed systems ---------------------------------
 EIM_PUBLIC_HOST = os.environ.get("EIM_PUBLIC_HOST", "127.0.0.1")
+EIM_BIND = os.environ.get("EIM_BIND", "127.0.0.1")  # the address our own servers listen on
 EIM_HTTP_PORT = int(os.environ.get("EIM_HTTP_PORT", "8000"))
 EIM_HTTPS_PORT = int(os.environ.get("EIM_HTTPS_PORT", "8443"))
 EIM_GRPC_PORT = int(os.environ.get("EIM_GRPC_PORT", "50051"))
@@ -163,7 +164,7 @@ PRESENCE_URL = f"{REDIS_URL}/1"
 TOKEN_LIFETIME = 3600  # seconds; the archived system's access tokens lived as long
 TOKEN_ISSUER = os.environ.get("EIM_TOKEN_ISSUER", "eim")
 
-# Reconciliation, in seconds: a lease outlives the task's hard limit, which outlives a driver's own timeout -------------
+# Reconciliation, in seconds: a lease outlives the task's hard limit, which outlives a driver's own timeout ------------
 LEASE = 60
 TASK_HARD_LIMIT = 45
 TASK_SOFT_LIMIT = 40

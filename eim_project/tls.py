@@ -1,9 +1,13 @@
-"""The stack's own certificate authority, and the server certificate that machines verify against it."""
+"""The stack's own certificate authority, the server certificate that machines verify, and the https port."""
 
+import asyncio
 import datetime
 import ipaddress
 import os
+import socket
+import ssl
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +34,7 @@ def ensure(folder: Path, names: Iterable[str]) -> None:
     authority = _authority(folder)
     certificate = folder / "server.crt"
     wanted = {_name(name) for name in names}
-    if not certificate.exists() or not _still_good(certificate, wanted, authority):
+    if not certificate.exists() or not _still_good(certificate, wanted):
         _issue(folder, wanted, authority)
 
 
@@ -48,6 +52,7 @@ def _authority(folder: Path) -> Authority:
         )
         _write_key(key, private)
         certificate.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
+        (folder / "server.crt").unlink(missing_ok=True)  # signed by an authority that is no more
     private = serialization.load_pem_private_key(key.read_bytes(), password=None)
     assert isinstance(private, ec.EllipticCurvePrivateKey)
     return Authority(x509.load_pem_x509_certificate(certificate.read_bytes()), private)
@@ -70,15 +75,11 @@ def _issue(folder: Path, names: set[x509.GeneralName], authority: Authority) -> 
     (folder / "server.crt").write_bytes(signed.public_bytes(serialization.Encoding.PEM))
 
 
-def _still_good(path: Path, names: set[x509.GeneralName], authority: Authority) -> bool:
+def _still_good(path: Path, names: set[x509.GeneralName]) -> bool:
     certificate = x509.load_pem_x509_certificate(path.read_bytes())
     has = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     expires = certificate.not_valid_after_utc
-    return (
-        names <= set(has)
-        and expires - datetime.datetime.now(datetime.UTC) > RENEW_BEFORE
-        and certificate.issuer == authority.certificate.subject
-    )
+    return names <= set(has) and expires - datetime.datetime.now(datetime.UTC) > RENEW_BEFORE
 
 
 def _builder(
@@ -115,3 +116,47 @@ def _write_key(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
     path.unlink(missing_ok=True)
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(pem)
+
+
+# The https port ------------------------------------------------------------------------------------------------------
+
+
+async def serve(host: str, port: int, certificate: Path, key: Path, upstream: tuple[str, int]) -> asyncio.Server:
+    """Take TLS off what comes to `port` and pass the bytes on to `upstream` and back."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    context.set_alpn_protocols(["http/1.1"])
+
+    async def connected(client_in: asyncio.StreamReader, client_out: asyncio.StreamWriter) -> None:
+        try:
+            web_in, web_out = await asyncio.open_connection(*upstream)
+        except OSError:
+            client_out.close()  # the web server is being restarted; the client will come again
+            return
+        ways = [asyncio.create_task(_pass_on(client_in, web_out)), asyncio.create_task(_pass_on(web_in, client_out))]
+        _, other = await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        for way in other:
+            way.cancel()
+        for writer in (web_out, client_out):
+            writer.close()
+
+    return await asyncio.start_server(connected, host, port, ssl=context, ssl_handshake_timeout=10)
+
+
+async def _pass_on(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+    with suppress(OSError, ssl.SSLError):  # either side may go at any moment
+        while chunk := await source.read(2**16):
+            sink.write(chunk)
+            await sink.drain()
+
+
+def answers(host: str, port: int, authority: Path, protocol: str) -> bool:
+    """Whether a server with a certificate of this authority speaks `protocol` (an ALPN name) there."""
+    context = ssl.create_default_context(cafile=authority)
+    context.set_alpn_protocols([protocol])
+    try:
+        plain = socket.create_connection((host, port), timeout=5)
+        with plain, context.wrap_socket(plain, server_hostname=host) as secured:
+            return secured.selected_alpn_protocol() == protocol
+    except OSError:
+        return False

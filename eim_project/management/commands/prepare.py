@@ -1,0 +1,17 @@
+"""`manage.py prepare PROJECT`: what every start of the stack needs done first; harmless when it is done."""
+
+from django.core.management import call_command
+from django.core.management.base import BaseCommand
+
+
+class Command(BaseCommand):
+    help = "Migrate all schemas, make the project and its organization, and the first administrator."
+    requires_system_checks = []
+
+    def add_arguments(self, parser):
+        parser.add_argument("project")
+
+    def handle(self, project, **options):
+        call_command("migrate_schemas", verbosity=0)
+        call_command("create_project", project, org=project)
+        call_command("create_admin")

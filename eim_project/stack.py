@@ -1,0 +1,300 @@
+"""Every process of the manager in one terminal: what they are, in which order they start, and how they end.
+
+It runs in the process that watches the others, which loads no Django apps.
+"""
+
+import asyncio
+import json
+import os
+import re
+import secrets
+import signal
+import socket
+import sys
+import time
+import urllib.request
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+
+from eim_project import embedded, tls
+from eim_project.processes import Program, StackError
+from eim_project.supervisor import Supervisor
+
+PROJECT = "demo"
+SERVERS = ("postgres", "valkey")  # stopped last
+WORTH_SHOWING = re.compile(r"\b(WARNING|ERROR|CRITICAL|FATAL|PANIC)\b")
+TRACEBACK = "Traceback (most recent call last)"
+COLOURS = {"postgres": 34, "valkey": 31, "web": 32, "southbound": 36, "beat": 35, "flower": 33}
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Where the parts of a running stack are; written to stack.json for whoever wants to talk to it."""
+
+    http: str
+    https: str
+    grpc: str
+    flower: str
+    flower_password: str
+    ca: str
+    database_url: str
+    redis_url: str
+    pid: int
+
+    @classmethod
+    def running(cls) -> "Stack | None":
+        """The one that runs in this data folder, if it is healthy."""
+        try:
+            stack = cls(**json.loads(_stack_file().read_text()))
+        except FileNotFoundError:
+            return None
+        return stack if stack.pid == embedded.owner(settings.EIM_DATA) else None
+
+    def environment(self) -> dict[str, str]:
+        """What a process of ours needs to know to take part in this stack."""
+        return {
+            "DATABASE_URL": self.database_url,
+            "REDIS_URL": self.redis_url,
+            "EIM_HTTP_PORT": str(_port_of(self.http)),
+            "EIM_HTTPS_PORT": str(_port_of(self.https)),
+            "EIM_GRPC_PORT": str(_port_of(self.grpc)),
+            "FLOWER_BASIC_AUTH": f"admin:{self.flower_password}",
+            "MALLOC_ARENA_MAX": "2",  # threads otherwise keep an arena each, and with it what they once needed
+            "PYTHONUNBUFFERED": "1",
+        }
+
+    def python(self, name: str, *arguments: str, **options: Any) -> Program:
+        return Program(name, [sys.executable, *arguments], self.environment(), cwd=settings.BASE_DIR, **options)
+
+    def manage(self, name: str, *arguments: str, **options: Any) -> Program:
+        return self.python(name, "manage.py", *arguments, **options)
+
+    def celery(self, name: str, *arguments: str, **options: Any) -> Program:
+        return self.python(name, "-m", "celery", "-A", "eim_project.celery:app", *arguments, **options)
+
+    def write(self) -> None:
+        fresh = _stack_file().with_suffix(".partial")
+        fresh.touch(mode=0o600)  # the URLs have passwords
+        fresh.write_text(json.dumps(vars(self), indent=2))
+        fresh.rename(_stack_file())
+
+
+def _stack_file() -> Path:
+    return settings.EIM_DATA / "stack.json"
+
+
+# What runs -----------------------------------------------------------------------------------------------------------
+
+
+def programs(stack: Stack) -> list[Program]:
+    """Everything but the servers. One web process with threads, because each more costs 100 MB."""
+    web = f"--bind={settings.EIM_BIND}:{_port_of(stack.http)} --workers=1 --threads=8 --worker-class=gthread --preload"
+    web += " --timeout=60 --graceful-timeout=5 --no-control-socket --log-level=warning"
+    worker = "worker --loglevel=INFO --without-mingle --without-gossip"
+    flower = f"flower --address={settings.EIM_BIND} --port={_port_of(stack.flower)} --logging=warning"
+    schedule = f"--schedule={settings.EIM_DATA / 'beat-schedule'}"
+    reconcilers, builders = "-n reconcilers@%h -c 2 -Q wake,reconcile,tenant", "-n builders@%h -c 1 -Q build,bmc"
+    return [
+        stack.python("web", "-m", "gunicorn", "eim_project.wsgi", *web.split(), ready=lambda: _is_healthy(stack.http)),
+        stack.manage("southbound", "southbound", ready=lambda: _speaks_grpc(stack)),
+        stack.celery("reconcilers", *f"{worker} {reconcilers}".split(), ready_line="ready."),
+        stack.celery("builders", *f"{worker} {builders}".split(), ready_line="ready."),
+        stack.celery("beat", "beat", "--loglevel=INFO", "--pidfile=", schedule, ready_line="is starting."),
+        stack.celery("flower", *flower.split(), ready=lambda: _is_healthy(stack.flower, "/healthcheck")),
+    ]  # fmt: skip
+
+
+def _port_of(address: str) -> int:
+    return int(address.rpartition(":")[2])
+
+
+def _is_healthy(server: str, path: str = "/healthz") -> bool:
+    try:
+        with urllib.request.urlopen(server + path, timeout=5) as answer:  # noqa: S310  our own, on the loopback
+            return answer.status == 200
+    except OSError:
+        return False
+
+
+def _speaks_grpc(stack: Stack) -> bool:
+    """It has bound its port and shows the right certificate; a real call would cost this process 30 MB of grpc."""
+    return tls.answers(embedded.LOOPBACK, _port_of(stack.grpc), Path(stack.ca), "h2")
+
+
+# Where it listens ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Ports:
+    http: int
+    https: int
+    grpc: int
+    flower: int
+
+    @classmethod
+    def choose(cls) -> "Ports":
+        """The usual ones where they are free, else any; one that the environment names must be free."""
+        usual = {"http": 8000, "https": 8443, "grpc": 50051, "flower": 5555}
+        return cls(**{name: _port(f"EIM_{name.upper()}_PORT", port) for name, port in usual.items()})
+
+
+def _port(variable: str, usual: int) -> int:
+    wanted = os.environ.get(variable)
+    port = int(wanted or usual)
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.EIM_BIND, port))
+        except OSError as error:
+            if wanted:
+                raise StackError(
+                    f"{variable}={port} can't be had ({error.strerror}): set another, or none to get a free one"
+                ) from error
+            return embedded.free_port()
+    return port
+
+
+# What the operator sees ----------------------------------------------------------------------------------------------
+
+
+class Terminal:
+    """One line at a time, with who says it in front. Programs' lines only when they are worth it, or VERBOSE=1."""
+
+    def __init__(self) -> None:
+        self.verbose = os.environ.get("VERBOSE") == "1"
+        self.quiet = False
+        self.started = time.monotonic()
+        self.show: Callable[[str], None] = self._print
+        self._in_traceback: set[str] = set()
+
+    def say(self, who: str, line: str) -> None:
+        if sys.stdout.isatty():
+            who = f"\033[{COLOURS.get(who, 37)}m{who:>11}\033[0m"
+        self.show(f"{who:>11} | {line}")
+
+    def heard(self, who: str, line: str) -> None:
+        if not self.quiet and (self.verbose or self._is_worth_it(who, line)):
+            self.say(who, line)
+
+    def _is_worth_it(self, who: str, line: str) -> bool:
+        if TRACEBACK in line:
+            self._in_traceback.add(who)
+        elif who in self._in_traceback and not line.startswith(" "):
+            self._in_traceback.discard(who)
+            return True
+        return who in self._in_traceback or WORTH_SHOWING.search(line) is not None
+
+    def _print(self, line: str) -> None:
+        with suppress(OSError):  # the terminal was closed; the stack is about to be told
+            print(line, flush=True)
+
+
+# From start to end ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a job went, and the line that says so, the last one that is printed."""
+
+    good: bool
+    line: str
+
+
+Job = Callable[[Stack, Supervisor, Terminal], Awaitable[Outcome]]
+
+
+async def run(job: Job | None, stay: bool) -> int:
+    """Start everything, do the job, and stay until told to end, or end when it is done. Returns the exit status."""
+    terminal = Terminal()
+    supervisor = Supervisor(settings.EIM_DATA / "logs", terminal.say, terminal.heard)
+    _end_on_signals(supervisor)
+    outcome = None
+    try:
+        stack = await _start(supervisor, terminal)
+        if job:
+            outcome = await job(stack, supervisor, terminal)
+        if stay:
+            terminal.show(_welcome(stack))
+            if outcome:
+                terminal.show(outcome.line)
+            await asyncio.get_running_loop().create_future()
+    except asyncio.CancelledError:
+        return 0 if stay else 130  # told to end by a signal
+    finally:
+        terminal.quiet = True
+        terminal.say("eim", "ending")
+        _stack_file().unlink(missing_ok=True)
+        await supervisor.stop(*(name for name in supervisor.names() if name not in SERVERS))
+        await supervisor.stop(*SERVERS)
+    terminal.show(outcome.line)
+    return 0 if outcome.good else 1
+
+
+async def _start(supervisor: Supervisor, terminal: Terminal) -> Stack:
+    ports = Ports.choose()
+    names = ["localhost", "127.0.0.1", "::1", "10.0.2.2", socket.gethostname(), settings.EIM_PUBLIC_HOST]
+    tls.ensure(settings.EIM_DATA / "tls", names)
+    servers, urls = embedded.prepare(settings.EIM_DATA)
+    stack = Stack(
+        http=f"http://{embedded.LOOPBACK}:{ports.http}",
+        https=f"https://{embedded.LOOPBACK}:{ports.https}",
+        grpc=f"{embedded.LOOPBACK}:{ports.grpc}",
+        flower=f"http://{embedded.LOOPBACK}:{ports.flower}",
+        flower_password=secrets.token_urlsafe(9),
+        ca=str(settings.EIM_CA_FILE),
+        database_url=urls.database,
+        redis_url=urls.redis,
+        pid=os.getpid(),
+    )
+    await supervisor.start(*servers)
+    for line in (await supervisor.output_of(stack.manage("prepare", "prepare", PROJECT))).splitlines():
+        terminal.say("prepare", line)
+    await supervisor.start(*programs(stack))
+    await tls.serve(
+        settings.EIM_BIND,
+        ports.https,
+        settings.EIM_TLS_CERT,
+        settings.EIM_TLS_KEY,
+        (embedded.LOOPBACK, ports.http),
+    )
+    stack.write()
+    return stack
+
+
+def _end_on_signals(supervisor: Supervisor) -> None:
+    """The first signal ends everything in order, the second one by force."""
+    loop, main = asyncio.get_running_loop(), asyncio.current_task()
+    told = False
+
+    def end() -> None:
+        nonlocal told
+        if told:
+            supervisor.kill()
+        elif main:
+            main.cancel()
+        told = True
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, end)
+
+
+def _welcome(stack: Stack) -> str:
+    project = f"/p/{PROJECT}/admin/"
+    return "\n".join(
+        [
+            "",
+            f"  API            {stack.http}/v1/projects/{PROJECT}/compute/hosts   (also {stack.https})",
+            f"  API documents  {stack.http}/docs/",
+            f"  admin          {stack.http}/admin/   project's own: {stack.http}{project}",
+            f"  Flower         {stack.flower}   user admin, password {stack.flower_password}",
+            f"  metrics        {stack.http}/metrics",
+            f"  gRPC           {stack.grpc}   CA {stack.ca}",
+            f"  logs           {settings.EIM_DATA / 'logs'}",
+            "",
+        ]
+    )

@@ -1,0 +1,200 @@
+"""Keeps programs running: starts them, waits until they answer, restarts what dies or hangs, and ends them all."""
+
+import asyncio
+import os
+import signal
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from eim_project.processes import Program, StackError, end_group
+
+START_SECONDS = 90
+STOP_SECONDS = 8  # then by force; the servers stop after their clients, and all must fit in 15 s
+PROBE_EVERY = 10.0  # seconds
+PROBES_TO_FAIL = 3  # so many in a row, and a program is taken to hang
+LONGEST_PAUSE = 30.0  # seconds between two starts of a program that keeps dying
+LOG_BYTES = 10 * 2**20  # a log that has grown so large is set aside at the next start
+
+Say = Callable[[str, str], None]  # who, what; one line
+
+
+class Supervisor:
+    def __init__(self, logs: Path, say: Say, heard: Say) -> None:
+        """say tells the operator what the supervisor does; heard gets every line that a program writes."""
+        self.logs, self.say, self.heard = logs, say, heard
+        self._watched: list[_Watched] = []
+        logs.mkdir(parents=True, exist_ok=True)
+
+    async def start(self, *programs: Program) -> None:
+        """Start them together, return when all are ready; a StackError with its last words if one isn't."""
+        fresh = [_Watched(program, self) for program in programs]
+        self._watched += fresh
+        await asyncio.gather(*(watched.start() for watched in fresh))
+
+    async def output_of(self, program: Program) -> str:
+        """Run a program to its end. What it complains about goes to its log, its last words into a StackError."""
+        process = await asyncio.create_subprocess_exec(
+            *program.argv,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            **program.popen_options(),
+        )
+        try:
+            output, complaints = await process.communicate()
+        finally:
+            end_group(process.pid)
+        log = self.logs / f"{program.name}.log"
+        log.write_bytes(complaints)
+        if process.returncode:
+            words = (complaints or output).decode(errors="replace").strip().splitlines() or ["it said nothing"]
+            raise StackError(f"{program.name} failed: {words[-1]} (more in {log})")
+        return output.decode()
+
+    async def stop(self, *names: str) -> None:
+        """End the named programs (all, if none is named) and whatever they started."""
+        ending = [watched for watched in self._watched if not names or watched.program.name in names]
+        await asyncio.gather(*(watched.stop() for watched in ending))
+        self._watched = [watched for watched in self._watched if watched not in ending]
+
+    def names(self) -> list[str]:
+        return [watched.program.name for watched in self._watched]
+
+    def kill(self) -> None:
+        """End everything at once, by force."""
+        for watched in self._watched:
+            watched.kill()
+
+
+class _Watched:
+    """One program: its process, its log, its restarts."""
+
+    process: asyncio.subprocess.Process
+
+    def __init__(self, program: Program, supervisor: Supervisor) -> None:
+        self.program, self._supervisor = program, supervisor
+        self._log = supervisor.logs / f"{program.name}.log"
+        self._tail: deque[str] = deque(maxlen=20)
+        self._said_ready = asyncio.Event()
+        self._reader: asyncio.Task | None = None
+        self._keeper: asyncio.Task | None = None
+
+    async def start(self) -> None:
+        await self._spawn()
+        await self._become_ready()
+        self._keeper = asyncio.create_task(self._keep_running())
+
+    async def stop(self) -> None:
+        if self._keeper:
+            self._keeper.cancel()
+        if self._reader is None:
+            return  # was never started
+        if self.process.returncode is None:
+            with suppress(ProcessLookupError):
+                self.process.send_signal(self.program.stop_signal)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.process.wait(), STOP_SECONDS)
+        self.kill()
+        await self.process.wait()
+        await self._drain()
+
+    def kill(self) -> None:
+        if self._reader:
+            end_group(self.process.pid)
+
+    async def _spawn(self) -> None:
+        await asyncio.to_thread(self.program.before)
+        self._said_ready.clear()
+        read, write = os.pipe()  # not asyncio's: its wait() would wait for grandchildren that hold the pipe
+        try:
+            self.process = await asyncio.create_subprocess_exec(
+                *self.program.argv,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=write,
+                stderr=write,
+                **self.program.popen_options(),
+            )
+        finally:
+            os.close(write)
+        self._reader = asyncio.create_task(self._copy_output(read))
+
+    async def _become_ready(self) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while not await self._is_ready():
+            if self.process.returncode is not None or time.monotonic() > deadline:
+                raise StackError(f"{self.program.name} doesn't start: {await self._last_words()}")
+            await asyncio.sleep(0.1)
+
+    async def _is_ready(self) -> bool:
+        if self.program.ready_line and not self._said_ready.is_set():
+            return False
+        return await asyncio.to_thread(self.program.ready)
+
+    async def _keep_running(self) -> None:
+        pause = 1.0
+        while True:
+            born = time.monotonic()
+            why = await self._end_of_life()
+            end_group(self.process.pid)  # what it started must not live beside its successor
+            if time.monotonic() - born > 2 * LONGEST_PAUSE:
+                pause = 1.0
+            self._supervisor.say(self.program.name, f"{why}; starting it again in {pause:.0f} s")
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+            try:
+                await self._spawn()
+                await self._become_ready()
+                self._supervisor.say(self.program.name, "runs again")
+            except (OSError, StackError) as error:
+                self._supervisor.say(self.program.name, str(error))
+
+    async def _end_of_life(self) -> str:
+        failures = 0
+        while failures < PROBES_TO_FAIL:
+            with suppress(TimeoutError):
+                status = await asyncio.wait_for(self.process.wait(), PROBE_EVERY)
+                return f"was ended by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
+            failures = 0 if await self._is_ready() else failures + 1
+        end_group(self.process.pid)
+        await self.process.wait()
+        return f"hasn't answered for {PROBES_TO_FAIL * PROBE_EVERY:.0f} s and was killed"
+
+    async def _copy_output(self, pipe: int) -> None:
+        reader = asyncio.StreamReader(limit=2**20)
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(pipe, "rb")
+        )
+        if self._log.exists() and self._log.stat().st_size > LOG_BYTES:
+            self._log.rename(self._log.with_suffix(".log.1"))
+        with self._log.open("a", buffering=1) as log:
+            while line := await _line(reader):
+                log.write(f"{line}\n")
+                self._tail.append(line)
+                if self.program.ready_line and self.program.ready_line in line:
+                    self._said_ready.set()
+                self._supervisor.heard(self.program.name, line)
+        transport.close()
+
+    async def _last_words(self) -> str:
+        await self._drain()
+        words = [line for line in self._tail if line.strip()]
+        return f"{words[-1] if words else 'it said nothing'} (more in {self._log})"
+
+    async def _drain(self) -> None:
+        """Take in what a process that has ended still has in the pipe."""
+        if self._reader:
+            await asyncio.wait([self._reader], timeout=1)
+
+
+async def _line(reader: asyncio.StreamReader) -> str:
+    """The next line, blank ones left out; empty at the end."""
+    while True:
+        try:
+            line = await reader.readline()
+        except ValueError:
+            return "(a line longer than 1 MB)"
+        if not line or line.strip():
+            return line.decode(errors="replace").rstrip()
