@@ -1,0 +1,60 @@
+# Every target sets up what it needs; none needs root or Docker.
+FLEET ?= 20
+RUN := .venv/bin/python
+INSTALLED := .venv/.installed
+INSTALLED_DEV := .venv/.installed-dev
+
+.DEFAULT_GOAL := help
+.PHONY: setup demo up down test bench machine lint proto lock slow clean help
+
+setup: $(INSTALLED_DEV) ## make the virtual environment with everything, tests and lint included
+
+demo: $(INSTALLED) ## start everything and install a fleet of FLEET=20 simulated nodes; EXIT=1 ends when they run
+	@$(RUN) manage.py up --demo --fleet $(FLEET) $(if $(filter 1,$(EXIT)),--exit)
+
+up: $(INSTALLED) ## start everything, without the demo; VERBOSE=1 shows what all processes say
+	@$(RUN) manage.py up
+
+down: $(INSTALLED) ## end what `make up` or `make demo` started
+	@$(RUN) manage.py down
+
+memory: $(INSTALLED) ## what the running stack holds, process by process
+	@$(RUN) manage.py memory
+
+test: $(INSTALLED_DEV) ## run all tests
+	@$(RUN) -m pytest -n auto
+
+lint: $(INSTALLED_DEV) ## check style, floors, migrations and generated code
+	@bin/lint
+
+bench: $(INSTALLED_DEV) ## measure the claims about speed; writes bench/latest.json
+	@$(RUN) -m bench
+
+machine: $(INSTALLED) ## install a real machine (QEMU) over the network
+	@$(RUN) manage.py machine
+
+slow: $(INSTALLED_DEV) ## the proofs that take long: all kinds of machines, long faults, many tenants
+	@$(RUN) -m pytest -m slow
+
+proto: $(INSTALLED_DEV) ## generate wire/ from its .proto files
+	@$(RUN) -m wire.generate
+
+lock: $(INSTALLED_DEV) ## resolve the requirements anew, with hashes
+	@$(RUN) -m pip install --quiet pip-tools
+	@$(RUN) -m piptools compile --generate-hashes --allow-unsafe --quiet requirements.in
+	@$(RUN) -m piptools compile --generate-hashes --allow-unsafe --quiet requirements-dev.in
+
+clean: ## remove the virtual environment and generated files; the data stays
+	rm -rf .venv .ruff_cache .mypy_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+
+$(INSTALLED): requirements.txt
+	@bin/setup requirements.txt
+	@touch $@
+
+$(INSTALLED_DEV): requirements.txt requirements-dev.txt
+	@bin/setup requirements-dev.txt
+	@touch $(INSTALLED) $@
