@@ -59,7 +59,7 @@ def _image_facts(inputs: Inputs) -> dict[str, object]:
     return {
         "source": python.source_digest(inputs.checkout),
         "wheels": python.pinned(inputs.checkout / "requirements.txt"),
-        "code": _own_code("cpio.py", "image.py", "kernel.py", "microos.py", "python.py", *_files("disk-init", "image/*")),
+        "code": _own_code("cpio.py", "image.py", "kernel.py", "microos.py", "python.py", *_files("disk-init", "image/**/*")),
     }
 
 
@@ -145,7 +145,7 @@ class _telling_a_full_disk:
 
 def _own_code(*patterns: str) -> str:
     here = Path(__file__).parent
-    paths = sorted(path for pattern in patterns for path in here.glob(pattern))
+    paths = sorted(path for pattern in patterns for path in here.glob(pattern) if path.is_file())
     return hashlib.sha256(b"\0".join(path.read_bytes() for path in paths)).hexdigest()
 
 

@@ -14,7 +14,7 @@ from provisioning.dkam.tools import require, run
 
 NAME = "debian-12-demo.raw.gz"
 PACKAGES = (
-    *("systemd-sysv", "dbus", "systemd-resolved", "iproute2", "netbase", "ca-certificates", "sudo"),
+    *("systemd-sysv", "dbus", "systemd-resolved", "udev", "fdisk", "iproute2", "netbase", "ca-certificates", "sudo"),
     *("python3", "cloud-init", "cloud-guest-utils", "e2fsprogs", "systemd-boot-efi"),
 )
 MIB = 2**20

@@ -1,0 +1,106 @@
+"""A network-booted machine's way to its operating system: who am I, let me in, do the workflow, reboot."""
+
+import asyncio
+import logging
+import os
+import shlex
+import socket
+import sys
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import grpc
+
+from edge.errors import EdgeError, WorkflowFailed
+from edge.link import Server, Token, pauses
+from edge.microos.actions import ACTIONS
+from edge.onboard import Identity, discover
+from edge.worker import run_workflow
+
+CA_FILE = "/etc/eim/ca.crt"
+DMI = Path("/sys/class/dmi/id")
+NO_SERIAL = "N/A"
+LONGEST_PAUSE_SECONDS = 60.0
+
+
+def kernel_arguments(command_line: str) -> dict[str, str]:
+    """name=value pairs of the kernel's command line; a word without a value is left out."""
+    return dict(word.split("=", 1) for word in shlex.split(command_line) if "=" in word)
+
+
+def identify(mac: str, server_url: str, dmi: Path = DMI) -> Identity:
+    """What the firmware says about this machine, and the address it reaches the server from."""
+    serial = (dmi / "product_serial").read_text().strip() or NO_SERIAL
+    uuid = (dmi / "product_uuid").read_text().strip().lower()
+    return Identity(uuid=uuid, serial=serial, mac=mac, ip=_address_towards(server_url))
+
+
+async def install(server: Server, mac: str) -> None:
+    """Returns when the machine has to reboot."""
+    machine = identify(mac, server.url)
+    say(f"discovered uuid={machine.uuid} serial={machine.serial} mac={machine.mac} ip={machine.ip}")
+    credentials = await discover(server, machine, lambda: say("registered, waiting to be let in"))
+    say(f"onboarded as {credentials.client_id}")
+    token = Token(server, credentials.client_id, credentials.client_secret)
+    await token.metadata()
+    say("token received")
+    while True:
+        try:
+            await run_workflow(server, token, mac, "new", ACTIONS, watch=_tell)
+            return
+        except WorkflowFailed as failure:  # the operator decides; a new workflow is picked up without a reboot
+            say(f"workflow failed: {failure}; waiting for a new one")
+
+
+async def install_however_long_it_takes(server: Server, mac: str) -> None:
+    for pause in pauses(2.0, 2.0, longest=LONGEST_PAUSE_SECONDS):
+        try:
+            await install(server, mac)
+            return
+        except (EdgeError, grpc.aio.AioRpcError, OSError) as fault:
+            say(f"{_sentence(fault)}; trying again in {pause:.0f} s")
+            await asyncio.sleep(pause)
+
+
+def say(text: str) -> None:
+    print(f"micro-OS {time.monotonic():.2f} {text}", flush=True)
+
+
+def _tell(action: str, state: str, message: str) -> None:
+    say(f"action {action} {state}{': ' if message else ''}{message}")
+
+
+def _sentence(fault: Exception) -> str:
+    if isinstance(fault, grpc.aio.AioRpcError):
+        return f"the server can't be reached or refused ({fault.code().name}: {fault.details()})"
+    return str(fault)
+
+
+def _address_towards(url: str) -> str:
+    parts = urlsplit(url)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:  # nothing is sent; the kernel picks the address
+        probe.connect((parts.hostname, parts.port or 443))
+        return probe.getsockname()[0]
+
+
+def reboot() -> None:
+    say("rebooting")
+    os.sync()
+    Path("/proc/sysrq-trigger").write_text("b")
+
+
+def main() -> None:
+    logging.basicConfig(level=logging.WARNING, stream=sys.stdout)
+    arguments = kernel_arguments(Path("/proc/cmdline").read_text())
+    missing = [name for name in ("worker_id", "eim_url", "grpc_authority") if not arguments.get(name)]
+    if missing:
+        raise SystemExit(f"the kernel's command line lacks {', '.join(missing)}: boot from the server's boot.ipxe")
+    server = Server(arguments["eim_url"], CA_FILE, arguments["grpc_authority"])
+    say(f"installing from {server.url}")
+    asyncio.run(install_however_long_it_takes(server, arguments["worker_id"].lower()))
+    reboot()
+
+
+if __name__ == "__main__":
+    main()
