@@ -1,0 +1,7 @@
+"""What Prometheus reads."""
+
+from django.apps import AppConfig
+
+
+class ExporterConfig(AppConfig):
+    name = "exporter"

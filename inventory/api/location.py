@@ -1,0 +1,45 @@
+"""Regions and sites."""
+
+from inventory.api.base import Reference, ResourceSerializer, ResourceViewSet, Same
+from inventory.models import Region, Site
+
+
+class ParentRegion(ResourceSerializer):
+    """A region as others show it."""
+
+    regionID = Same()
+
+    class Meta(ResourceSerializer.Meta):
+        model = Region
+
+
+class RegionSerializer(ResourceSerializer):
+    regionID = Same()
+    parentRegion = ParentRegion(source="parent_region", read_only=True)
+    parentId = Reference(source="parent_region", queryset=Region.objects.all())
+
+    class Meta(ResourceSerializer.Meta):
+        model = Region
+        writable = {"name", "metadata"}
+        # Old clients read the parent of a root region without looking whether it has one.
+        when_absent = {"parentRegion": {"name": "", "resourceId": "", "regionID": "", "metadata": []}}
+
+
+class SiteSerializer(ResourceSerializer):
+    siteID = Same()
+    region = ParentRegion(read_only=True)
+    regionId = Reference(source="region", queryset=Region.objects.all())
+
+    class Meta(ResourceSerializer.Meta):
+        model = Site
+        writable = {"name", "siteLat", "siteLng", "metadata"}
+
+
+class RegionViewSet(ResourceViewSet):
+    serializer_class = RegionSerializer
+    collection = "regions"
+
+
+class SiteViewSet(ResourceViewSet):
+    serializer_class = SiteSerializer
+    collection = "sites"

@@ -1,0 +1,92 @@
+"""What the inventory refuses, a class a cause, and how a refusal looks over HTTP.
+
+Clients of the archived system look for `"code":"FailedPrecondition"` and for some sentences in the raw body, so codes
+are the names of gRPC codes and bodies are {"code", "message"}.
+"""
+
+from django.core.exceptions import ValidationError
+from django.http import Http404
+from rest_framework import exceptions
+from rest_framework.response import Response
+from rest_framework.views import set_rollback
+
+from tenants.errors import AlreadyClaimed
+
+
+class InventoryError(Exception):
+    """The base of all below. str() is the sentence that the operator reads."""
+
+    code, status = "InvalidArgument", 400
+
+
+class TransitionNotAllowed(InventoryError):
+    """The wish can't follow from what is."""
+
+
+class NotYours(InventoryError):
+    """A column was written by somebody who has no business with it: wishes by ask(), facts by observe()."""
+
+    code, status = "PermissionDenied", 403
+
+
+class InUse(InventoryError):
+    """It can't go while others refer to it."""
+
+    code = "FailedPrecondition"
+
+
+class Duplicate(InventoryError):
+    """Something of this name, UUID or serial number is there already."""
+
+    code = "FailedPrecondition"
+
+
+class NotFound(InventoryError):
+    """No such resource in this project."""
+
+    code, status = "NotFound", 404
+
+
+class LeaseLost(Exception):
+    """A worker whose lease ran out tried to write. Not for operators: the loop drops the work."""
+
+
+class Gone(Exception):
+    """The row went while somebody was about to write facts to it."""
+
+
+_CODES = {400: "InvalidArgument", 401: "Unauthenticated", 403: "PermissionDenied", 404: "NotFound",
+          405: "Unimplemented", 409: "AlreadyExists", 413: "InvalidArgument", 415: "InvalidArgument",
+          429: "ResourceExhausted"}  # fmt: skip
+
+
+def as_response(problem: Exception, context) -> Response | None:
+    """DRF's exception handler: every refusal as {"code", "message"}. None lets Django answer 500."""
+    headers = {}
+    match problem:
+        case InventoryError():
+            code, message, status = problem.code, str(problem), problem.status
+        case AlreadyClaimed():
+            code, message, status = "FailedPrecondition", str(problem), 400
+        case ValidationError():
+            code, message, status = "InvalidArgument", "; ".join(problem.messages), 400
+        case Http404():
+            code, message, status = "NotFound", str(problem) or "not found", 404
+        case exceptions.APIException():
+            status = problem.status_code
+            code, message = _CODES.get(status, "Internal"), sentence(problem.detail)
+            if isinstance(problem, exceptions.NotAuthenticated | exceptions.AuthenticationFailed):
+                headers["WWW-Authenticate"] = getattr(problem, "auth_header", 'Bearer realm="eim"')
+        case _:
+            return None
+    set_rollback()
+    return Response({"code": code, "message": message}, status=status, headers=headers)
+
+
+def sentence(detail) -> str:
+    """DRF's nested details as one sentence: `name: too long; sha256: required`."""
+    if isinstance(detail, dict):
+        return "; ".join(f"{field}: {sentence(inner)}" for field, inner in detail.items())
+    if isinstance(detail, list):
+        return "; ".join(sentence(inner) for inner in detail if inner)
+    return str(detail)

@@ -1,0 +1,32 @@
+"""Ends what a host was: its credentials when it is not trusted any more, the host itself when it is deleted."""
+
+from datetime import timedelta
+
+from inventory.models import Host, HostState, Instance, InstanceState, Status
+from tenants import credentials
+from workers import presence
+from workers.engine import Done, Later, Reconciler, register
+from django.db import connection
+
+
+@register
+class HostTrust(Reconciler):
+    model = Host
+
+    def outstanding(self):
+        """Machines move to REGISTERED and ONBOARDED by themselves, by calling us: waiting for one costs nothing."""
+        return super().outstanding().filter(desired_state__in=[HostState.UNTRUSTED, HostState.DELETED])
+
+    def reconcile(self, host):
+        credentials.revoke(host.uuid)
+        if host.uuid:
+            presence.forget(connection.schema_name, host.uuid)
+        if host.desired_state == HostState.UNTRUSTED:
+            unknown = Status("Unknown")
+            host.observe(state=HostState.UNTRUSTED, onboarding_status=unknown, registration_status=unknown)
+            return Done("Invalidated")
+        instance = Instance.objects.filter(host=host).first()
+        if instance is not None:
+            return Later(timedelta(seconds=2), f"Deleting: waiting on {instance} deletion")
+        host.observe(state=HostState.DELETED)
+        return Done()

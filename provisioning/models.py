@@ -1,0 +1,72 @@
+"""Workflows, which install a machine action by action, and the artifacts that machines boot and install from."""
+
+from django.db import models
+from django.db.models import Q
+
+from inventory.models.base import Resource, status
+
+
+class WorkflowState(models.TextChoices):
+    PENDING = "STATE_PENDING"
+    RUNNING = "STATE_RUNNING"
+    SUCCESS = "STATE_SUCCESS"
+    FAILED = "STATE_FAILED"
+    TIMEOUT = "STATE_TIMEOUT"
+    CANCELLED = "STATE_CANCELLED"
+
+
+ACTIVE = [WorkflowState.PENDING, WorkflowState.RUNNING]
+
+
+class Workflow(models.Model):
+    """One attempt to install one host. Shared by all tenants, so that a poll is one indexed query.
+
+    A report names its workflow, and each attempt is one of its own: a machine that comes back from the dead changes
+    nothing of a newer attempt. actions: [{"name", "image", "timeout" in seconds, "environment", "volumes", "pid",
+    "state", "started" and "seconds" when known, "message"}]; secrets are in it as markers only.
+    """
+
+    schema = models.CharField(max_length=63)
+    workflow_id = models.CharField(max_length=64, unique=True)  # on the wire
+    instance_id = models.CharField(max_length=24)
+    host_id = models.CharField(max_length=24)
+    host_uuid = models.UUIDField()
+    worker_id = models.CharField(max_length=17)  # the MAC address that the machine booted from, lower case
+    attempt = models.PositiveIntegerField(default=1)
+    state = models.CharField(max_length=24, choices=WorkflowState, default=WorkflowState.PENDING)
+    actions = models.JSONField(default=list)
+    reason = models.TextField(blank=True)  # it failed
+    created_at = models.DateTimeField(auto_now_add=True)
+    heard_at = models.DateTimeField(null=True)  # the last time that the machine asked or reported
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["host_uuid"], condition=Q(state__in=ACTIVE), name="one_active_a_host"),
+        ]
+        indexes = [
+            models.Index(fields=["worker_id"], condition=Q(state__in=ACTIVE), name="active_by_worker"),
+            models.Index(fields=["schema", "instance_id", "-id"], name="attempts_of_an_instance"),
+        ]
+
+    def __str__(self):
+        return f"{self.workflow_id} ({self.host_id}, attempt {self.attempt})"
+
+    @property
+    def current(self) -> int:
+        """The index of the first action that isn't done; the number of actions if all are."""
+        done = WorkflowState.SUCCESS
+        return next((at for at, action in enumerate(self.actions) if action["state"] != done), len(self.actions))
+
+
+class Artifact(Resource):
+    """A step of what DKAM builds. The wish and the fact are digests of what goes in: other inputs are another wish."""
+
+    prefix = "artifact"
+    wishes = {"digest": "build_status"}
+
+    name = models.CharField(max_length=63, unique=True)
+    desired_digest = models.CharField(max_length=64, blank=True, editable=False)
+    current_digest = models.CharField(max_length=64, blank=True, editable=False)
+    build_status, build_status_indicator, build_status_timestamp = status("Not Built")

@@ -1,0 +1,53 @@
+"""Installs instances on onboarded hosts, and takes them away."""
+
+from datetime import timedelta
+
+from django.db.models import Q
+
+from inventory.models import Host, HostState, Indicator, Instance, InstanceState, Status
+from provisioning import workflow
+from provisioning.models import ACTIVE, WorkflowState
+from workers.engine import Done, Later, Reconciler, Refused, register
+
+LOOK_AGAIN = timedelta(seconds=60)  # a machine's reports ring by themselves; this is for the one that went silent
+
+
+@register
+class InstanceOnHost(Reconciler):
+    model = Instance
+    watches = {Host: lambda host: Instance.objects.filter(host_id=host.resource_id).values_list("pk", flat=True)}
+
+    def outstanding(self):
+        """An instance waits, and costs nothing, until its host is onboarded."""
+        ready = Q(host__current_state=HostState.ONBOARDED) | ~Q(desired_state=InstanceState.RUNNING)
+        return super().outstanding().filter(ready).select_related("host", "os")
+
+    def reconcile(self, instance):
+        match instance.desired_state:
+            case InstanceState.RUNNING:
+                return self.install(instance)
+            case InstanceState.DELETED:
+                workflow.cancel(instance, "the instance is deleted")
+                instance.observe(state=InstanceState.DELETED)
+                return Done()
+            case InstanceState.UNTRUSTED:
+                workflow.cancel(instance, "the instance is not trusted any more")
+                instance.observe(state=InstanceState.UNTRUSTED)
+                return Done("Unknown")
+
+    def install(self, instance):
+        run = workflow.latest(instance)
+        if run is None or run.state == WorkflowState.CANCELLED:
+            workflow.start(instance)
+            return Later(LOOK_AGAIN, "Provisioning In Progress")
+        if run.state in ACTIVE and workflow.expire(run):
+            run.refresh_from_db()
+        if run.state in ACTIVE:
+            return Later(LOOK_AGAIN)
+        if run.state != WorkflowState.SUCCESS:
+            raise Refused(f"Provisioning Failed: {run.reason}")
+        instance.observe(state=InstanceState.RUNNING)
+        instance.host.observe(
+            only_if={"host_status": "Not Connected"}, host_status=Status("Rebooting", Indicator.IN_PROGRESS)
+        )
+        return Done("Provisioned")

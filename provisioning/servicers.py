@@ -1,0 +1,119 @@
+"""The workflow engine's door, for both generations of Tinkerbell's worker on one port."""
+
+import re
+
+import grpc
+
+from provisioning import workflow
+from provisioning.models import ACTIVE, Workflow, WorkflowState
+from wire import tink
+from workers.southbound import Node, Refusal, bearer, in_database, node_of
+
+_MAC = re.compile(r"^([0-9a-f]{2}:){5}[0-9a-f]{2}$")
+
+OLD_STATES = {name: tink.old.State.Value(name) for name in WorkflowState.values if name in tink.old.State.keys()}
+_TOLD = {  # what a report says -> our state; the two generations number them differently
+    "old": {number: name for name, number in OLD_STATES.items()},
+    "new": {2: WorkflowState.RUNNING, 3: WorkflowState.FAILED, 4: WorkflowState.TIMEOUT, 5: WorkflowState.SUCCESS},
+}
+
+
+class WorkflowService:
+    async def GetWorkflowContexts(self, request, context):
+        """The old worker's poll: its workflow, if there is one that it should be at, once."""
+        run = await self._asked(context, _workflow_for, request.worker_id)
+        if run is not None:
+            action = run.actions[run.current]
+            yield tink.old.WorkflowContext(
+                workflow_id=run.workflow_id,
+                current_worker=run.worker_id,
+                current_task="OS provisioning",
+                current_action="" if action["state"] == WorkflowState.PENDING and run.current == 0 else action["name"],
+                current_action_index=run.current,
+                current_action_state=OLD_STATES.get(action["state"], 0),
+                total_number_of_actions=len(run.actions),
+            )
+
+    async def GetWorkflowActions(self, request, context):
+        run, environments = await self._asked(context, _actions_of, request.workflow_id)
+        listed = [
+            tink.old.WorkflowAction(
+                task_name="OS provisioning", name=action["name"], image=action["image"], timeout=action["timeout"],
+                worker_id=run.worker_id, volumes=action["volumes"], environment=environment, pid=action["pid"],
+            )
+            for action, environment in zip(run.actions, environments, strict=True)
+        ]  # fmt: skip
+        return tink.old.WorkflowActionList(action_list=listed)
+
+    async def GetAction(self, request, context):
+        """The new worker's poll: the one action that is due."""
+        run, environment = await self._asked(context, _action_for, request.agent_id)
+        action = run.actions[run.current]
+        return tink.new.ActionResponse(
+            workflow_id=run.workflow_id, task_id="OS provisioning", agent_id=run.worker_id,
+            action_id=str(run.current), name=action["name"], image=action["image"], timeout=action["timeout"],
+            volumes=action["volumes"], environment=environment, pid=action["pid"],
+        )  # fmt: skip
+
+    async def ReportActionStatus(self, request, context):
+        is_old = isinstance(request, tink.old.WorkflowActionStatus)
+        await self._asked(context, _report_old if is_old else _report_new, request)
+        # Both generations' answers are empty messages.
+        return tink.old.Empty() if is_old else tink.new.ActionStatusResponse()
+
+    async def _asked(self, context, work, asked):
+        """Run `work(node, asked)` in the schema of the node that calls."""
+        try:
+            node = await in_database(node_of, bearer(context))
+            return await in_database(work, node, asked, schema=node.schema, who=node.client_id)
+        except Refusal as refusal:
+            await context.abort(refusal.code, refusal.sentence)
+
+
+def _workflow_for(node: Node, worker_id: str) -> Workflow | None:
+    if not _MAC.match(worker_id.lower()):
+        raise Refusal(grpc.StatusCode.INVALID_ARGUMENT, f"{worker_id!r} is not a worker's id: its MAC address")
+    return workflow.for_worker(worker_id, node.host_uuid)
+
+
+def _actions_of(node: Node, workflow_id: str) -> tuple[Workflow, list[list[str]]]:
+    if not workflow_id:
+        raise Refusal(grpc.StatusCode.INVALID_ARGUMENT, "workflow_id is missing")
+    run = Workflow.objects.filter(schema=node.schema, workflow_id=workflow_id, host_uuid=node.host_uuid).first()
+    if run is None or run.state not in ACTIVE:
+        raise Refusal(grpc.StatusCode.UNKNOWN, f"no active workflow {workflow_id} of this machine")
+    return run, [workflow.environment_of(run, action) for action in run.actions]
+
+
+def _action_for(node: Node, agent_id: str) -> tuple[Workflow, list[str]]:
+    run = _workflow_for(node, agent_id)
+    if run is None:
+        raise Refusal(grpc.StatusCode.NOT_FOUND, "no action for this machine")
+    return run, workflow.environment_of(run, run.actions[run.current])
+
+
+def _report_old(node: Node, told) -> None:
+    if not (told.workflow_id and told.task_name and told.action_name):
+        raise Refusal(grpc.StatusCode.INVALID_ARGUMENT, "workflow_id, task_name and action_name are needed")
+    _report(node, told.workflow_id, told.action_name, _TOLD["old"].get(told.action_status), told.message)
+
+
+def _report_new(node: Node, told) -> None:
+    if not (told.workflow_id and told.action_name):
+        raise Refusal(grpc.StatusCode.INVALID_ARGUMENT, "workflow_id and action_name are needed")
+    _report(node, told.workflow_id, told.action_name, _TOLD["new"].get(told.action_state), told.message.message)
+
+
+def _report(node: Node, workflow_id: str, action_name: str, state: str | None, message: str) -> None:
+    if state is None or state == WorkflowState.PENDING:
+        raise Refusal(grpc.StatusCode.INVALID_ARGUMENT, "an action can be reported running or ended, nothing else")
+    try:
+        workflow.report(node.host_uuid, workflow.Report(workflow_id, action_name, state, message))
+    except Workflow.DoesNotExist:
+        raise Refusal(grpc.StatusCode.INVALID_ARGUMENT, f"no workflow {workflow_id} of this machine") from None
+    except workflow.StaleReport as stale:
+        raise Refusal(grpc.StatusCode.INVALID_ARGUMENT, str(stale)) from stale
+
+
+def add_to(server) -> None:
+    tink.add_to_server(WorkflowService(), server)

@@ -1,0 +1,46 @@
+"""The public admin: organizations, projects and people. What is in a project has an admin of its own."""
+
+from django.contrib import admin
+from django.contrib.auth.admin import UserAdmin
+from django.contrib.auth.models import Group
+from django.utils.html import format_html
+
+from tenants.models import Membership, Organization, Project, User
+
+admin.site.unregister(Group)
+
+
+class MembershipInline(admin.TabularInline):
+    model = Membership
+    extra = 0
+
+
+@admin.register(User)
+class PersonAdmin(UserAdmin):
+    inlines = [MembershipInline]
+
+
+@admin.register(Organization)
+class OrganizationAdmin(admin.ModelAdmin):
+    list_display = ["name", "uuid", "description"]
+
+
+@admin.register(Project)
+class ProjectAdmin(admin.ModelAdmin):
+    """Projects are made by `manage.py create_project`, which makes their schemas too."""
+
+    list_display = ["name", "organization", "uuid", "state", "inventory"]
+    list_select_related = ["organization"]
+    fields = ["name", "organization", "uuid", "schema_name", "state", "description"]
+    readonly_fields = ["name", "organization", "uuid", "schema_name", "state"]
+    inlines = [MembershipInline]
+
+    @admin.display
+    def inventory(self, project):
+        return format_html('<a href="/p/{}/admin/">its inventory</a>', project.name)
+
+    def has_add_permission(self, request):
+        return False
+
+    def has_delete_permission(self, request, obj=None):
+        return False

@@ -1,0 +1,48 @@
+"""The journal and the doorbell: what changed is written down with the change; after the commit somebody is told *that*
+
+something changed, never what. The bell may get lost; the ring is a row and does not.
+"""
+
+import logging
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from celery import current_app
+from django.db import connection, transaction
+from kombu.exceptions import OperationalError
+
+from tenants.models import Event, Ring
+
+log = logging.getLogger(__name__)
+_who: ContextVar[str] = ContextVar("who", default="")
+
+
+@contextmanager
+def acting_as(who: str):
+    """Name, for the journal, who causes the changes inside: a user, a node's client id, a reconciler."""
+    token = _who.set(who)
+    try:
+        yield
+    finally:
+        _who.reset(token)
+
+
+def announce(resource, verb: str, *, ring: bool = True) -> None:
+    """Write the journal's line and the ring with the change, and ring after the commit. Needs a transaction."""
+    schema, label = connection.schema_name, resource._meta.label
+    Event.objects.create(
+        schema=schema, kind=resource._meta.model_name, resource_id=str(resource), verb=verb, who=_who.get()
+    )
+    if not ring:
+        return
+    Ring.objects.create(schema=schema, label=label, pk_rung=resource.pk)
+    if not any(hook[1] is ring_the_bell for hook in connection.run_on_commit):  # one bell a transaction is enough
+        transaction.on_commit(ring_the_bell)
+
+
+def ring_the_bell() -> None:
+    """Wake the loop, by the task's name: down here nobody knows who listens; workers/tasks.py does."""
+    try:
+        current_app.signature("workers.wake").apply_async(retry=False)
+    except (OperationalError, OSError) as away:
+        log.warning("the bell is broken, the next tick will find the ring", extra={"because": away})

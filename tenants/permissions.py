@@ -1,0 +1,49 @@
+"""Who may: a bearer token's roles, or the memberships of somebody who is logged in."""
+
+from rest_framework.authentication import BaseAuthentication, get_authorization_header
+from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.permissions import SAFE_METHODS, BasePermission
+
+from tenants import tokens
+from tenants.errors import BadToken
+from tenants.models import Membership, Project, Role, User
+
+READERS = {Role.READ.value, Role.WRITE.value}
+WRITERS = {Role.WRITE.value}
+
+
+class BearerAuthentication(BaseAuthentication):
+    def authenticate(self, request):
+        scheme, _, token = get_authorization_header(request).decode("latin-1").partition(" ")
+        if scheme.lower() != "bearer":
+            return None
+        try:
+            return tokens.verify(token.strip()), token
+        except BadToken as wrong:
+            raise AuthenticationFailed(str(wrong)) from wrong
+
+    def authenticate_header(self, request):
+        return 'Bearer realm="eim"'
+
+
+def roles_in(user: "tokens.Caller | User", project: Project) -> set[str]:
+    """The roles that a token or a logged-in person has in this project."""
+    if isinstance(user, tokens.Caller):
+        return user.roles_in(project)
+    if not user.is_authenticated:
+        return set()
+    if user.is_superuser:
+        return WRITERS
+    return set(Membership.objects.filter(user=user, project=project).values_list("role", flat=True))
+
+
+class HasProjectRole(BasePermission):
+    """im-r reads, im-rw reads and writes, in the project that the URL names."""
+
+    message = "You have no access to this project, or it doesn't exist."
+
+    def has_permission(self, request, view):
+        if not request.user or not request.user.is_authenticated or request.project is None:
+            return False
+        needed = READERS if request.method in SAFE_METHODS else WRITERS
+        return bool(roles_in(request.user, request.project) & needed)

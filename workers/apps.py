@@ -1,0 +1,20 @@
+"""The loop, the southbound door, and the resource managers of single resources."""
+
+from importlib import import_module
+from importlib.util import find_spec
+
+from django.apps import AppConfig, apps
+
+
+class WorkersConfig(AppConfig):
+    name = "workers"
+
+    def ready(self):
+        """Load every app's reconcilers, as the admin loads every app's admin.py."""
+        from pkgutil import iter_modules
+
+        for app in apps.get_app_configs():
+            if find_spec(f"{app.name}.reconcilers"):
+                package = import_module(f"{app.name}.reconcilers")
+                for module in iter_modules(package.__path__):
+                    import_module(f"{package.__name__}.{module.name}")

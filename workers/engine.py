@@ -1,0 +1,169 @@
+"""The loop that every resource manager shares: look at what isn't as it was asked for, and make it so.
+
+A reconciler is level-based: it is told *that* something changed, never what. It reads the row, compares the wish with
+the facts, and acts; running it twice does no harm. It logs nothing, retries nothing, sets no status and knows no
+tenant: the loop does.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import ClassVar
+
+from django.conf import settings
+from django.db.models import F, Model, Q, QuerySet
+from django_tenants.utils import schema_context
+
+from inventory.errors import Gone, LeaseLost
+from inventory.models.base import Indicator, Resource, Status, fence
+from tenants.events import acting_as
+from workers import models
+from workers.models import Queue, Work
+
+log = logging.getLogger(__name__)
+
+LONGEST_PAUSE = timedelta(minutes=5)  # between two tries of what fails
+
+
+@dataclass(frozen=True)
+class Done:
+    """It is as it was asked for. text, if any, is shown to the operator."""
+
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Later:
+    """Not yet: look again after a while, or when something rings. why, if any, is shown to the operator."""
+
+    after: timedelta
+    why: str = ""
+
+
+class Refused(Exception):
+    """It can't be done, and trying again won't help; a new wish is needed. str() is shown to the operator."""
+
+
+class Reconciler:
+    model: ClassVar[type[Resource]]
+    pair: ClassVar[str] = "state"
+    queue: ClassVar[str] = Queue.RECONCILE
+    watches: ClassVar[dict[type[Model], Callable[[Model], Iterable[int]]]] = {}  # other model -> pks of ours to look at
+
+    def outstanding(self) -> QuerySet:
+        """The rows that aren't as they were asked for. A wish that was never made counts as fulfilled."""
+        wanted, current = f"desired_{self.pair}", f"current_{self.pair}"
+        unspecified = self.model._meta.get_field(wanted).get_default()
+        return self.model.objects.exclude(Q(**{wanted: F(current)}) | Q(**{wanted: unspecified}))
+
+    def reconcile(self, resource) -> Done | Later:
+        raise NotImplementedError
+
+    def wish_of(self, resource) -> str:
+        return getattr(resource, f"desired_{self.pair}")
+
+    @property
+    def name(self) -> str:
+        return type(self).__name__
+
+
+registry: dict[str, Reconciler] = {}
+
+
+def register(reconciler: type[Reconciler]) -> type[Reconciler]:
+    """Class decorator. The file need only lie in an app's reconcilers/ (workers/apps.py loads them all)."""
+    registry[reconciler.__name__] = reconciler()
+    return reconciler
+
+
+def interested_in(resource: Model) -> Iterator[tuple[Reconciler, int]]:
+    """Who wants to look at what because this resource changed."""
+    for reconciler in registry.values():
+        if isinstance(resource, reconciler.model):
+            yield reconciler, resource.pk
+        for model, ours in reconciler.watches.items():
+            if isinstance(resource, model):
+                yield from ((reconciler, pk) for pk in ours(resource))
+
+
+def wake_outstanding(reconciler: Reconciler, schema: str, pks: Iterable[int]) -> int:
+    """Put those of these rows that are outstanding on the queue. Call inside the schema."""
+    rows = list(reconciler.outstanding().filter(pk__in=pks).order_by("pk"))
+    for row in rows:
+        models.wake(schema, reconciler.name, row.pk, reconciler.queue, reconciler.wish_of(row))
+    return len(rows)
+
+
+def run(work: Work) -> None:
+    """Reconcile the one row that this work is about, and show and note how it went."""
+    reconciler = registry.get(work.reconciler)
+    if reconciler is None:  # written by a newer release; leave it to workers that know it
+        return models.postpone(work, LONGEST_PAUSE, f"no reconciler {work.reconciler} in this worker", failed=True)
+    began = time.monotonic()
+    token = fence.set(lambda: _hold(work))
+    try:
+        with schema_context(work.schema), acting_as(reconciler.name):
+            outcome = _reconcile(reconciler, work)
+    except LeaseLost:
+        outcome = "lease lost"
+    finally:
+        fence.reset(token)
+    log.info("reconciled", extra={
+        "reconciler": reconciler.name, "schema": work.schema, "target": work.target, "outcome": outcome,
+        "seconds": round(time.monotonic() - began, 3),
+    })  # fmt: skip
+
+
+def _reconcile(reconciler: Reconciler, work: Work) -> str:
+    resource = reconciler.outstanding().filter(pk=work.target).first()
+    if resource is None:
+        models.finish(work)
+        return "nothing to do"
+    wish = reconciler.wish_of(resource)
+    status = reconciler.model.wishes[reconciler.pair]
+    try:
+        match reconciler.reconcile(resource):
+            case Done(text):
+                _show(resource, reconciler, wish, Status(text, Indicator.IDLE) if text else None, status)
+                models.finish(work)
+                return "done"
+            case Later(after, why):
+                _show(resource, reconciler, wish, Status(why, Indicator.IN_PROGRESS) if why else None, status)
+                models.postpone(work, after, why)
+                return "later"
+    except Refused as refusal:
+        _show(resource, reconciler, wish, Status(str(refusal), Indicator.ERROR), status)
+        models.refuse(work, wish, str(refusal))
+        return "refused"
+    except Gone:
+        models.finish(work)
+        return "gone"
+    except LeaseLost:
+        raise
+    except Exception as fault:  # the one place that catches all: any other exception is a passing fault
+        log.exception("reconcile failed", extra={"reconciler": reconciler.name, "resource_id": str(resource)})
+        pause = min(timedelta(seconds=2**work.attempts), LONGEST_PAUSE) if work.attempts < 10 else LONGEST_PAUSE
+        models.postpone(work, pause, f"{type(fault).__name__}: {fault}", failed=True)
+        return "failed"
+    raise TypeError(f"{reconciler.name}.reconcile() must return Done or Later")
+
+
+def _show(resource: Resource, reconciler: Reconciler, wish: str, shown: Status | None, status: str) -> None:
+    """Tell the operator, unless the wish has changed since: what is told then is about the one of yesterday."""
+    if shown and resource.pk:
+        try:
+            resource.observe(only_if={f"desired_{reconciler.pair}": wish}, **{status: shown})
+        except Gone:
+            log.debug("gone before its status could be shown", extra={"resource_id": str(resource)})
+
+
+def _hold(work: Work) -> None:
+    if not models.still_ours(work):
+        raise LeaseLost(str(work))
+
+
+def lease_of(queue: str) -> timedelta:
+    """How long a claim holds: longer than the hard time limit of the queue's tasks."""
+    return timedelta(seconds=settings.BUILD_LEASE if queue == Queue.BUILD else settings.LEASE)

@@ -1,0 +1,110 @@
+"""The southbound door: who calls, in whose schema the call runs, and which status code a refusal becomes.
+
+The server is grpc.aio, because onboarding keeps streams open; all database work goes through one bounded thread pool,
+which enters the tenant's schema for the call and leaves it after.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from uuid import UUID
+
+import grpc
+from django.db import close_old_connections
+from django_tenants.utils import schema_context
+
+from tenants import tokens
+from tenants.credentials import AGENT_ROLE, client_id_of
+from tenants.errors import BadToken
+from tenants.events import acting_as
+from tenants.models import Project
+
+log = logging.getLogger(__name__)
+
+THREADS = 8  # each with a database connection
+NODE_CLIENT = "edgenode-"
+
+
+class Refusal(Exception):
+    """Ends a call with this status code and sentence."""
+
+    def __init__(self, code: grpc.StatusCode, sentence: str = "") -> None:
+        super().__init__(sentence)
+        self.code, self.sentence = code, sentence
+
+
+@dataclass(frozen=True)
+class Node:
+    """The edge node that calls, as its token says."""
+
+    schema: str
+    project_uuid: UUID
+    client_id: str
+
+    @property
+    def host_uuid(self) -> UUID:
+        return UUID(self.client_id.removeprefix(NODE_CLIENT))
+
+    def must_be(self, host_uuid: UUID) -> None:
+        """A node's own credentials speak for that node alone, not for others of its tenant."""
+        if self.client_id.startswith(NODE_CLIENT) and self.client_id != client_id_of(host_uuid):
+            raise Refusal(grpc.StatusCode.PERMISSION_DENIED, "This token belongs to another host")
+
+
+_pool = ThreadPoolExecutor(THREADS, thread_name_prefix="orm")
+
+
+async def in_database(work: Callable, *args, schema: str = "public", who: str = ""):
+    """Run `work(*args)` on a thread of the pool, in this schema, and return what it returns."""
+    return await asyncio.get_running_loop().run_in_executor(_pool, _enter, schema, who, work, args)
+
+
+def _enter(schema: str, who: str, work: Callable, args: tuple):
+    close_old_connections()
+    try:
+        with schema_context(schema), acting_as(who):
+            return work(*args)
+    finally:
+        close_old_connections()
+
+
+def bearer(context: grpc.aio.ServicerContext) -> str:
+    """The token of the call. Raises Refusal: the archived agents' first call has the word Bearer and nothing behind it."""
+    header = dict(context.invocation_metadata() or ()).get("authorization", "")
+    scheme, _, token = str(header).partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise Refusal(grpc.StatusCode.UNAUTHENTICATED, "A bearer token is needed")
+    return token.strip()
+
+
+def node_of(token: str) -> Node:
+    """The node that this token belongs to. Raises Refusal. Needs the database: call through in_database()."""
+    try:
+        caller = tokens.verify(token)
+    except BadToken as wrong:
+        raise Refusal(grpc.StatusCode.UNAUTHENTICATED, str(wrong)) from wrong
+    if not any(role == AGENT_ROLE for _, role in caller.roles):
+        raise Refusal(grpc.StatusCode.PERMISSION_DENIED, "Request is blocked by RBAC")
+    try:
+        uuid = caller.the_project(AGENT_ROLE)
+    except BadToken as wrong:
+        raise Refusal(grpc.StatusCode.UNAUTHENTICATED, str(wrong)) from wrong
+    project = Project.objects.filter(uuid=uuid, state=Project.State.READY).first()
+    if project is None:
+        raise Refusal(grpc.StatusCode.UNAUTHENTICATED, "The token's project is gone")
+    return Node(project.schema_name, project.uuid, caller.client_id)
+
+
+def for_nodes(handler: Callable) -> Callable:
+    """A unary call of an edge node: `handler(self, node, request)` is plain code that runs in the node's schema."""
+
+    async def call(self, request, context: grpc.aio.ServicerContext):
+        try:
+            node = await in_database(node_of, bearer(context))
+            return await in_database(handler, self, node, request, schema=node.schema, who=node.client_id)
+        except Refusal as refusal:
+            await context.abort(refusal.code, refusal.sentence)
+
+    return call

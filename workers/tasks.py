@@ -1,0 +1,121 @@
+"""The only Celery tasks that reconciliation needs, whatever the number of resources. None carries anything that
+
+matters: a lost message costs a second, because what is outstanding is a row (workers/models.py).
+"""
+
+import time
+from collections import defaultdict
+
+from celery import current_app, shared_task
+from django.apps import apps
+from django.conf import settings
+from django.db import connection, transaction
+from django_tenants.utils import schema_context
+
+from tenants.models import Project
+from workers import engine, models
+from workers.models import Queue
+
+BATCH = 200  # rings heard in one transaction
+TURN = 5.0  # seconds after which a run lets other messages of its process have their turn
+HANDS = 4  # processes worth waking for one queue; more find nothing to claim
+
+
+@shared_task(name="workers.wake")
+def wake() -> int:
+    """Hear the rings: whoever cares about a changed row looks at it. Returns how many rings were heard."""
+    heard = 0
+    while batch := _hear():
+        heard += batch
+        if batch < BATCH:
+            break
+    if heard:
+        call_hands()
+    return heard
+
+
+@shared_task(name="workers.tick")
+def tick() -> None:
+    """Every second, by beat: hear what nobody heard, and call hands for what is due or whose lease ran out."""
+    wake()
+    call_hands()
+
+
+@shared_task(name="workers.run", bind=True)
+def run(self, queue: str) -> int:
+    """Claim what is due in this queue and reconcile it, one after the other, until nothing is, or our turn is over."""
+    worked, began = 0, time.monotonic()
+    while work := models.claim(queue, engine.lease_of(queue)):
+        engine.run(work)
+        worked += 1
+        if queue in (Queue.BUILD, Queue.TENANT) or time.monotonic() - began > TURN:
+            call_hands()
+            break
+    return worked
+
+
+@shared_task(name="workers.audit")
+def audit() -> int:
+    """In case all else fails: one tenant in sixty a minute, compare all wishes with the facts."""
+    woken, shard = 0, int(time.time() // 60) % 60
+    tenants = Project.objects.filter(state=Project.State.READY).values_list("pk", "schema_name")
+    for schema in ["public", *(schema for pk, schema in tenants if pk % 60 == shard)]:
+        with schema_context(schema):
+            for reconciler in engine.registry.values():
+                if _lives_in(reconciler.model, schema):
+                    known = models.Work.objects.filter(schema=schema, reconciler=reconciler.name).values("target")
+                    missed = reconciler.outstanding().exclude(pk__in=known).values_list("pk", flat=True)
+                    woken += engine.wake_outstanding(reconciler, schema, list(missed[:1000]))
+    return woken
+
+
+def call_hands() -> None:
+    """Send as many messages as there is work due, up to a few: they say that there is work, not which."""
+    for queue, due in models.due_by_queue().items():
+        limits = {"time_limit": settings.BUILD_HARD_LIMIT, "soft_time_limit": settings.BUILD_HARD_LIMIT - 20}
+        for _ in range(1 if queue in (Queue.BUILD, Queue.TENANT) else min(due, HANDS)):
+            current_app.signature("workers.run", args=(queue,)).apply_async(
+                queue=queue, expires=10, **(limits if queue == Queue.BUILD else {})
+            )
+
+
+@transaction.atomic
+def _hear() -> int:
+    """Turn one batch of rings into work, in one transaction: a worker killed midway has heard nothing."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            DELETE FROM tenants_ring WHERE id IN (SELECT id FROM tenants_ring ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED)
+            RETURNING schema, label, pk_rung
+            """,
+            [BATCH],
+        )
+        rings = cursor.fetchall()
+    rung = defaultdict(set)
+    for schema, label, pk in rings:
+        rung[schema, label].add(pk)
+    for (schema, label), pks in sorted(rung.items()):
+        with schema_context(schema):
+            _wake_for(schema, apps.get_model(label), pks)
+    return len(rings)
+
+
+def _wake_for(schema: str, model: type, pks: set[int]) -> None:
+    if not _schema_exists(schema):
+        return  # rung just before the tenant went
+    interested = defaultdict(set)
+    for resource in model.objects.filter(pk__in=pks):
+        for reconciler, pk in engine.interested_in(resource):
+            interested[reconciler.name].add(pk)
+    for name, theirs in sorted(interested.items()):
+        engine.wake_outstanding(engine.registry[name], schema, theirs)
+
+
+def _lives_in(model: type, schema: str) -> bool:
+    return (model._meta.app_label in settings.TENANT_APPS) == (schema != "public")
+
+
+def _schema_exists(schema: str) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT to_regnamespace(%s) IS NOT NULL", [schema])
+        return cursor.fetchone()[0]
