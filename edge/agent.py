@@ -1,15 +1,27 @@
-"""The node agent of an installed machine: it says that it runs, every few seconds, and what it is made of."""
+"""The node agent of an installed machine, `python -m edge.agent`: it says that it runs, and what the machine is."""
 
 import asyncio
+import logging
+import sys
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, Literal
 
 import grpc
 
 from edge.errors import TokenRefused
+from edge.hardware import Machine
 from edge.link import RPC_SECONDS, Server, Token, pauses
 from wire import hostmgr_pb2, hostmgr_pb2_grpc
+
+log = logging.getLogger(__name__)
+
+# What cloud-init leaves on an installed system.
+CLIENT_ID = "/etc/intel_edge_node/client-credentials/client_id"
+CLIENT_SECRET = "/etc/intel_edge_node/client-credentials/client_secret"  # noqa: S105 - a path
+AGENT_VARIABLES = "/etc/edge-node/node/agent_variables"
+CA_FILE = "/etc/intel_edge_node/orch-ca-cert/orch-ca.crt"
 
 Told = Literal["heartbeat", "hardware"]
 
@@ -79,3 +91,36 @@ class Agent:
     async def say_hardware(self, stub: Any) -> None:
         request = hostmgr_pb2.UpdateHostSystemInfoByGUIDRequest(host_guid=self.guid, system_info=self.hardware())
         await stub.UpdateHostSystemInfoByGUID(request, metadata=await self.token.metadata(), timeout=RPC_SECONDS)
+
+
+def variables(text: str) -> dict[str, str]:
+    """The KEY=VALUE lines of the agents' file."""
+    pairs = (line.partition("=") for line in text.splitlines() if not line.lstrip().startswith("#"))
+    return {name.strip(): value.strip().strip("\"'") for name, equals, value in pairs if equals}
+
+
+def main() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    machine = Machine()
+    known = variables(Path(AGENT_VARIABLES).read_text())
+    server = Server(known["EIM_URL"], CA_FILE, known["GRPC_AUTHORITY"])
+    token = Token(server, Path(CLIENT_ID).read_text().strip(), Path(CLIENT_SECRET).read_text().strip())
+    guid = known.get("GUID") or machine.dmi("product_uuid").lower()
+    agent = Agent(server, token, guid, machine.system_info, watch=Diary().note)
+    asyncio.run(agent.run())
+
+
+class Diary:
+    """Tells the journal of a report when it goes otherwise than the last time, not each time."""
+
+    def __init__(self) -> None:
+        self.last: dict[Told, str] = {}
+
+    def note(self, told: Told, trouble: str) -> None:
+        if self.last.get(told) != trouble:
+            log.info("%s %s", told, f"not accepted: {trouble}" if trouble else "accepted")
+        self.last[told] = trouble
+
+
+if __name__ == "__main__":
+    main()

@@ -13,7 +13,6 @@ from edge.errors import ActionFailed
 from edge.link import HTTP_SECONDS
 
 CLOUD_INIT = "/etc/cloud/cloud.cfg.d/99_infra.cfg"
-AGENT_VARIABLES = "/etc/edge-node/node/agent_variables"
 CHUNK_BYTES = 1 << 20
 KEPT_BYTES = 1 << 20  # of an image: enough to look at, and a thousand disks still fit anywhere
 
@@ -71,10 +70,6 @@ class Disk:
 
     def read(self, path: str) -> str:
         return self.files.get(path, "").strip()
-
-    def agent_variables(self) -> dict[str, str]:
-        pairs = (line.partition("=") for line in self.read(AGENT_VARIABLES).splitlines())
-        return {name.strip(): value.strip().strip("\"'") for name, equals, value in pairs if equals}
 
 
 def cloud_config(text: str) -> dict[str, Any]:

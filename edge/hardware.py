@@ -78,7 +78,7 @@ class Machine:
         return int(total[1]) * 1024 if total else 0
 
     def cpu(self) -> hm.SystemCPU | None:
-        processors = [
+        processors: list[dict[str, str]] = [
             dict(re.findall(r"^(.+?)\s*: ?(.*)$", block, re.MULTILINE))
             for block in self.read("proc/cpuinfo").split("\n\n")
         ]
@@ -148,7 +148,7 @@ class Machine:
     def usbs(self) -> list[hm.SystemUSB]:
         return [
             hm.SystemUSB(
-                **{"class": self.text(str(path), "bDeviceClass")},
+                **{"class": self.text(str(path), "bDeviceClass")},  # type: ignore[arg-type] # a word of Python
                 idvendor=self.text(str(path), "idVendor"),
                 idproduct=self.text(str(path), "idProduct"),
                 bus=self.number(str(path), "busnum"),

@@ -14,6 +14,7 @@ from wire import onboarding_pb2, onboarding_pb2_grpc
 
 NodeState = onboarding_pb2.OnboardNodeStreamResponse.NodeState
 PAUSES_SECONDS = (2, 4, 8, 16, 32)  # between askings while the host is only registered; then from 2 again
+JITTER_SECONDS = 1.0  # at most this much longer
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ async def discover(server: Server, machine: Identity, waiting: Callable[[], None
             if credentials:
                 return credentials
             waiting()
-            await asyncio.sleep(next(pauses) + random.uniform(0, 1))
+            await asyncio.sleep(next(pauses) + random.uniform(0, JITTER_SECONDS))
             if not stream.done():  # else the next read tells why it ended
                 await stream.write(request)
     raise Refused(f"the server ended the onboarding of {machine.serial} without an answer")

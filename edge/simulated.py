@@ -16,16 +16,19 @@ from threading import Event
 import grpc
 
 from edge import factory, link, onboard, worker
-from edge.agent import Agent, Told
+from edge.agent import AGENT_VARIABLES, CLIENT_ID, CLIENT_SECRET, Agent, Told, variables
 from edge.disk import Disk
 from edge.errors import ActionFailed, EdgeError, NotRegistered, WorkflowFailed
 
 log = logging.getLogger(__name__)
 
-CREDENTIALS = "/etc/intel_edge_node/client-credentials"
 RETRY_MINUTES = 10.0  # how long image2disk tries to reach its image
 
 serve = cache(link.Server)  # one TLS context for all machines of one server
+
+
+class NoIdentity(EdgeError):
+    """The installed system doesn't know who it is."""
 
 
 class NoBootableDisk(EdgeError):
@@ -34,16 +37,16 @@ class NoBootableDisk(EdgeError):
 
 def kernel_arguments(script: str, machine: onboard.Identity) -> dict[str, str] | None:
     """What an iPXE script hands to the kernel it boots; None when it boots no kernel but the machine's own disk."""
-    variables = {"uuid": machine.uuid, "serial": machine.serial, "ip": machine.ip}
-    variables |= dict.fromkeys(("mac", "mac:hex", "net0/mac"), machine.mac)
+    known = {"uuid": machine.uuid, "serial": machine.serial, "ip": machine.ip}
+    known |= dict.fromkeys(("mac", "mac:hex", "net0/mac"), machine.mac)
 
     def expand(text: str) -> str:
-        return re.sub(r"\$\{([^}]*)\}", lambda found: variables.get(found[1], ""), text)
+        return re.sub(r"\$\{([^}]*)\}", lambda found: known.get(found[1], ""), text)
 
     for line in script.splitlines():
         match line.split():
             case ["set", name, *words]:
-                variables[name] = expand(" ".join(words))
+                known[name] = expand(" ".join(words))
             case ["kernel", *words]:
                 pairs = (word.partition("=") for word in expand(" ".join(words)).split())
                 return {name: value for name, equals, value in pairs if equals}
@@ -71,7 +74,7 @@ class Machine:
         self.disk = Disk(disks / self.identity.serial)
         self.heartbeat, self.gives_up, self.watch = heartbeat, gives_up, watch
         self.boots_own_disk = False  # the firmware's boot order; the network comes first in a new machine
-        self.onboarded: onboard.Credentials | None = None
+        self.installer: tuple[link.Server, link.Token] | None = None  # what the micro-OS knew, until switched off
         self.phase, self.detail = "Off", ""
         self.started = time.monotonic()
         self.timeline: dict[str, float] = {}  # phase -> seconds after the start, when it was entered last
@@ -133,8 +136,9 @@ class Machine:
         """Onboarding, then workflows until one of them asks for the reboot."""
         server = serve(arguments["eim_url"], self.server.ca_file, arguments["grpc_authority"])
         self.enter("Onboarding")
-        self.onboarded = await self.discover(server)
-        token = link.Token(server, self.onboarded.client_id, self.onboarded.client_secret)
+        credentials = await self.discover(server)
+        token = link.Token(server, credentials.client_id, credentials.client_secret)
+        self.installer = (server, token)
         self.enter("Onboarded")
         while True:
             try:
@@ -168,26 +172,30 @@ class Machine:
             raise NoBootableDisk(f"{self.identity.serial} was told to boot its own disk, which is empty")
         self.disk.first_boot()
         self.enter("Starting")
-        variables = self.disk.agent_variables()
-        client_id = self.disk.read(f"{CREDENTIALS}/client_id")
-        client_secret = self.disk.read(f"{CREDENTIALS}/client_secret")
-        if not client_id and self.onboarded:
-            log.warning("cloud-init of %s is not JSON: its credentials are kept over the reboot", self.identity.serial)
-            client_id, client_secret = self.onboarded.client_id, self.onboarded.client_secret
-        server = serve(
-            variables.get("EIM_URL", self.server.url),
-            self.server.ca_file,
-            variables.get("GRPC_AUTHORITY", self.server.grpc_authority),
-        )
+        server, token, guid = self.installed_identity()
         agent = Agent(
             server,
-            link.Token(server, client_id, client_secret),
-            variables.get("GUID", self.identity.uuid),
+            token,
+            guid,
             lambda: factory.hardware(self.number),
             heartbeat=self.heartbeat,
             watch=self.watch_agent,
         )
         await agent.run()
+
+    def installed_identity(self) -> tuple[link.Server, link.Token, str]:
+        """Where to report, with what token, and as whom: what cloud-init wrote to the disk."""
+        known = variables(self.disk.read(AGENT_VARIABLES))
+        if {"EIM_URL", "GRPC_AUTHORITY", "GUID"} <= known.keys():
+            server = serve(known["EIM_URL"], self.server.ca_file, known["GRPC_AUTHORITY"])
+            token = link.Token(server, self.disk.read(CLIENT_ID), self.disk.read(CLIENT_SECRET))
+            return server, token, known["GUID"]
+        if self.installer is None:
+            raise NoIdentity(f"cloud-init of {self.identity.serial} wrote no agent variables, or isn't JSON")
+        log.warning(
+            "cloud-init of %s wrote no agent variables, or isn't JSON: kept from onboarding", self.identity.serial
+        )
+        return *self.installer, self.identity.uuid
 
     def watch_agent(self, told: Told, trouble: str) -> None:
         if trouble:

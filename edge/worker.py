@@ -4,7 +4,7 @@ import asyncio
 import inspect
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -72,7 +72,7 @@ class OldDialect:
         self.report = methods["ReportActionStatus"].stub(channel)
         self.token, self.worker_id = token, worker_id
 
-    async def steps(self) -> AsyncIterator[Step]:
+    async def steps(self) -> AsyncGenerator[Step, None]:
         request = tink.old.WorkflowContextRequest(worker_id=self.worker_id)
         stream = self.contexts(request, metadata=await self.token.metadata(), timeout=RPC_SECONDS)
         for context in [context async for context in stream]:
@@ -119,7 +119,7 @@ class NewDialect:
         self.report = tink.new.methods["ReportActionStatus"].stub(channel)
         self.token, self.worker_id = token, worker_id
 
-    async def steps(self) -> AsyncIterator[Step]:
+    async def steps(self) -> AsyncGenerator[Step, None]:
         request = tink.new.ActionRequest(agent_id=self.worker_id)
         while True:
             try:
