@@ -125,7 +125,7 @@ def due_by_queue() -> dict[str, int]:
     rows = _execute(
         f"""
         SELECT queue, (SELECT count(*) FROM (SELECT 1 FROM workers_work w WHERE w.queue = q.queue AND {_DUE} LIMIT 100)
-                       AS some)
+                       AS counted)
         FROM unnest(%s::text[]) AS q(queue)
         """,
         Queue.values,
