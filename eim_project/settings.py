@@ -75,7 +75,6 @@ AUTH_USER_MODEL = "tenants.User"
 USE_TZ = True
 TIME_ZONE = "UTC"
 STATIC_URL = "/static/"
-STATIC_ROOT = EIM_DATA / "static"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 100_000  # bytes, the limit that the archived API had
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 LOGIN_URL = "/admin/login/"

@@ -4,7 +4,17 @@ from django.contrib import admin, messages
 from django.utils.html import format_html
 
 from inventory import errors
-from inventory.models import Host, HostState, Indicator, Instance, InstanceState, OperatingSystem, Provider, Region, Site
+from inventory.models import (
+    Host,
+    HostState,
+    Indicator,
+    Instance,
+    InstanceState,
+    OperatingSystem,
+    Provider,
+    Region,
+    Site,
+)
 from tenants.errors import AlreadyClaimed
 from tenants.events import acting_as
 from tenants.permissions import WRITERS, roles_in
@@ -157,5 +167,3 @@ class InstanceAdmin(ResourceAdmin):
 
     def delete_model(self, request, instance):
         instance.ask(state=InstanceState.DELETED)
-
-

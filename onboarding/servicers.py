@@ -122,7 +122,10 @@ def mismatch(claim: Claim, what: str, reported: str) -> Answer:
 def hand_over(host: Host, machine: Machine, claim: Claim) -> Answer:
     """Inside the host's schema: what the machine gets, by what the operator wants."""
     project_id = str(Project.objects.get(schema_name=claim.schema).uuid)
-    if host.current_state == HostState.UNTRUSTED or host.desired_state not in (HostState.REGISTERED, HostState.ONBOARDED):
+    if host.current_state == HostState.UNTRUSTED or host.desired_state not in (
+        HostState.REGISTERED,
+        HostState.ONBOARDED,
+    ):
         return refusal(grpc.StatusCode.FAILED_PRECONDITION, f"Node is already {host.desired_state}")
     if installed(host):
         return refusal(grpc.StatusCode.FAILED_PRECONDITION, f"Node is already {host.current_state}")

@@ -1,7 +1,6 @@
 """How a host gets its operating system: the list of actions, who works at it, and how far it is."""
 
 import base64
-import json
 import secrets
 import time
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from django.utils import timezone
 from django_tenants.utils import schema_context
 
 from inventory.errors import Gone
-from inventory.models import Host, Indicator, Instance, InstanceState, Status
+from inventory.models import Indicator, Instance, InstanceState, Status
 from provisioning.dkam.cloudinit import CloudInitFacts, render
 from provisioning.models import ACTIVE, Workflow, WorkflowState
 from tenants import credentials, events

@@ -54,7 +54,7 @@ def token(request: HttpRequest) -> HttpResponse:
 
 
 def roles_of_user(user: User) -> list[str]:
-    """"<project uuid>_<role>" for every membership; a superuser writes everywhere."""
+    """ "<project uuid>_<role>" for every membership; a superuser writes everywhere."""
     held = {f"{m.project.uuid}_{m.role}" for m in Membership.objects.filter(user=user).select_related("project")}
     if user.is_superuser:
         held |= {f"{uuid}_{Role.WRITE.value}" for uuid in Project.objects.values_list("uuid", flat=True)}

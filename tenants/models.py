@@ -132,8 +132,11 @@ class Event(models.Model):
     who = models.CharField(max_length=150, blank=True)
     at = models.DateTimeField(auto_now_add=True)
     xid = models.BigIntegerField(
-        db_default=models.Func(function="pg_current_xact_id", output_field=models.BigIntegerField(),
-                               template="(%(function)s()::text::bigint)")
+        db_default=models.Func(
+            function="pg_current_xact_id",
+            output_field=models.BigIntegerField(),
+            template="(%(function)s()::text::bigint)",
+        )
     )
 
     class Meta:

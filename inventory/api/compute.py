@@ -1,6 +1,5 @@
 """Hosts, registered and onboarded, and instances."""
 
-from django.db import transaction
 from rest_framework import exceptions, serializers
 from rest_framework.decorators import action
 from rest_framework.response import Response
@@ -11,7 +10,14 @@ from inventory.api.location import SiteSerializer
 from inventory.api.os import OperatingSystemSerializer
 from inventory.api.provider import ProviderSerializer
 from inventory.models import (
-    Host, HostState, Indicator, Instance, InstanceKind, InstanceState, OperatingSystem, SecurityFeature, Site,
+    Host,
+    HostState,
+    Instance,
+    InstanceKind,
+    InstanceState,
+    OperatingSystem,
+    SecurityFeature,
+    Site,
 )  # fmt: skip
 
 
@@ -62,7 +68,7 @@ class HostRegisterSerializer(serializers.Serializer):
 
     def validate(self, said):
         if unknown := self.initial_data.keys() - self.fields.keys():
-            raise exceptions.ValidationError({name: "there is no such field" for name in unknown})
+            raise exceptions.ValidationError(dict.fromkeys(unknown, "there is no such field"))
         return said
 
     def create(self, said):
@@ -136,8 +142,11 @@ class InstanceSerializer(ResourceSerializer):
                 plain["kind"] = InstanceKind.METAL
             if plain.get("security_feature") in (None, SecurityFeature.UNSPECIFIED):
                 plain["security_feature"] = SecurityFeature.NONE
-        elif changed := [name for name in ("host", "os") if plain.get(name, getattr(self.instance, name)) !=
-                         getattr(self.instance, name)]:
+        elif changed := [
+            name
+            for name in ("host", "os")
+            if plain.get(name, getattr(self.instance, name)) != getattr(self.instance, name)
+        ]:
             if self.instance.current_state != InstanceState.UNSPECIFIED:
                 raise exceptions.ValidationError(f"{' and '.join(changed)} of an installed instance can't be changed")
         return plain

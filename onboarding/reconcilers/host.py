@@ -2,11 +2,12 @@
 
 from datetime import timedelta
 
-from inventory.models import Host, HostState, Instance, InstanceState, Status
+from django.db import connection
+
+from inventory.models import Host, HostState, Instance, Status
 from tenants import credentials
 from workers import presence
 from workers.engine import Done, Later, Reconciler, register
-from django.db import connection
 
 
 @register

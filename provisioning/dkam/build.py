@@ -1,4 +1,4 @@
-"""The steps that make everything a machine boots and is given, in order; each result is kept under what went into it."""
+"""The steps that make all that a machine boots and is given; each result is kept under what went into it."""
 
 import errno
 import hashlib
@@ -39,6 +39,7 @@ class Step:
     facts: Callable[[Inputs], dict[str, object]]  # what goes in besides the results it needs
     make: Callable[[Inputs, dict[str, Path], Path], None]  # (inputs, folders of what it needs, its own folder)
     needs: tuple[str, ...] = ()
+    serves: tuple[str, ...] = ()  # files that machines download; their sha256 and size are noted in facts.json
     room_bytes: int = field(default=2**30)  # free disk space it wants before it starts
 
 
@@ -56,10 +57,11 @@ def _microos_facts(inputs: Inputs) -> dict[str, object]:
 
 
 def _image_facts(inputs: Inputs) -> dict[str, object]:
+    image_files = ("disk-init", "image/**/*")
     return {
         "source": python.source_digest(inputs.checkout),
         "wheels": python.pinned(inputs.checkout / "requirements.txt"),
-        "code": _own_code("cpio.py", "image.py", "kernel.py", "microos.py", "python.py", *_files("disk-init", "image/**/*")),
+        "code": _own_code("cpio.py", "image.py", "kernel.py", "microos.py", "python.py", *_files(*image_files)),
     }
 
 
@@ -79,6 +81,7 @@ STEPS = [
             needs["microos-packages"] / "packages.tar", inputs.checkout, inputs.ca_file.read_text(), folder
         ),
         needs=("microos-packages",),
+        serves=("vmlinuz", "initramfs"),
     ),
     Step(
         "image-packages",
@@ -95,6 +98,7 @@ STEPS = [
             needs["image-packages"] / "root.tar", needs["microos-packages"] / "packages.tar", inputs.checkout, folder
         ),
         needs=("image-packages", "microos-packages"),
+        serves=(image.NAME,),
         room_bytes=3 * 2**30,
     ),
 ]
@@ -115,7 +119,7 @@ def build(name: str, inputs: Inputs, report: Report) -> Path:
     if missing:
         raise BuildFailed(f"{name} needs {', '.join(missing)} built first")
     wanted = digest(name, inputs)
-    with _telling_a_full_disk(step, store):
+    with _TellingAFullDisk(step, store):
         with store.making(name, wanted) as folder:
             if folder is None:
                 report(f"{step.title}: nothing changed")
@@ -123,11 +127,12 @@ def build(name: str, inputs: Inputs, report: Report) -> Path:
                 report(step.title)
                 needs = {need: store.folder(need, digest(need, inputs)) for need in step.needs}
                 step.make(inputs, needs, folder)
+                store.note_facts(folder, step.serves)
         store.point(name, wanted)
     return store.folder(name, wanted)
 
 
-class _telling_a_full_disk:
+class _TellingAFullDisk:
     """Turn a lack of room, before or during a step, into the sentence that says how much is wanted where."""
 
     def __init__(self, step: Step, store: Store) -> None:

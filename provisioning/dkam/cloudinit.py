@@ -24,8 +24,7 @@ class CloudInitFacts:
 
 
 def render(facts: CloudInitFacts) -> str:
-    """For /etc/cloud/cloud.cfg.d: YAML, each of its values written as JSON, which YAML includes and which needs no escapes
-    of our own."""
+    """For /etc/cloud/cloud.cfg.d: YAML with its values as JSON, which YAML includes and which escapes by itself."""
     variables = {"GUID": facts.guid, "EIM_URL": facts.eim_url, "GRPC_AUTHORITY": facts.grpc_authority}
     blocks = {
         "merge_how": [

@@ -1,9 +1,6 @@
 """The disk image that machines get: a small Debian with cloud-init and the node agent, bootable by UEFI and by BIOS."""
 
 import gzip
-import hashlib
-import json
-import os
 import shutil
 import tarfile
 from pathlib import Path
@@ -12,7 +9,7 @@ from provisioning.dkam import microos, python
 from provisioning.dkam.kernel import Kernel
 from provisioning.dkam.tools import require, run
 
-NAME = "debian-12-demo.raw.gz"
+NAME = "debian-12.raw.gz"
 PACKAGES = (
     *("systemd-sysv", "dbus", "systemd-resolved", "udev", "fdisk", "iproute2", "netbase", "ca-certificates", "sudo"),
     *("python3", "cloud-init", "cloud-guest-utils", "e2fsprogs", "systemd-boot-efi"),
@@ -29,7 +26,7 @@ GPT_BOOT_CODE = Path("/usr/lib/SYSLINUX/gptmbr.bin")
 
 
 def make(root_tar: Path, packages_tar: Path, checkout: Path, folder: Path) -> None:
-    """Write the gzipped raw image, its sha256 beside it, and facts.json into the folder."""
+    """Write the gzipped raw image into the folder."""
     require("mke2fs", "mformat", "mmd", "mcopy", "sfdisk", "syslinux")
     raw, root = folder / "disk.raw", folder / "root"
     root.mkdir()
@@ -51,7 +48,7 @@ def make(root_tar: Path, packages_tar: Path, checkout: Path, folder: Path) -> No
 def _fill_root(root: Path, root_tar: Path, kernel: Kernel, checkout: Path, scratch: Path) -> None:
     with tarfile.open(root_tar) as tar:
         # Devices come from devtmpfs; leaving them out lets anyone unpack.
-        tar.extractall(root, members=[m for m in tar if not m.isdev()], filter="fully_trusted")
+        tar.extractall(root, members=[m for m in tar if not m.isdev()], filter="fully_trusted")  # noqa: S202 - Debian's
     kernel.install_modules(root)
     shutil.copytree(FILES / "root", root, dirs_exist_ok=True)
     code = root / microos.CODE
@@ -102,7 +99,8 @@ def _partitions(raw: Path, root_size: int) -> None:
 def _boot_partition(raw: Path, systemd_boot: Path, folder: Path) -> None:
     """One FAT partition for both firmwares: systemd-boot where UEFI looks, SYSLINUX for BIOS; one kernel for both."""
     drive = f"{raw}@@{ESP_START}"
-    run("mformat", "-i", drive, "-F", "-v", "ESP", "-T", str(ESP_SIZE // SECTOR), "-h", "64", "-s", "32", "-H", "2048", "::")
+    geometry = ["-T", ESP_SIZE // SECTOR, "-h", 64, "-s", 32, "-H", ESP_START // SECTOR]  # SYSLINUX reads the last one
+    run("mformat", "-i", drive, "-F", "-v", "ESP", *map(str, geometry), "::")
     run("mmd", "-i", drive, "::EFI", "::EFI/BOOT", "::loader", "::loader/entries")
     entry = f"title Debian\nlinux /vmlinuz\ninitrd /initrd\noptions {COMMAND_LINE}\n"
     bios = f"DEFAULT debian\nLABEL debian\n  LINUX /vmlinuz\n  INITRD /initrd\n  APPEND {COMMAND_LINE}\n"
@@ -111,8 +109,8 @@ def _boot_partition(raw: Path, systemd_boot: Path, folder: Path) -> None:
         (folder / "text").write_text(text)
         run("mcopy", "-i", drive, folder / "text", f"::{path}")
     (folder / "text").unlink()
-    binaries = {"vmlinuz": folder / "vmlinuz", "initrd": folder / "disk-initramfs", "EFI/BOOT/BOOTX64.EFI": systemd_boot}
-    for path, source in binaries.items():
+    kernel, initrd = folder / "vmlinuz", folder / "disk-initramfs"
+    for path, source in {"vmlinuz": kernel, "initrd": initrd, "EFI/BOOT/BOOTX64.EFI": systemd_boot}.items():
         run("mcopy", "-i", drive, source, f"::{path}")
     run("syslinux", "--install", "--offset", str(ESP_START), raw)
     with raw.open("r+b") as disk:
@@ -128,11 +126,9 @@ def _copy_sparse(source: Path, target: Path, offset: int) -> None:
 
 
 def _compress(raw: Path, target: Path) -> None:
-    with raw.open("rb") as source, target.open("wb") as packed:
-        with gzip.GzipFile(filename="", fileobj=packed, mode="wb", compresslevel=GZIP_LEVEL, mtime=0) as out:
-            shutil.copyfileobj(source, out, MIB)
-    with target.open("rb") as packed:
-        sha256 = hashlib.file_digest(packed, "sha256").hexdigest()
-    target.with_name(f"{target.name}.sha256").write_text(f"{sha256}  {target.name}\n")
-    facts = {"sha256": sha256, "size_bytes": target.stat().st_size, "disk_bytes": os.stat(raw).st_size}
-    (target.parent / "facts.json").write_text(json.dumps(facts, indent=2))
+    with (
+        raw.open("rb") as source,
+        target.open("wb") as packed,
+        gzip.GzipFile(filename="", fileobj=packed, mode="wb", compresslevel=GZIP_LEVEL, mtime=0) as out,
+    ):
+        shutil.copyfileobj(source, out, MIB)

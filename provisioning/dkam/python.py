@@ -9,17 +9,15 @@ from pathlib import Path
 
 from provisioning.dkam.tools import run
 
-WHEELS = ("grpcio", "protobuf", "typing-extensions")  # Debian 12's own protobuf is too old for what's generated in wire/
+WHEELS = ("grpcio", "protobuf", "typing-extensions")  # Debian 12's own protobuf is too old for wire/
 PACKAGES = ("edge", "wire")
 MACHINE_PYTHON = (3, 11)
 
 
 def pinned(requirements: Path) -> str:
     """The locked lines, hashes included, of just the wheels that machines carry."""
-    blocks = re.findall(r"^([a-z0-9._-]+)==(?:.*\\\n)*.*\n", requirements.read_text(), re.MULTILINE)
-    text = requirements.read_text()
-    chosen = [re.search(rf"^{re.escape(name)}==(?:.*\\\n)*.*\n", text, re.MULTILINE) for name in blocks if name in WHEELS]
-    return "".join(match[0] for match in chosen if match)
+    locked = re.finditer(r"^([a-z0-9._-]+)==(?:.*\\\n)*.*\n", requirements.read_text(), re.MULTILINE)
+    return "".join(block[0] for block in locked if block[1] in WHEELS)
 
 
 def source_digest(checkout: Path) -> str:
@@ -35,10 +33,10 @@ def install_wheels(target: Path, requirements: Path, scratch: Path) -> None:
     wanted = scratch / "wheels.txt"
     wanted.write_text(pinned(requirements))
     version = ".".join(map(str, MACHINE_PYTHON))
+    options = "--quiet --disable-pip-version-check --no-compile --no-deps --only-binary=:all: --require-hashes"
+    machine = f"--implementation=cp --python-version={version} --platform=manylinux_2_17_x86_64"
     run(
-        *(sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile", "--no-deps"),
-        *("--only-binary=:all:", "--platform=manylinux_2_17_x86_64", "--platform=manylinux2014_x86_64"),
-        *(f"--python-version={version}", "--implementation=cp", "--target", target, "--require-hashes", "-r", wanted),
+        *(sys.executable, "-m", "pip", "install", *options.split(), *machine.split(), "--target", target, "-r", wanted),
         HOME=os.environ.get("HOME", str(scratch)),
     )
     wanted.unlink()

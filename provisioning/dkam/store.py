@@ -1,6 +1,7 @@
 """Built artifacts on disk: a folder for each content digest, and one pointer to the digest that is served."""
 
 import fcntl
+import hashlib
 import json
 import os
 import shutil
@@ -8,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+FACTS = "facts.json"
 KEPT = 3  # digests of one artifact that stay on disk: the served one and two that installs under way may still read
 
 
@@ -27,10 +29,22 @@ class Store:
         pointer = self.root / name / "current"
         return pointer.resolve() if pointer.exists() else None
 
-    def facts(self, name: str, digest: str) -> dict[str, str]:
-        """What the step wrote down about its result, such as sizes and sha256 sums."""
-        path = self.folder(name, digest) / "facts.json"
-        return json.loads(path.read_text()) if path.exists() else {}
+    @staticmethod
+    def note_facts(folder: Path, files: tuple[str, ...]) -> None:
+        """Write the sum and size of what will be served beside it, so that serving needn't read it all."""
+        facts = {}
+        for name in files:
+            with (folder / name).open("rb") as file:
+                facts[name] = {
+                    "sha256": hashlib.file_digest(file, "sha256").hexdigest(),
+                    "size_bytes": (folder / name).stat().st_size,
+                }
+        (folder / FACTS).write_text(json.dumps(facts, indent=2))
+
+    @staticmethod
+    def facts(file: Path) -> dict[str, str | int]:
+        """What is noted about one file of an artifact."""
+        return json.loads((file.parent / FACTS).read_text())[file.name]
 
     @contextmanager
     def making(self, name: str, digest: str) -> Iterator[Path | None]:
@@ -62,9 +76,8 @@ class Store:
         pointer, fresh = home / "current", home / ".current.new"
         fresh.unlink(missing_ok=True)
         fresh.symlink_to(digest)
-        os.replace(fresh, pointer)
+        fresh.replace(pointer)
         os.utime(home / digest)
-        built = sorted((p for p in home.iterdir() if p.is_dir() and not p.is_symlink()), key=lambda p: p.stat().st_mtime)
-        for old in built[:-KEPT]:
-            if old.suffix != ".partial":
-                shutil.rmtree(old)
+        built = [path for path in home.iterdir() if path.is_dir() and not path.is_symlink() and not path.suffix]
+        for old in sorted(built, key=lambda path: path.stat().st_mtime)[:-KEPT]:
+            shutil.rmtree(old)

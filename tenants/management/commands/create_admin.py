@@ -18,9 +18,7 @@ class Command(BaseCommand):
     def handle(self, *, project, **_):
         if not SigningKey.objects.exists():
             make_signing_key()
-        admin, made = User.objects.get_or_create(
-            username="admin", defaults={"is_superuser": True, "is_staff": True}
-        )
+        admin, made = User.objects.get_or_create(username="admin", defaults={"is_superuser": True, "is_staff": True})
         if made:
             password = os.environ.get("EIM_ADMIN_PASSWORD") or secrets.token_urlsafe(12)
             admin.set_password(password)

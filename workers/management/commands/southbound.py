@@ -33,7 +33,9 @@ def tls_credentials() -> grpc.ServerCredentials:
     try:
         pair = settings.EIM_TLS_KEY.read_bytes(), settings.EIM_TLS_CERT.read_bytes()
     except OSError as missing:
-        raise CommandError(f"{missing}: `manage.py up` makes a certificate; or set EIM_TLS_CERT and EIM_TLS_KEY") from None
+        raise CommandError(
+            f"{missing}: `manage.py up` makes a certificate; or set EIM_TLS_CERT and EIM_TLS_KEY"
+        ) from None
     return grpc.ssl_server_credentials([pair])
 
 

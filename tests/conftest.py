@@ -1,0 +1,108 @@
+"""Real Postgres with real schemas: two projects, acme and beta, made once; each test's changes are rolled back."""
+
+from contextlib import contextmanager
+from uuid import uuid4
+
+import pytest
+from django.core.management import call_command
+from django.db import connection
+from django_tenants.utils import schema_context
+from rest_framework.test import APIClient
+
+from eim_project import tls
+from tenants import issuer, schema, tokens
+from tenants.models import Claim, EdgeCredential, Event, Organization, Project, Ring
+from workers import engine, models, tasks
+from workers.models import Work
+
+
+@pytest.fixture(scope="session", autouse=True)
+def certificate(tmp_path_factory):
+    """The stack's CA: workflows name it, and the southbound server has a certificate of it."""
+    from django.conf import settings
+
+    tls.ensure(settings.EIM_DATA / "tls", ["localhost", "127.0.0.1"])
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup, django_db_blocker):
+    with django_db_blocker.unblock():
+        issuer.make_signing_key()
+        for name in ("acme", "beta"):
+            call_command("create_project", name, org="tests", verbosity=0, stdout=open("/dev/null", "w"))
+
+
+@pytest.fixture
+def public(db):
+    connection.set_schema_to_public()
+    yield
+    connection.set_schema_to_public()
+
+
+@pytest.fixture
+def acme(public):
+    """The project whose schema the test is in."""
+    project = Project.objects.get(name="acme")
+    with schema_context(project.schema_name):
+        yield project
+
+
+@pytest.fixture
+def beta(public):
+    return Project.objects.get(name="beta")
+
+
+def client_of(project: Project, *roles: str) -> APIClient:
+    """A client of the REST API with a token for these roles in this project."""
+    client = APIClient()
+    token = tokens.sign("tester", "system-client", [f"{project.uuid}_{role}" for role in roles])
+    client.credentials(HTTP_AUTHORIZATION=f"Bearer {token}")
+    client.base = f"/v1/projects/{project.name}"
+    return client
+
+
+@pytest.fixture
+def api(acme):
+    return client_of(acme, "im-rw")
+
+
+def settle(most: int = 200) -> list[str]:
+    """Hear all rings and reconcile all that is due, here and now, as workers would. Returns who reconciled."""
+    worked = []
+    with schema_context("public"):
+        for _ in range(most):
+            tasks.wake()
+            for queue in models.Queue.values:
+                while work := models.claim(queue, engine.lease_of(queue)):
+                    worked.append(work.reconciler)
+                    engine.run(work)
+                    if len(worked) > most:
+                        raise AssertionError(f"the loop doesn't settle: {worked[-20:]}")
+            if not Ring.objects.exists():
+                return worked
+    raise AssertionError("rings keep coming")
+
+
+@pytest.fixture
+def committed(django_db_setup, django_db_blocker):
+    """A project of its own whose rows are really committed, for tests with threads and processes; gone afterwards."""
+    with django_db_blocker.unblock(), fresh_project() as project:
+        yield project
+    connection.close()
+
+
+@contextmanager
+def fresh_project():
+    connection.set_schema_to_public()
+    organization, _ = Organization.objects.get_or_create(name="tests")
+    project = Project(name=f"p{uuid4().hex[:10]}", organization=organization)
+    project.save()
+    schema.make_ready(project)
+    try:
+        yield project
+    finally:
+        connection.set_schema_to_public()
+        for model in (Work, Ring, Event, Claim, EdgeCredential):
+            model.objects.filter(schema=project.schema_name).delete()
+        schema.drop(project)
+        project.delete()
