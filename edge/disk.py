@@ -73,12 +73,18 @@ class Disk:
 
 
 def cloud_config(text: str) -> dict[str, Any]:
-    """A cloud-init configuration written as JSON, which is YAML too; empty when it is written in any other way."""
+    """A cloud-init configuration that is one JSON document, or has a line `key: JSON` per key; both are YAML too.
+
+    Empty when it is written in any other way: reading all of YAML takes a library that a node doesn't have.
+    """
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
     try:
-        found = json.loads("\n".join(line for line in text.splitlines() if not line.startswith("#")))
+        if lines and lines[0].startswith("{"):
+            return json.loads("\n".join(lines))
+        pairs = (line.partition(": ") for line in lines)
+        return {key: json.loads(value) for key, _, value in pairs}
     except json.JSONDecodeError:
         return {}
-    return found if isinstance(found, dict) else {}
 
 
 def opener(environment: dict[str, str]) -> urllib.request.OpenerDirector:

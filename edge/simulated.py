@@ -191,9 +191,9 @@ class Machine:
             token = link.Token(server, self.disk.read(CLIENT_ID), self.disk.read(CLIENT_SECRET))
             return server, token, known["GUID"]
         if self.installer is None:
-            raise NoIdentity(f"cloud-init of {self.identity.serial} wrote no agent variables, or isn't JSON")
+            raise NoIdentity(f"cloud-init of {self.identity.serial} wrote no agent variables that we can read")
         log.warning(
-            "cloud-init of %s wrote no agent variables, or isn't JSON: kept from onboarding", self.identity.serial
+            "cloud-init of %s wrote no agent variables that we can read: kept from onboarding", self.identity.serial
         )
         return *self.installer, self.identity.uuid
 

@@ -136,7 +136,7 @@ async def test_an_installed_system_without_identity_says_so(orchestrator, tmp_pa
     (folder / "image").write_bytes(IMAGE)
     async with switched_on(orchestrator, tmp_path, 1) as machine:
         await until(lambda: machine.ended)
-    assert machine.detail == "cloud-init of FLEET00001 wrote no agent variables, or isn't JSON"
+    assert machine.detail == "cloud-init of FLEET00001 wrote no agent variables that we can read"
 
 
 async def test_nothing_is_written_to_a_disk_without_a_system(orchestrator, tmp_path):
@@ -175,4 +175,11 @@ async def test_a_boot_script_without_a_kernel_boots_the_own_disk():
 
 async def test_a_cloud_config_in_real_yaml_is_left_alone():
     assert disk.cloud_config("#cloud-config\nwrite_files:\n- path: /a\n") == {}
-    assert disk.cloud_config('#cloud-config\n{"hostname": "a"}') == {"hostname": "a"}
+    assert disk.cloud_config("") == {}
+
+
+@pytest.mark.parametrize(
+    "text", ['#cloud-config\n{"hostname": "a", "users": []}', '# Host a\nhostname: "a"\nusers: []\n']
+)
+async def test_a_cloud_config_whose_values_are_json_is_understood(text):
+    assert disk.cloud_config(text) == {"hostname": "a", "users": []}
