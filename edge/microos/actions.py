@@ -1,4 +1,4 @@
-"""The workflow's actions on a real machine's disks; each takes its environment and raises ActionFailed with a sentence."""
+"""The workflow's actions on a real machine's disks; what goes wrong is an ActionFailed with a sentence."""
 
 import base64
 import bz2
@@ -222,7 +222,7 @@ def execute(env: Environment) -> None:
         for name, fs_type in (("proc", "proc"), ("sys", "sysfs"), ("dev", "devtmpfs")):
             disks.mount(fs_type, root / name, fs_type)
             kernel.callback(disks.unmount, root / name)
-        done = subprocess.run(["chroot", str(root), *interpreter, command], capture_output=True, text=True)  # noqa: S603
+        done = subprocess.run(["chroot", str(root), *interpreter, command], capture_output=True, text=True)
     if done.returncode != 0:
         said = (done.stderr or done.stdout).strip()[-COMMAND_LAST_WORDS:]
         raise ActionFailed(f"{command!r} ended with code {done.returncode}: {said}")
