@@ -77,7 +77,7 @@ class Machine:
         self.installer: tuple[link.Server, link.Token] | None = None  # what the micro-OS knew, until switched off
         self.phase, self.detail = "Off", ""
         self.started = time.monotonic()
-        self.timeline: dict[str, float] = {}  # phase -> seconds after the start, when it was entered last
+        self.timeline: dict[str, float] = {}  # phase -> seconds after switching on, when it was first entered
         self.told: set[Told] = set()
 
     @property
@@ -89,8 +89,7 @@ class Machine:
         return self.phase in ("Failed", "Not registered")
 
     def enter(self, phase: str, detail: str = "") -> None:
-        if phase != self.phase:
-            self.timeline[phase] = round(time.monotonic() - self.started, 2)
+        self.timeline.setdefault(phase, round(time.monotonic() - self.started, 2))
         self.phase, self.detail = phase, detail
         self.watch(self)
 
