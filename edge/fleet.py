@@ -10,6 +10,7 @@ import csv
 import json
 import logging
 import os
+import resource
 import signal
 import statistics
 import sys
@@ -195,6 +196,12 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     return options
 
 
+def allow_many_connections() -> None:
+    """Each machine has a connection of its own, and the usual limit of open files is 1024."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 async def run_fleet(options: argparse.Namespace) -> int:
     fleet = Fleet(options)
     await fleet.run()
@@ -207,6 +214,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.csv:
         write_csv(options.numbers, sys.stdout)
         return 0
+    allow_many_connections()
     logging.basicConfig(level=logging.INFO if options.verbose else logging.WARNING, format="%(name)s: %(message)s")
     return asyncio.run(run_fleet(options))
 

@@ -41,7 +41,7 @@ class Orchestrator:
         self.actions: list[dict] = []
         self.troubles: dict[str, list[grpc.StatusCode]] = defaultdict(list)  # rpc -> how its next calls fail
         self.lose_answers: set[str] = set()  # "action state" of reports that are heard, and not answered
-        self.files: dict[str, bytes] = {}
+        self.files: dict[str, bytes | None] = {}  # None is a file that can't be had now
         self.boot_script = ""
         self.token_status = 200
         self.reports: list[tuple[str, str, str]] = []
@@ -189,8 +189,11 @@ class Door(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         path = urlsplit(self.path).path
         script = self.server.orchestrator.boot_script if path == "/tink-stack/boot.ipxe" else None
-        body = script.encode() if script else self.server.orchestrator.files.get(path)
-        self.answer(404 if body is None else 200, body or b"")
+        files = self.server.orchestrator.files
+        if script or files.get(path):
+            self.answer(200, script.encode() if script else files[path])
+        else:
+            self.answer(503 if path in files else 404, b"")
 
     def do_POST(self) -> None:
         form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())

@@ -92,6 +92,26 @@ async def test_a_machine_that_is_switched_on_again_boots_what_it_installed(orche
     assert orchestrator.reports == []
 
 
+async def test_a_machine_switched_off_while_it_installs_goes_on_when_it_is_switched_on(orchestrator, tmp_path):
+    offer_installation(orchestrator, 2)
+    orchestrator.files["/image.raw.gz"] = None
+    async with switched_on(orchestrator, tmp_path, 2):
+        await until(lambda: orchestrator.states()[-1:] == ["stream RUNNING"])
+    orchestrator.files["/image.raw.gz"] = IMAGE
+    async with switched_on(orchestrator, tmp_path, 2) as machine:
+        await until(lambda: machine.running)
+    assert orchestrator.states().count("erase SUCCESS") == orchestrator.states().count("stream SUCCESS") == 1
+
+
+async def test_an_image_that_cannot_be_had_now_is_tried_again(orchestrator, tmp_path):
+    offer_installation(orchestrator, 1)
+    orchestrator.files["/image.raw.gz"] = None
+    async with switched_on(orchestrator, tmp_path, 1) as machine:
+        await until(lambda: orchestrator.states()[-1:] == ["stream RUNNING"])
+        orchestrator.files["/image.raw.gz"] = IMAGE
+        await until(lambda: machine.running)
+
+
 async def test_an_image_with_another_digest_fails_and_leaves_nothing_that_looks_bootable(orchestrator, tmp_path):
     wanted = "ab" * 32
     offer_installation(orchestrator, 1, sha256=wanted)
