@@ -154,7 +154,7 @@ def _postgres(data: Path, port: int, user: pwd.struct_passwd | None, durable: bo
     return Program(
         name="postgres",
         argv=[str(programs / "postgres"), "-D", str(folder), *(f"--{key}={value}" for key, value in settings.items())],
-        ready=lambda: succeeds([str(programs / "pg_isready"), "-q", "-h", LOOPBACK, "-p", str(port)]),
+        ready=lambda: succeeds([str(programs / "pg_isready"), "-q", "-U", ROLE, "-h", LOOPBACK, "-p", str(port)]),
         before=lambda: _end_leftover(folder / "postmaster.pid", folder),
         stop_signal=signal.SIGINT,  # "fast": ends the sessions, keeps what was committed
         user=user,

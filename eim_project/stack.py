@@ -27,7 +27,9 @@ from eim_project.supervisor import Supervisor
 
 PROJECT = "demo"
 SERVERS = ("postgres", "valkey")  # stopped last
-WORTH_SHOWING = re.compile(r"\b(WARNING|ERROR|CRITICAL|FATAL|PANIC)\b")
+WORTH_SHOWING = re.compile(r"\b(WARNING|ERROR|CRITICAL)\b")
+QUIET = {*SERVERS, "flower"}  # what is wrong with these, their clients tell
+WORTH_SHOWING_OF_QUIET = re.compile(r"\b(CRITICAL|FATAL|PANIC)\b")
 TRACEBACK = "Traceback (most recent call last)"
 COLOURS = {"postgres": 34, "valkey": 31, "web": 32, "southbound": 36, "beat": 35, "flower": 33}
 
@@ -188,7 +190,8 @@ class Terminal:
         elif who in self._in_traceback and not line.startswith(" "):
             self._in_traceback.discard(who)
             return True
-        return who in self._in_traceback or WORTH_SHOWING.search(line) is not None
+        worth = WORTH_SHOWING_OF_QUIET if who in QUIET else WORTH_SHOWING
+        return who in self._in_traceback or worth.search(line) is not None
 
     def _print(self, line: str) -> None:
         with suppress(OSError):  # the terminal was closed; the stack is about to be told
@@ -252,17 +255,13 @@ async def _start(supervisor: Supervisor, terminal: Terminal) -> Stack:
         redis_url=urls.redis,
         pid=os.getpid(),
     )
+    await tls.serve(
+        settings.EIM_BIND, ports.https, settings.EIM_TLS_CERT, settings.EIM_TLS_KEY, (embedded.LOOPBACK, ports.http)
+    )
     await supervisor.start(*servers)
     for line in (await supervisor.output_of(stack.manage("prepare", "prepare", PROJECT))).splitlines():
         terminal.say("prepare", line)
     await supervisor.start(*programs(stack))
-    await tls.serve(
-        settings.EIM_BIND,
-        ports.https,
-        settings.EIM_TLS_CERT,
-        settings.EIM_TLS_KEY,
-        (embedded.LOOPBACK, ports.http),
-    )
     stack.write()
     return stack
 

@@ -1,0 +1,159 @@
+"""The whole stack, as `manage.py up` runs it: it heals, it tells why it can't start, and nothing is left of it."""
+
+import fcntl
+import json
+import os
+import signal
+import ssl
+import subprocess
+import sys
+import termios
+import urllib.request
+from functools import partial
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+
+from eim_project.management.commands.memory import family
+from tests.eim_project.waiting import alive, wait_until
+
+pytestmark = pytest.mark.xdist_group("up")  # they share a stack, one after the other
+UP = [sys.executable, "manage.py", "up"]
+
+
+class Up:
+    """A stack of our own, apart from the one that the tests' servers belong to."""
+
+    def __init__(self, data):
+        kept = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "REDIS_URL")}
+        self.environment = {**kept, "EIM_DATA": str(data), "EIM_ARTIFACTS": str(data / "artifacts")}
+        self.file = data / "stack.json"
+
+    def start(self, terminal: int | None = None) -> subprocess.Popen:
+        options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+        if terminal is not None:
+            own_it = partial(fcntl.ioctl, terminal, termios.TIOCSCTTY, 0)
+            options = {**dict.fromkeys(("stdin", "stdout", "stderr"), terminal), "preexec_fn": own_it}
+        process = subprocess.Popen(
+            UP, cwd=settings.BASE_DIR, env=self.environment, start_new_session=True, text=True, **options
+        )
+        wait_until(lambda: self.file.exists() or process.poll() is not None, seconds=90)
+        assert process.poll() is None, process.stdout and process.stdout.read()
+        return process
+
+    def run(self, command: list[str], **environment) -> subprocess.CompletedProcess:
+        return subprocess.run(
+            command,
+            cwd=settings.BASE_DIR,
+            env={**self.environment, **environment},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+
+    @property
+    def stack(self) -> dict:
+        return json.loads(self.file.read_text())
+
+
+@pytest.fixture(scope="module")
+def up(data):
+    return Up(data)
+
+
+@pytest.fixture(scope="module")
+def running(up):
+    process = up.start()
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def pids_of(stack: subprocess.Popen, part: str) -> list[int]:
+    """The processes of a stack that have `part` in their command line."""
+    return [pid for pid in family(stack.pid) if part in command_line(pid)]
+
+
+def command_line(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+    except OSError:
+        return ""  # it has ended meanwhile
+
+
+def healthy(stack: dict) -> bool:
+    context = ssl.create_default_context(cafile=stack["ca"])
+    try:
+        with urllib.request.urlopen(stack["https"] + "/healthz", context=context, timeout=5) as answer:  # noqa: S310
+            return answer.status == 200
+    except OSError:
+        return False
+
+
+def test_it_answers_over_tls_with_its_own_authority(up, running):
+    assert healthy(up.stack)
+
+
+@pytest.mark.parametrize("part", ["gunicorn", "-n reconcilers", "southbound", "valkey-server", "postgres -D"])
+def test_what_is_killed_is_started_again(up, running, part):
+    killed = pids_of(running, part)[0]
+    os.kill(killed, signal.SIGKILL)
+    wait_until(lambda: not alive(killed), seconds=5)
+    wait_until(lambda: pids_of(running, part) and healthy(up.stack), seconds=30)
+
+
+def test_the_memory_of_all_processes_is_told(up, running):
+    told = up.run([sys.executable, "manage.py", "memory"]).stdout.splitlines()
+    assert any("celery" in line for line in told)
+    assert 100 < float(told[-1].split()[0]) < 1024
+    assert told[-1].endswith("MiB  in all")
+
+
+def test_a_second_stack_on_the_same_data_is_refused(up, running):
+    second = up.run(UP)
+    assert (second.returncode, second.stdout) == (1, "")
+    assert second.stderr == (
+        f"eim: {up.file.parent} is in use by process {running.pid}: "
+        "`make down` ends it, or set EIM_DATA to another folder\n"
+    )
+
+
+def test_a_port_that_is_taken_is_named(up, running, tmp_path_factory):
+    port = up.stack["http"].rpartition(":")[2]
+    refused = up.run(UP, EIM_HTTP_PORT=port, EIM_DATA=str(up.file.parent / "other"))
+    assert refused.returncode == 1
+    assert refused.stderr.splitlines()[-1] == (
+        f"eim: EIM_HTTP_PORT={port} can't be had (Address already in use): set another, or none to get a free one"
+    )
+
+
+def test_nothing_outlives_a_stack_that_is_killed(running):
+    family_before = list(family(running.pid))
+    assert len(family_before) > 10
+    running.kill()
+    wait_until(lambda: not any(alive(pid) for pid in family_before), seconds=15)
+
+
+@pytest.mark.parametrize("terminal_does", ["ctrl-c", "close"])
+def test_ctrl_c_or_a_closed_terminal_end_everything(up, terminal_does):
+    """Also that a stack starts on the data of one that was killed."""
+    up.file.unlink(missing_ok=True)
+    keyboard, screen = os.openpty()
+    process = up.start(terminal=screen)
+    os.close(screen)
+    family_before = list(family(process.pid))
+    if terminal_does == "ctrl-c":
+        os.write(keyboard, b"\x03")
+    else:
+        os.close(keyboard)
+    assert process.wait(15) == 0
+    assert not [pid for pid in family_before if alive(pid)]
+    assert not up.file.exists()
+
+
+def test_down_ends_it(up):
+    process = up.start()
+    assert up.run([sys.executable, "manage.py", "down"]).stdout == "Stopped.\n"
+    assert process.wait(1) == 0
+    assert up.run([sys.executable, "manage.py", "down"]).stdout == "Nothing runs here.\n"
