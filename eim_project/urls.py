@@ -13,6 +13,7 @@ urlpatterns = [
     path("", RedirectView.as_view(url="/admin/")),
     path("admin/", admin.site.urls),
     path("v1/projects/<slug:project>/", include("inventory.api.urls")),
+    path("v1/projects/<slug:project>/", include("provisioning.api")),
     path("", include("tenants.issuer")),
     path("tink-stack/", include("provisioning.boot")),
     path("metrics", include("exporter.urls")),

@@ -11,7 +11,7 @@ from workers.southbound import Node, Refusal, bearer, in_database, node_of
 
 _MAC = re.compile(r"^([0-9a-f]{2}:){5}[0-9a-f]{2}$")
 
-OLD_STATES = {name: tink.old.State.Value(name) for name in WorkflowState.values if name in tink.old.State.keys()}
+OLD_STATES = {name: tink.old.State.Value(name) for name in WorkflowState.values if name in {*tink.old.State.keys()}}
 _TOLD = {  # what a report says -> our state; the two generations number them differently
     "old": {number: name for name, number in OLD_STATES.items()},
     "new": {2: WorkflowState.RUNNING, 3: WorkflowState.FAILED, 4: WorkflowState.TIMEOUT, 5: WorkflowState.SUCCESS},

@@ -13,13 +13,13 @@ from django.utils import timezone
 from django_tenants.utils import schema_context
 
 from inventory.errors import Gone
-from inventory.models import Indicator, Instance, InstanceState, Status
+from inventory.models import HostState, Indicator, Instance, InstanceState, Status
 from provisioning.dkam.cloudinit import CloudInitFacts, render
 from provisioning.models import ACTIVE, Workflow, WorkflowState
 from tenants import credentials, events
 from tenants.models import Claim, Project
 
-SECRET_MARK = "@@client_secret@@"  # stands in stored actions where the machine gets its secret
+SECRET_MARK = "@@client_secret@@"  # noqa: S105  stands in stored actions where the machine gets its secret
 IMAGES = "localhost:7443/eim"  # the registry of the action images, as the machine sees it
 DONE = WorkflowState.SUCCESS
 
@@ -39,6 +39,10 @@ class StaleReport(Exception):
     """The report isn't about the action that is due. str() names what is, and what was reported."""
 
 
+class NotToBeInstalled(Exception):
+    """There is nothing to try again. str() says what is so."""
+
+
 @dataclass(frozen=True)
 class Report:
     """One word from a machine about one action. seconds as the machine measured them."""
@@ -50,7 +54,7 @@ class Report:
 
 
 def start(instance: Instance) -> Workflow:
-    """Make the workflow that installs this instance. Exactly one is active for a host; a failed one stays as history."""
+    """Make the workflow that installs this instance. One is active for a host; those that ended stay as history."""
     host = instance.host
     attempt = Workflow.objects.filter(schema=connection.schema_name, instance_id=str(instance)).count() + 1
     return Workflow.objects.create(
@@ -242,3 +246,18 @@ def boots_from_disk(uuid: str, serial: str) -> bool:
         return Instance.objects.filter(
             host_id=claim.resource_id, desired_state=InstanceState.RUNNING, current_state=InstanceState.RUNNING
         ).exists()
+
+
+@transaction.atomic
+def retry(instance: Instance) -> Workflow:
+    """Install again, from the start: the attempt before stays as history, ended if it hadn't."""
+    rows = Instance.objects.select_related("host", "os").select_for_update(of=("self",))
+    instance = rows.get(pk=instance.pk)
+    if instance.desired_state != InstanceState.RUNNING or instance.current_state != InstanceState.UNSPECIFIED:
+        raise NotToBeInstalled(f"{instance} is {instance.current_state} and wanted {instance.desired_state}")
+    if instance.host.current_state != HostState.ONBOARDED:
+        raise NotToBeInstalled(f"{instance.host} must be onboarded first: it is {instance.host.current_state}")
+    cancel(instance, "tried again")
+    run = start(instance)
+    instance.ask(state=InstanceState.RUNNING)
+    return run

@@ -15,6 +15,7 @@ from tenants.models import Event, Ring
 
 log = logging.getLogger(__name__)
 _who: ContextVar[str] = ContextVar("who", default="")
+_held: ContextVar[bool] = ContextVar("held", default=False)  # the bell, until one_bell() ends
 
 
 @contextmanager
@@ -27,7 +28,18 @@ def acting_as(who: str):
         _who.reset(token)
 
 
-def announce(resource, verb: str, *, ring: bool = True) -> None:
+@contextmanager
+def one_bell():
+    """Ring once, at the end, for all the transactions inside: for whoever makes many changes in a row."""
+    token = _held.set(True)
+    try:
+        yield
+    finally:
+        _held.reset(token)
+        ring_the_bell()
+
+
+def announce(resource, verb: str, *, ring: bool = True, asked: bool = False) -> None:
     """Write the journal's line and the ring with the change, and ring after the commit. Needs a transaction."""
     schema, label = connection.schema_name, resource._meta.label
     Event.objects.create(
@@ -35,13 +47,15 @@ def announce(resource, verb: str, *, ring: bool = True) -> None:
     )
     if not ring:
         return
-    Ring.objects.create(schema=schema, label=label, pk_rung=resource.pk)
+    Ring.objects.create(schema=schema, label=label, pk_rung=resource.pk, asked=asked)
     if not any(hook[1] is ring_the_bell for hook in connection.run_on_commit):  # one bell a transaction is enough
         transaction.on_commit(ring_the_bell)
 
 
 def ring_the_bell() -> None:
     """Wake the loop, by the task's name: down here nobody knows who listens; workers/tasks.py does."""
+    if _held.get():
+        return
     try:
         current_app.signature("workers.wake").apply_async(retry=False)
     except (OperationalError, OSError) as away:

@@ -152,13 +152,14 @@ class Ring(models.Model):
     schema = models.CharField(max_length=63)
     label = models.CharField(max_length=64)  # "inventory.Host"
     pk_rung = models.BigIntegerField()
+    asked = models.BooleanField(default=False)  # a wish was made, if only once more; lifts a refusal
 
     def __str__(self):
         return f"{self.schema} {self.label} {self.pk_rung}"
 
 
 class SchemaTemplate(models.Model):
-    """The SQL that makes a tenant's schema, kept for each state of the migrations, so that replaying needs no pg_dump."""
+    """The SQL that makes a tenant's schema, for each state of the migrations; whoever replays it needs no pg_dump."""
 
     head = models.CharField(max_length=64, unique=True)
     sql = models.TextField()

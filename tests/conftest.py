@@ -1,6 +1,7 @@
 """Real Postgres with real schemas: two projects, acme and beta, made once; each test's changes are rolled back."""
 
 from contextlib import contextmanager
+from io import StringIO
 from uuid import uuid4
 
 import pytest
@@ -29,7 +30,7 @@ def django_db_setup(django_db_setup, django_db_blocker):
     with django_db_blocker.unblock():
         issuer.make_signing_key()
         for name in ("acme", "beta"):
-            call_command("create_project", name, org="tests", verbosity=0, stdout=open("/dev/null", "w"))
+            call_command("create_project", name, org="tests", stdout=StringIO())
 
 
 @pytest.fixture
@@ -106,3 +107,18 @@ def fresh_project():
             model.objects.filter(schema=project.schema_name).delete()
         schema.drop(project)
         project.delete()
+
+
+@pytest.fixture(scope="session")
+def southbound_address():
+    from tests.southbound import serving
+
+    with serving() as address:
+        yield address
+
+
+@pytest.fixture
+def there(committed):
+    """Inside the schema of the project whose rows are really committed."""
+    with schema_context(committed.schema_name):
+        yield committed

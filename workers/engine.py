@@ -7,7 +7,7 @@ tenant: the loop does.
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import ClassVar
@@ -88,11 +88,15 @@ def interested_in(resource: Model) -> Iterator[tuple[Reconciler, int]]:
                 yield from ((reconciler, pk) for pk in ours(resource))
 
 
-def wake_outstanding(reconciler: Reconciler, schema: str, pks: Iterable[int]) -> int:
-    """Put those of these rows that are outstanding on the queue. Call inside the schema."""
+def wake_outstanding(reconciler: Reconciler, schema: str, pks: Iterable[int], asked: Container[int] = ()) -> int:
+    """Put those of these rows that are outstanding on the queue. asked: those that a wish was made for, if only again.
+
+    Call inside the schema.
+    """
     rows = list(reconciler.outstanding().filter(pk__in=pks).order_by("pk"))
     for row in rows:
-        models.wake(schema, reconciler.name, row.pk, reconciler.queue, reconciler.wish_of(row))
+        wish = reconciler.wish_of(row)
+        models.wake(schema, reconciler.name, row.pk, reconciler.queue, wish, asked=row.pk in asked)
     return len(rows)
 
 

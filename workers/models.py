@@ -50,10 +50,11 @@ _COLUMNS = [field.attname for field in Work._meta.concrete_fields]
 _DUE = "due_at <= now() AND refused = '' AND (leased_until IS NULL OR leased_until < now())"
 
 
-def wake(schema: str, reconciler: str, target: int, queue: str, wish: str) -> None:
+def wake(schema: str, reconciler: str, target: int, queue: str, wish: str, *, asked: bool = False) -> None:
     """Something about this resource changed: look at it now, also if somebody is looking at it already.
 
-    The generation tells whoever is at work that what they read may be old. A refusal stands until the wish differs.
+    The generation tells whoever is at work that what they read may be old. A refusal stands until the wish differs,
+    or is made once more (asked).
     """
     _execute(
         """
@@ -63,11 +64,11 @@ def wake(schema: str, reconciler: str, target: int, queue: str, wish: str) -> No
         ON CONFLICT (schema, reconciler, target) DO UPDATE SET
             due_at = LEAST(work.due_at, now()),
             generation = work.generation + 1,
-            refused = CASE WHEN work.refused = excluded.wish THEN work.refused ELSE '' END,
+            refused = CASE WHEN work.refused = excluded.wish AND NOT %s THEN work.refused ELSE '' END,
             attempts = CASE WHEN work.wish = excluded.wish THEN work.attempts ELSE 0 END,
             wish = excluded.wish
         """,
-        schema, reconciler, target, queue, wish,
+        schema, reconciler, target, queue, wish, asked,
     )  # fmt: skip
 
 
@@ -85,13 +86,14 @@ def claim(queue: str, lease: timedelta) -> Work | None:
     return Work(**dict(zip(_COLUMNS, rows[0], strict=True))) if rows else None
 
 
-def finish(work: Work) -> bool:
-    """It is as it was asked for. False if it was rung for again meanwhile: then it is due at once."""
+def finish(work: Work) -> None:
+    """It is as it was asked for; if it was rung for again meanwhile, it is due at once."""
     done = _execute(
         "DELETE FROM workers_work WHERE id = %s AND epoch = %s AND generation = %s RETURNING id",
         work.pk, work.epoch, work.generation,
     )  # fmt: skip
-    return bool(done) or not _let_go(work, "due_at = now()")
+    if not done:
+        _let_go(work, "due_at = now()")
 
 
 def postpone(work: Work, after: timedelta, why: str, *, failed: bool = False) -> None:
@@ -104,11 +106,14 @@ def postpone(work: Work, after: timedelta, why: str, *, failed: bool = False) ->
 
 
 def refuse(work: Work, wish: str, why: str) -> None:
-    """Trying again won't help: leave it until somebody wishes otherwise. `wish` is the one that was looked at."""
+    """Trying again won't help: leave it until somebody wishes. `wish` is the one that was looked at; if it was rung for
+
+    again meanwhile, that may have been a new wish, and it is looked at once more.
+    """
     _let_go(
         work,
-        "why = %s, due_at = now(), refused = CASE WHEN wish = %s OR generation = %s THEN %s ELSE '' END",
-        why, wish, work.generation, wish,
+        "why = %s, due_at = now(), refused = CASE WHEN generation = %s THEN %s ELSE '' END",
+        why, work.generation, wish,
     )  # fmt: skip
 
 

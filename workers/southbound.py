@@ -71,7 +71,7 @@ def _enter(schema: str, who: str, work: Callable, args: tuple):
 
 
 def bearer(context: grpc.aio.ServicerContext) -> str:
-    """The token of the call. Raises Refusal: the archived agents' first call has the word Bearer and nothing behind it."""
+    """The token of the call. Raises Refusal: an agent's very first call has the word Bearer and nothing behind it."""
     header = dict(context.invocation_metadata() or ()).get("authorization", "")
     scheme, _, token = str(header).partition(" ")
     if scheme.lower() != "bearer" or not token.strip():

@@ -85,22 +85,24 @@ def _hear() -> int:
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            DELETE FROM tenants_ring WHERE id IN (SELECT id FROM tenants_ring ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED)
-            RETURNING schema, label, pk_rung
+            DELETE FROM tenants_ring
+            WHERE id IN (SELECT id FROM tenants_ring ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED)
+            RETURNING schema, label, pk_rung, asked
             """,
             [BATCH],
         )
         rings = cursor.fetchall()
-    rung = defaultdict(set)
-    for schema, label, pk in rings:
-        rung[schema, label].add(pk)
+    rung: dict[tuple[str, str], dict[int, bool]] = defaultdict(dict)
+    for schema, label, pk, asked in rings:
+        rung[schema, label][pk] = asked or rung[schema, label].get(pk, False)
     for (schema, label), pks in sorted(rung.items()):
         with schema_context(schema):
             _wake_for(schema, apps.get_model(label), pks)
     return len(rings)
 
 
-def _wake_for(schema: str, model: type, pks: set[int]) -> None:
+def _wake_for(schema: str, model: type, pks: dict[int, bool]) -> None:
+    """pks: of the rows that were rung for, and whether a wish was made."""
     if not _schema_exists(schema):
         return  # rung just before the tenant went
     interested = defaultdict(set)
@@ -108,7 +110,9 @@ def _wake_for(schema: str, model: type, pks: set[int]) -> None:
         for reconciler, pk in engine.interested_in(resource):
             interested[reconciler.name].add(pk)
     for name, theirs in sorted(interested.items()):
-        engine.wake_outstanding(engine.registry[name], schema, theirs)
+        reconciler = engine.registry[name]
+        asked = {pk for pk, asked in pks.items() if asked} if issubclass(model, reconciler.model) else ()
+        engine.wake_outstanding(reconciler, schema, theirs, asked)
 
 
 def _lives_in(model: type, schema: str) -> bool:

@@ -142,12 +142,9 @@ class InstanceSerializer(ResourceSerializer):
                 plain["kind"] = InstanceKind.METAL
             if plain.get("security_feature") in (None, SecurityFeature.UNSPECIFIED):
                 plain["security_feature"] = SecurityFeature.NONE
-        elif changed := [
-            name
-            for name in ("host", "os")
-            if plain.get(name, getattr(self.instance, name)) != getattr(self.instance, name)
-        ]:
-            if self.instance.current_state != InstanceState.UNSPECIFIED:
+        elif self.instance.current_state != InstanceState.UNSPECIFIED:
+            fixed = {name: getattr(self.instance, name) for name in ("host", "os")}
+            if changed := [name for name, value in fixed.items() if plain.get(name, value) != value]:
                 raise exceptions.ValidationError(f"{' and '.join(changed)} of an installed instance can't be changed")
         return plain
 

@@ -122,14 +122,17 @@ class Resource(models.Model):
         return cls.wish_columns() | cls.facts()
 
     @transaction.atomic
-    def save(self, *, force_insert=False, **kwargs):
+    def save(self, **kwargs):
         """Write the plain columns, and nothing of the wishes and facts, whatever this object holds in them."""
         if self._state.adding:
             self._refuse_guarded()
             return self._insert()
-        kwargs["update_fields"] = {f.name for f in self._meta.concrete_fields if not f.primary_key} - self.guarded()
-        super().save(**kwargs)
+        self._save_plain()
         events.announce(self, "changed")
+
+    def _save_plain(self):
+        plain = {f.name for f in self._meta.concrete_fields if not f.primary_key} - self.guarded()
+        super().save(update_fields=plain)
 
     @transaction.atomic  # or the bell rings while an earlier refusal still hides the row
     def ask(self, **wishes: str) -> None:
@@ -151,7 +154,8 @@ class Resource(models.Model):
         if self._state.adding:
             return self._insert()
         models.QuerySet.update(type(self).objects.filter(pk=self.pk), **asked)
-        self.save()
+        self._save_plain()
+        events.announce(self, "asked", asked=True)
 
     @transaction.atomic
     def observe(self, *, only_if: dict[str, Any] | None = None, **facts: Any) -> bool:

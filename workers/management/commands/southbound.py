@@ -5,6 +5,7 @@ import logging
 import signal
 from importlib import import_module
 from importlib.util import find_spec
+from pkgutil import iter_modules
 
 import grpc
 from django.apps import apps
@@ -70,18 +71,10 @@ async def serve(address: str, tls: grpc.ServerCredentials | None) -> None:
 def doors():
     """`add_to(server)` of every servicers module: an app's servicers.py, or the files in its servicers/."""
     for app in apps.get_app_configs():
-        spec = find_spec(f"{app.name}.servicers")
-        if spec is None:
+        if find_spec(f"{app.name}.servicers") is None:
             continue
-        package = import_module(spec.name)
-        names = [""] if spec.submodule_search_locations is None else [
-            f".{path.stem}" for folder in spec.submodule_search_locations for path in _modules(folder)
-        ]  # fmt: skip
-        for name in names:
-            yield import_module(f"{package.__name__}{name}").add_to
-
-
-def _modules(folder: str):
-    from pathlib import Path
-
-    return sorted(path for path in Path(folder).glob("*.py") if path.stem != "__init__")
+        package = import_module(f"{app.name}.servicers")
+        if hasattr(package, "add_to"):
+            yield package.add_to
+        for module in iter_modules(getattr(package, "__path__", [])):
+            yield import_module(f"{package.__name__}.{module.name}").add_to

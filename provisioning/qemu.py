@@ -1,0 +1,99 @@
+"""A machine made by QEMU: an empty disk, a network card that boots from a URL, and a serial console kept in a file."""
+
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from provisioning.dkam.tools import SEARCH_PATH, require
+
+HOST_AS_SEEN_BY_GUEST = "10.0.2.2"  # QEMU's user networking leads there to this machine's loopback
+DISKS = {
+    "virtio": ["virtio-blk-pci,drive=disk,bootindex=2"],
+    "ahci": "ide-hd,drive=disk,bus=ide.0,bootindex=2",  # the q35 board's own SATA controller
+    "nvme": "nvme,drive=disk,serial=NVME0001,bootindex=2",
+}
+NICS = {"virtio": "virtio-net-pci", "e1000e": "e1000e"}
+OVMF = Path("/usr/share/OVMF")
+
+
+@dataclass(frozen=True)
+class Hardware:
+    uuid: str
+    serial: str
+    mac: str
+    disk: str = "virtio"
+    nic: str = "virtio"
+    firmware: str = "bios"
+    cpus: int = 2
+    memory_mib: int = 1536
+    disk_gib: int = 4
+
+
+class Machine:
+    """Switched on when the `with` block begins and off when it ends, however it ends."""
+
+    def __init__(self, hardware: Hardware, boot_url: str, folder: Path) -> None:
+        require("qemu-system-x86_64")
+        self.hardware, self.boot_url, self.folder = hardware, boot_url, folder
+        self.console = folder / "console.log"
+        self._read_to = 0
+
+    def __enter__(self) -> "Machine":
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.console.write_bytes(b"")
+        disk = self.folder / "disk.raw"
+        disk.unlink(missing_ok=True)
+        with disk.open("wb") as empty:
+            empty.truncate(self.hardware.disk_gib * 2**30)  # sparse: it costs what the machine writes
+        with (self.folder / "qemu.log").open("wb") as log:
+            # setpriv: it must not outlive us, whatever ends us.
+            command = ["setpriv", "--pdeathsig", "KILL", *self._command(disk)]
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={"PATH": SEARCH_PATH}
+            )
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.process.kill()
+        self.process.wait()
+        (self.folder / "disk.raw").unlink(missing_ok=True)
+
+    def is_on(self) -> bool:
+        return self.process.poll() is None
+
+    def new_lines(self) -> list[str]:
+        """Whole lines that came on the serial console since the last call."""
+        with self.console.open("rb") as file:
+            file.seek(self._read_to)
+            text, newline, _ = file.read().rpartition(b"\n")
+        self._read_to += len(text) + len(newline)
+        return [line.strip() for line in text.decode(errors="replace").splitlines()]
+
+    def last_words(self, lines: int) -> list[str]:
+        said = self.console.read_text(errors="replace").splitlines() + self._complaints()
+        return [line for line in said if line.strip()][-lines:]
+
+    def _complaints(self) -> list[str]:
+        return [f"qemu: {line}" for line in (self.folder / "qemu.log").read_text(errors="replace").splitlines()]
+
+    def _command(self, disk: Path) -> list[str]:
+        it = self.hardware
+        arguments = [
+            "qemu-system-x86_64",
+            # Not KVM: it is often there and doesn't work, as in nested machines. Multi-threaded TCG always does.
+            *("-machine", "q35,graphics=off", "-accel", "tcg,thread=multi", "-cpu", "max"),
+            *("-smp", str(it.cpus), "-m", str(it.memory_mib), "-display", "none", "-monitor", "none"),
+            *("-serial", f"file:{self.console}", "-smbios", f"type=1,serial={it.serial},uuid={it.uuid}"),
+            *("-drive", f"if=none,id=disk,file={disk},format=raw,cache=unsafe,discard=unmap"),
+            *("-device", DISKS[it.disk], "-device", "virtio-rng-pci"),
+            *("-netdev", f"user,id=net,bootfile={self.boot_url}"),
+            *("-device", f"{NICS[it.nic]},netdev=net,mac={it.mac},bootindex=1"),
+        ]
+        return arguments + (self._uefi() if it.firmware == "uefi" else [])
+
+    def _uefi(self) -> list[str]:
+        variables = self.folder / "variables.fd"
+        shutil.copyfile(OVMF / "OVMF_VARS_4M.fd", variables)
+        code = f"if=pflash,format=raw,readonly=on,file={OVMF / 'OVMF_CODE_4M.fd'}"
+        return ["-drive", code, "-drive", f"if=pflash,format=raw,file={variables}"]

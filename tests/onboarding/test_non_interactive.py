@@ -1,0 +1,111 @@
+"""A machine out of the box calls; what it is given depends on what was registered."""
+
+from uuid import UUID, uuid4
+
+import grpc
+import pytest
+
+from inventory.models import Host, HostState, Indicator
+from tenants.models import EdgeCredential, Event
+from tests.conftest import settle
+from tests.southbound import MAC, Node, registered, wanted
+from wire.onboarding_pb2 import OnboardNodeStreamResponse as Response
+
+
+@pytest.fixture
+def node(southbound_address, there):
+    return Node(southbound_address)
+
+
+def code(answer) -> str:
+    return next(code.name for code in grpc.StatusCode if code.value[0] == answer.status.code)
+
+
+def test_a_node_nobody_registered_is_not_found_and_nothing_is_created(node):
+    [answer] = node.onboard()
+    assert (code(answer), answer.status.message) == ("NOT_FOUND", "Device not found")
+    assert not Host.objects.exists() and not EdgeCredential.objects.exists()
+
+
+def test_a_registered_node_waits_and_an_onboarded_one_gets_its_credentials(node, there):
+    host = registered(node, state=HostState.REGISTERED)
+    first, again = node.onboard(times=2)
+    assert first.node_state == again.node_state == Response.NODE_STATE_REGISTERED
+    assert first.project_id == str(there.uuid) and not first.client_secret
+    host.refresh_from_db()
+    assert (host.current_state, host.registration_status) == (HostState.REGISTERED, "Host is Registered")
+    host.ask(state=HostState.ONBOARDED)
+    [answer] = node.onboard()
+    assert answer.node_state == Response.NODE_STATE_ONBOARDED and answer.client_id == f"edgenode-{node.uuid}"
+    host.refresh_from_db()
+    assert (host.current_state, host.onboarding_status, host.pxe_mac) == (HostState.ONBOARDED, "Onboarded", MAC)
+
+
+def test_waiting_writes_once_and_not_at_every_poll(node):
+    host = registered(node, state=HostState.REGISTERED)
+    node.onboard(times=3)
+    assert Event.objects.filter(resource_id=host.resource_id, verb="observed").count() == 1
+
+
+def test_a_node_that_reboots_in_the_micro_os_gets_the_same_credentials_again(node):
+    registered(node)
+    assert node.onboard()[0].client_secret == node.onboard()[0].client_secret != ""
+
+
+def test_an_installed_node_gets_none(node):
+    instance = wanted(registered(node))
+    node.onboard()
+    settle()
+    node.work_through()
+    settle()
+    instance.refresh_from_db()
+    [answer] = node.onboard()
+    assert code(answer) == "FAILED_PRECONDITION" and not answer.client_secret
+
+
+def test_a_host_registered_by_serial_alone_learns_its_uuid(node):
+    host = registered(node, uuid=None)
+    [answer] = node.onboard()
+    assert answer.client_id == f"edgenode-{node.uuid}"
+    host.refresh_from_db()
+    assert host.uuid == node.uuid
+
+
+@pytest.mark.parametrize(
+    ("stored", "shown"),
+    [
+        ({"serial": "OTHER0001"}, "mismatch of Serial Number, Reported Serial Number is: SN0000001"),
+        ({"uuid": UUID(int=7)}, "mismatch of UUID, Reported UUID is: {uuid}"),
+    ],
+)
+def test_a_mismatch_is_shown_to_the_operator_and_not_found_for_the_node(node, stored, shown):
+    host = registered(node, **stored)
+    assert code(node.onboard()[0]) == "NOT_FOUND"
+    host.refresh_from_db()
+    assert host.registration_status == "Host Registration Failed due to " + shown.format(uuid=node.uuid)
+    assert host.registration_status_indicator == Indicator.ERROR and host.current_state == HostState.UNSPECIFIED
+
+
+def test_a_host_of_one_machine_never_becomes_another_one(node):
+    """One host has the UUID, another the serial number: neither is given."""
+    registered(node, serial="OTHER0001")
+    registered(node, uuid=uuid4())
+    assert code(node.onboard()[0]) == "NOT_FOUND" and not EdgeCredential.objects.exists()
+
+
+@pytest.mark.parametrize("said", [{"uuid": "x"}, {"mac_id": "52:54"}, {"host_ip": "10.0.0.256"}, {"host_ip": ""}])
+def test_what_is_malformed_is_named(node, said):
+    [answer] = node.onboard(**said)
+    assert code(answer) == "INVALID_ARGUMENT" and repr(next(iter(said.values()))) in answer.status.message
+
+
+def test_a_host_that_is_not_trusted_any_more_gets_nothing_and_its_credentials_are_gone(node):
+    host = registered(node)
+    node.onboard()
+    host.refresh_from_db()
+    host.ask(state=HostState.UNTRUSTED)
+    settle()
+    host.refresh_from_db()
+    assert (host.current_state, host.host_status) == (HostState.UNTRUSTED, "Invalidated")
+    assert not EdgeCredential.objects.filter(host_uuid=node.uuid).exists()
+    assert code(node.onboard()[0]) == "FAILED_PRECONDITION"

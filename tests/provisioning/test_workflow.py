@@ -1,0 +1,184 @@
+"""A host gets its operating system, action by action, by either generation of the worker."""
+
+import json
+
+import grpc
+import pytest
+from django.db import connection
+
+from inventory.models import Indicator, InstanceState
+from provisioning import workflow
+from provisioning.models import Workflow, WorkflowState
+from tests.conftest import settle
+from tests.southbound import MAC, Node, registered, wanted
+from wire import tink
+
+
+@pytest.fixture
+def node(southbound_address, there):
+    """A machine that is onboarded and is to get an operating system."""
+    node = Node(southbound_address)
+    node.instance = wanted(registered(node))
+    node.onboard()
+    settle()
+    return node
+
+
+def shown(instance):
+    instance.refresh_from_db()
+    return instance.provisioning_status
+
+
+def test_a_host_waits_for_its_machine_without_work_outstanding(southbound_address, there):
+    instance = wanted(registered(Node(southbound_address)))
+    assert settle() == [] and not Workflow.objects.exists()
+    assert shown(instance) == "Not Provisioned"
+
+
+def test_the_old_worker_is_led_through_all_actions_and_the_operator_reads_along(node):
+    [context] = node.contexts()
+    assert (context.current_worker, context.current_action_index) == (MAC, 0)
+    actions = node.actions(context.workflow_id)
+    names = [action.name for action in actions]
+    assert names[0] == "secure-boot-status-flag-read" and names[2] == "stream-os-image" and names[-1] == "reboot"
+    for action in actions:
+        node.report(context.workflow_id, action.name, "STATE_RUNNING")
+        if action.name == "stream-os-image":
+            assert shown(node.instance) == "Provisioning In Progress: 3/7: Streaming OS image"
+        node.report(context.workflow_id, action.name, "STATE_SUCCESS")
+    assert node.contexts() == []
+    settle()
+    assert shown(node.instance) == "Provisioned"
+    assert node.instance.current_state == InstanceState.RUNNING
+    node.instance.host.refresh_from_db()
+    assert node.instance.host.host_status == "Rebooting"
+
+
+def test_the_new_worker_gets_one_action_at_a_time(node):
+    def ask():
+        return node.new["GetAction"](tink.new.ActionRequest(agent_id=MAC), **node.auth)
+
+    seen = []
+    while len(seen) < 7:
+        action = ask()
+        seen.append(action.name)
+        for state in (2, 5):  # running, success
+            node.new["ReportActionStatus"](
+                tink.new.ActionStatusRequest(
+                    workflow_id=action.workflow_id, action_id=action.action_id, action_name=action.name,
+                    agent_id=MAC, action_state=state,
+                ), **node.auth,
+            )  # fmt: skip
+    assert seen[-1] == "reboot"
+    with pytest.raises(grpc.RpcError) as nothing:
+        ask()
+    assert nothing.value.code() == grpc.StatusCode.NOT_FOUND
+
+
+def test_the_secret_reaches_the_machine_and_is_nowhere_at_rest(node):
+    secret = node.onboard()[0].client_secret
+    [context] = node.contexts()
+    contents = next(
+        value for action in node.actions(context.workflow_id) if action.name == "install-cloud-init"
+        for value in action.environment if value.startswith("CONTENTS=")
+    )  # fmt: skip
+    assert secret in contents
+    with connection.cursor() as cursor:
+        for table in ("provisioning_workflow", "tenants_edgecredential", "tenants_event"):
+            cursor.execute(f"SELECT count(*) FROM {table} t WHERE t::text LIKE %s", [f"%{secret}%"])
+            assert cursor.fetchone() == (0,)
+
+
+def test_a_failed_action_fails_the_workflow_with_its_message_and_a_new_wish_tries_again(node):
+    [context] = node.contexts()
+    why = "sha256 is aa, the image's is bb"
+    for name in ("secure-boot-status-flag-read", "erase-non-removable-disk"):
+        node.report(context.workflow_id, name, "STATE_SUCCESS")
+    node.report(context.workflow_id, "stream-os-image", "STATE_FAILED", why)
+    settle()
+    assert shown(node.instance) == f"Provisioning Failed: 3/7: Streaming OS image failed: {why}"
+    assert node.instance.provisioning_status_indicator == Indicator.ERROR
+    assert node.contexts() == []
+    assert settle() == []  # a refusal isn't retried by itself
+    workflow.retry(node.instance)
+    settle()
+    [again] = node.contexts()
+    assert again.workflow_id != context.workflow_id and Workflow.objects.get(workflow_id=again.workflow_id).attempt == 2
+    node.work_through()
+    settle()
+    assert shown(node.instance) == "Provisioned"
+
+
+def test_a_machine_that_comes_back_from_an_older_attempt_changes_nothing(node):
+    [context] = node.contexts()
+    node.report(context.workflow_id, "secure-boot-status-flag-read", "STATE_FAILED")
+    settle()
+    workflow.retry(node.instance)
+    settle()
+    with pytest.raises(grpc.RpcError) as stale:
+        node.report(context.workflow_id, "erase-non-removable-disk", "STATE_SUCCESS")
+    assert stale.value.code() == grpc.StatusCode.INVALID_ARGUMENT and "has ended" in stale.value.details()
+    assert [w.current for w in Workflow.objects.filter(state__in=["STATE_PENDING", "STATE_RUNNING"])] == [0]
+
+
+def test_an_action_out_of_turn_is_refused_by_name(node):
+    [context] = node.contexts()
+    with pytest.raises(grpc.RpcError) as early:
+        node.report(context.workflow_id, "reboot", "STATE_SUCCESS")
+    assert "'secure-boot-status-flag-read'" in early.value.details() and "'reboot'" in early.value.details()
+
+
+def test_a_node_sees_and_reports_no_workflow_but_its_own(node, southbound_address):
+    other = Node(southbound_address, serial="SN0000002")
+    registered(other)
+    other.onboard()
+    assert other.contexts() == []
+    [context] = node.contexts()
+    for call in (lambda: other.actions(context.workflow_id),
+                 lambda: other.report(context.workflow_id, "secure-boot-status-flag-read", "STATE_SUCCESS")):  # fmt: skip
+        with pytest.raises(grpc.RpcError):
+            call()
+    assert Workflow.objects.get(workflow_id=context.workflow_id).current == 0
+
+
+@pytest.mark.parametrize(("token", "expected"), [("", "UNAUTHENTICATED"), ("x.y.z", "UNAUTHENTICATED")])
+def test_without_a_good_token_there_is_no_workflow(node, token, expected):
+    node.token = token
+    with pytest.raises(grpc.RpcError) as refused:
+        node.contexts()
+    assert refused.value.code().name == expected
+
+
+def test_a_machine_gone_silent_fails_with_the_reason(node, settings):
+    [context] = node.contexts()
+    settings.WORKFLOW_SILENCE = 0
+    from workers.models import Work
+
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE workers_work SET due_at = now()")
+    assert settle() == ["InstanceOnHost"]
+    assert "no word from the machine for 0 s" in shown(node.instance)
+    assert Work.objects.get().refused == InstanceState.RUNNING
+    assert Workflow.objects.get().state == WorkflowState.TIMEOUT
+
+
+def test_a_deleted_instance_ends_its_workflow_and_goes(node):
+    node.instance.ask(state=InstanceState.DELETED)
+    settle()
+    assert not type(node.instance).objects.filter(pk=node.instance.pk).exists()
+    assert Workflow.objects.get().state == WorkflowState.CANCELLED and node.contexts() == []
+
+
+def test_what_a_machine_boots_follows_from_what_the_server_knows_now(node):
+    uuid = str(node.uuid)
+    assert not workflow.boots_from_disk(uuid, "")
+    node.work_through()
+    settle()
+    assert workflow.boots_from_disk(uuid, "") and not workflow.boots_from_disk("nonsense", "")
+
+
+def test_stored_actions_are_plain_data(node):
+    [run] = Workflow.objects.all()
+    assert json.loads(json.dumps(run.actions)) == run.actions
+    image = run.actions[2]["environment"]
+    assert image["IMG_URL"].startswith("https://127.0.0.1:") and image["COMPRESSED"] == "true"
