@@ -12,7 +12,7 @@ import grpc
 
 from edge.errors import TokenRefused
 from edge.hardware import Machine
-from edge.link import RPC_SECONDS, Server, Token, pauses
+from edge.link import RPC_SECONDS, Server, Token, pauses, reason
 from wire import hostmgr_pb2, hostmgr_pb2_grpc
 
 log = logging.getLogger(__name__)
@@ -65,13 +65,10 @@ class Agent:
             pause = every.total_seconds()
             try:
                 await report()
-            except grpc.aio.AioRpcError as refusal:
-                if refusal.code() == grpc.StatusCode.UNAUTHENTICATED:
+            except (grpc.aio.AioRpcError, OSError, TokenRefused) as fault:
+                if isinstance(fault, grpc.aio.AioRpcError) and fault.code() == grpc.StatusCode.UNAUTHENTICATED:
                     self.token.forget()
-                self.watch(told, f"{refusal.code().name} {refusal.details()}")
-                pause = next(retry)
-            except (OSError, TokenRefused) as fault:
-                self.watch(told, str(fault))
+                self.watch(told, reason(fault))
                 pause = next(retry)
             else:
                 self.watch(told, "")

@@ -43,6 +43,13 @@ def pauses(first: float, factor: float, longest: float) -> Iterator[float]:
         pause = min(pause * factor, longest)
 
 
+def reason(fault: Exception) -> str:
+    """A fault in one line; what gRPC prints by itself has six."""
+    if isinstance(fault, grpc.aio.AioRpcError):
+        return f"{fault.code().name}: {fault.details()}" if fault.details() else fault.code().name
+    return str(fault)
+
+
 @dataclass(frozen=True)
 class Server:
     """Where the server is, and the file with the CA that vouches for it."""

@@ -157,7 +157,7 @@ class Machine:
             try:
                 return await onboard.discover(server, self.identity, lambda: self.enter("Registered"))
             except grpc.aio.AioRpcError as fault:
-                self.enter("Onboarding", f"{fault.code().name}: {fault.details()}")
+                self.enter("Onboarding", link.reason(fault))
                 await asyncio.sleep(pause)
         raise AssertionError("pauses have no end")
 

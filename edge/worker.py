@@ -13,7 +13,7 @@ import grpc
 from google.protobuf.message import Message
 
 from edge.errors import ActionFailed, WorkflowFailed
-from edge.link import RPC_SECONDS, Server, Token, pauses
+from edge.link import RPC_SECONDS, Server, Token, pauses, reason
 from wire import tink
 
 log = logging.getLogger(__name__)
@@ -199,11 +199,11 @@ class Worker:
                         await self.take(step)
                         if step.image_name == REBOOT:
                             return
-            except Superseded as reason:
-                log.info("this run is over, asking again: %s", reason)
+            except Superseded as stale:
+                log.info("this run is over, asking again: %s", stale)
             except (grpc.aio.AioRpcError, OSError) as fault:
                 self.distrust_token(fault)
-                log.info("asking for work failed, asking again: %s", fault)
+                log.info("asking for work failed, asking again: %s", reason(fault))
             await asyncio.sleep(poll_seconds)
 
     async def take(self, step: Step) -> None:
@@ -255,7 +255,7 @@ class Worker:
                 self.distrust_token(fault)
                 if isinstance(fault, grpc.aio.AioRpcError) and fault.code() not in PASSING:
                     raise Superseded(fault.details()) from fault
-                log.info("reporting %s of %s failed, trying again: %s", state, step.name, fault)
+                log.info("reporting %s of %s failed, trying again: %s", state, step.name, reason(fault))
                 await asyncio.sleep(pause)
             else:
                 return

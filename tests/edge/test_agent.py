@@ -51,7 +51,7 @@ async def test_a_server_that_does_not_want_it_yet_is_asked_until_it_does(orchest
     orchestrator.troubles[call] = [grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.UNAVAILABLE]
     async with reporting(orchestrator, token, heard := []):
         await until(lambda: orchestrator.heartbeats)
-        assert ("heartbeat", f"FAILED_PRECONDITION scripted trouble with {call}") in heard
+        assert ("heartbeat", f"FAILED_PRECONDITION: scripted trouble with {call}") in heard
 
 
 async def test_a_refused_token_is_replaced_and_a_refused_secret_is_tried_again(orchestrator, token):
