@@ -1,0 +1,143 @@
+"""What a row of a bulk file says about a machine, and everything that is wrong with it before anybody asks a database.
+
+The sentences begin as those of the archived tools do, because scripts look for them.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from django.core.exceptions import ValidationError
+
+from inventory.bulk.sheet import ERROR, Line, Sheet, SheetError
+from inventory.models.metadata import check_metadata
+
+SERIAL = re.compile(r"[A-Za-z0-9]{5,20}")
+UUID_TEXT = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+MOST_GB = 2**31 - 1  # what the column of the LVM size holds
+
+# What this release has no resources for yet, and how the archived tools began their sentence about it.
+NOT_YET = {
+    "RemoteUser": "Invalid Local Account: there are no local accounts",
+    "CloudInitMeta": "Invalid Cloud Init Meta: there are no custom configs",
+    "K8sClusterTemplate": "Invalid K8s Cluster Template: there are no clusters",
+    "K8sConfig": "Invalid K8s Cluster Config: there are no clusters",
+}
+
+
+@dataclass
+class Row:
+    """None, 0 and nothing mean that the row doesn't say."""
+
+    number: int
+    cells: dict[str, str]  # as they are in the file
+    serial: str = ""
+    uuid: UUID | None = None
+    os: str = ""  # profile name, name or id
+    site: str = ""  # name or id
+    secure: bool | None = None
+    metadata: list[dict[str, str]] = field(default_factory=list)
+    lvm_size_gb: int = 0
+    problems: list[str] = field(default_factory=list)
+
+
+class Reader:
+    """Reads a sheet twice: once to know that it can be read and which rows name the same machine, then the rows."""
+
+    def __init__(self, sheet: Sheet, overrides: dict[str, str]) -> None:
+        """overrides: cells, by column, that stand in every row instead of the file's own."""
+        self.sheet, self._overrides = sheet, overrides
+        # The numbers of the rows that named a machine first. Hashes instead of the texts: a fifth of the memory.
+        self._first: dict[int, int] = {}
+        self.total = 0
+        for line in sheet.lines():
+            if line.cells.get(ERROR):
+                raise SheetError(
+                    f"Error not empty: row {line.number} of {sheet.path}; clear the column {ERROR!r} first"
+                )
+            self.total = line.number
+            for name in _names_of_machine(line):
+                self._first.setdefault(hash(name), line.number)
+
+    def rows(self) -> Iterator[Row]:
+        for line in self.sheet.lines():
+            row = read(line, self._overrides)
+            for name in _names_of_machine(line):
+                if (first := self._first[hash(name)]) != line.number:
+                    row.problems.append(f"Duplicate {name[0]} : Row {first}")
+            yield row
+
+
+def _names_of_machine(line: Line) -> list[tuple[str, str]]:
+    names = ("Serial number", line.cells.get("Serial")), ("UUID", line.cells.get("UUID"))
+    return [(what, text.lower()) for what, text in names if text]
+
+
+def read(line: Line, overrides: dict[str, str]) -> Row:
+    """Understand one line, and find all that is wrong with it."""
+    cells = {**line.cells, **overrides}
+    row = Row(line.number, line.cells, os=cells.get("OSProfile", ""), site=cells.get("Site", ""))
+    if line.surplus:
+        row.problems.append("More cells than columns: a cell that holds a comma needs quotes")
+    for understand in (_machine, _os, _secure, _metadata, _lvm_size, _not_yet):
+        understand(row, cells)
+    return row
+
+
+def _machine(row: Row, cells: dict[str, str]) -> None:
+    serial, uuid = cells.get("Serial", ""), cells.get("UUID", "")
+    if not serial and not uuid:
+        row.problems.append("One of Serial number or UUID required")
+    if serial and not SERIAL.fullmatch(serial):
+        row.problems.append("Invalid Serial number: it has 5 to 20 letters and digits")
+    if uuid and not UUID_TEXT.fullmatch(uuid):
+        row.problems.append("Invalid UUID: it is 8-4-4-4-12 hexadecimal digits")
+    elif uuid:
+        row.uuid = UUID(uuid)
+    row.serial = serial
+
+
+def _os(row: Row, cells: dict[str, str]) -> None:
+    if not row.os:
+        row.problems.append("OS Profile is required")
+
+
+def _secure(row: Row, cells: dict[str, str]) -> None:
+    said = cells.get("Secure", "")
+    row.secure = {"true": True, "false": False}.get(said.lower())
+    if said and row.secure is None:
+        row.problems.append("Invalid Secure: it is true or false")
+
+
+def _metadata(row: Row, cells: dict[str, str]) -> None:
+    if not (said := cells.get("Metadata", "")):
+        return
+    pairs = [pair.split("=") for pair in said.split("&")]
+    if any(len(pair) != 2 for pair in pairs):
+        row.problems.append("Invalid Metadata: it is key=value, several of them joined by &")
+        return
+    row.metadata = [{"key": key.strip(), "value": value.strip()} for key, value in pairs]
+    try:
+        check_metadata(row.metadata)
+    except ValidationError as wrong:
+        row.problems.append(f"Invalid Metadata: {wrong.messages[0]}")
+
+
+def _lvm_size(row: Row, cells: dict[str, str]) -> None:
+    if not (said := cells.get("LVMSize", "")):
+        return
+    if re.fullmatch(r"[0-9]{1,10}", said) and int(said) <= MOST_GB:
+        row.lvm_size_gb = int(said)
+    else:
+        row.problems.append(f"Invalid LVM Size: it is a whole number of GB, at most {MOST_GB}")
+
+
+def _not_yet(row: Row, cells: dict[str, str]) -> None:
+    row.problems += [
+        f"{sentence} in this release yet, so {column} must be empty"
+        for column, sentence in NOT_YET.items()
+        if cells.get(column)
+    ]
+    if (said := cells.get("K8sEnable", "").lower()) and said != "false":
+        row.problems.append("Invalid K8s Enable: there are no clusters in this release yet, so it must be false")
