@@ -81,6 +81,7 @@ LOGIN_URL = "/admin/login/"
 
 # In every schema: TENANT_APPS; in public only: the rest. ------------------------------------------------------------
 SHARED_APPS = [
+    "django.contrib.admin",  # before django_tenants, whose index page hides what is in projects
     "django_tenants",
     "eim_project",
     "tenants",
@@ -88,7 +89,6 @@ SHARED_APPS = [
     "onboarding",
     "provisioning",
     "exporter",
-    "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

@@ -5,7 +5,7 @@ from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.models import Group
 from django.utils.html import format_html
 
-from tenants.models import Membership, Organization, Project, User
+from tenants.models import Event, Membership, Organization, Project, User
 
 admin.site.unregister(Group)
 
@@ -40,6 +40,26 @@ class ProjectAdmin(admin.ModelAdmin):
         return format_html('<a href="/p/{}/admin/">its inventory</a>', project.name)
 
     def has_add_permission(self, request):
+        return False
+
+    def has_delete_permission(self, request, obj=None):
+        return False
+
+
+@admin.register(Event)
+class EventAdmin(admin.ModelAdmin):
+    """The journal, to read."""
+
+    list_display = ["at", "schema", "verb", "kind", "resource_id", "who"]
+    list_filter = ["verb", "kind"]
+    search_fields = ["resource_id", "who"]
+    ordering = ["-id"]
+    show_full_result_count = False
+
+    def has_add_permission(self, request):
+        return False
+
+    def has_change_permission(self, request, obj=None):
         return False
 
     def has_delete_permission(self, request, obj=None):

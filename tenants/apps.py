@@ -6,3 +6,6 @@ from django.apps import AppConfig
 class TenantsConfig(AppConfig):
     name = "tenants"
     verbose_name = "Tenants and identity"
+
+    def ready(self):
+        from tenants import checks  # noqa: F401  registers itself

@@ -67,7 +67,7 @@ def in_thread(schema: str, act):
         try:
             with schema_context(schema):
                 outcome.append(act())
-        except Exception as problem:
+        except Exception as problem:  # whatever it is, the test reads it
             outcome.append(problem)
         finally:
             connections.close_all()
