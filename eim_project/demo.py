@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from rich import box
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress_bar import ProgressBar
@@ -93,7 +94,7 @@ class Demo:
 
     async def _watch(self, api: "Api", fleet: "Fleet", terminal: Terminal) -> "Fleet":
         """Look at the API until all nodes run or the time is up."""
-        console = Console(highlight=False)
+        console = Console(highlight=False, width=None if sys.stdout.isatty() else 110)
         board = Live(fleet.board(), console=console, refresh_per_second=4) if console.is_terminal else None
         show_before, told = terminal.show, ""
         deadline = time.monotonic() + LONGEST
@@ -149,15 +150,16 @@ class Fleet:
         return Group(Text(), rows, Text(), *(Text(event, "dim") for event in self.events), Text())
 
     def table(self) -> Table:
-        columns = ("host", "serial", "site", "operating system", "host", "instance", "provisioning", "CPU", "memory")
-        table = Table(*columns, title="The fleet", title_justify="left")
+        table = Table(title="The fleet", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
+        for heading in ("id", "serial", "site", "operating system", "host", "instance", "hardware"):
+            table.add_column(heading, no_wrap=True)
         for _, host in sorted(self.hosts.items())[:TABLE_ROWS]:
             instance = host.get("instance") or {}
             table.add_row(
                 *(host["resourceId"], host["serialNumber"], (host.get("site") or {}).get("name", "")),
-                (instance.get("os") or instance.get("currentOs") or instance.get("desiredOs") or {}).get("name", ""),
-                *(host["hostStatus"], instance.get("instanceStatus", ""), instance.get("provisioningStatus", "")),
-                *(f"{host['cpuCores']} cores", f"{int(host['memoryBytes'] or 0) / 2**30:.0f} GiB"),
+                (instance.get("os") or {}).get("name", ""),
+                *(host["hostStatus"], instance.get("instanceStatus", "")),
+                f"{host['cpuCores']} cores, {int(host['memoryBytes'] or 0) / 2**30:.0f} GiB",
                 style=STAGES[stage(host)],
             )
         if len(self.hosts) > TABLE_ROWS:

@@ -171,9 +171,11 @@ class Terminal:
     def __init__(self) -> None:
         self.verbose = os.environ.get("VERBOSE") == "1"
         self.quiet = False
-        self.started = time.monotonic()
         self.show: Callable[[str], None] = self._print
+        self.login = ""  # how to log in, the generated password included when there is a new one
+        self.started = time.monotonic()
         self._in_traceback: set[str] = set()
+        self._shown: dict[str, float] = {}  # complaint -> when
 
     def say(self, who: str, line: str) -> None:
         if sys.stdout.isatty():
@@ -181,17 +183,28 @@ class Terminal:
         self.show(f"{who:>11} | {line}")
 
     def heard(self, who: str, line: str) -> None:
-        if not self.quiet and (self.verbose or self._is_worth_it(who, line)):
+        if not self.quiet and (self.verbose or (self._is_worth_it(who, line) and self._is_news(who, line))):
             self.say(who, line)
 
     def _is_worth_it(self, who: str, line: str) -> bool:
+        """Warnings and errors, and of a traceback its last line; the log has the rest."""
         if TRACEBACK in line:
             self._in_traceback.add(who)
-        elif who in self._in_traceback and not line.startswith(" "):
-            self._in_traceback.discard(who)
-            return True
-        worth = WORTH_SHOWING_OF_QUIET if who in QUIET else WORTH_SHOWING
-        return who in self._in_traceback or worth.search(line) is not None
+            return False
+        if who in self._in_traceback:
+            if not line.startswith(" "):
+                self._in_traceback.discard(who)
+                return True
+            return False
+        return (WORTH_SHOWING_OF_QUIET if who in QUIET else WORTH_SHOWING).search(line) is not None
+
+    def _is_news(self, who: str, line: str) -> bool:
+        """Not said within the last minute, apart from the numbers in it."""
+        complaint, now = who + re.sub(r"\b[0-9a-f:.-]*\d[0-9a-f:.-]*\b", "#", line), time.monotonic()
+        news = now - self._shown.get(complaint, -60) >= 60
+        if news:
+            self._shown[complaint] = now
+        return news
 
     def _print(self, line: str) -> None:
         with suppress(OSError):  # the terminal was closed; the stack is about to be told
@@ -223,7 +236,7 @@ async def run(job: Job | None, stay: bool) -> int:
         if job:
             outcome = await job(stack, supervisor, terminal)
         if stay:
-            terminal.show(_welcome(stack))
+            terminal.show(_welcome(stack, terminal.login))
             if outcome:
                 terminal.show(outcome.line)
             await asyncio.get_running_loop().create_future()
@@ -259,8 +272,7 @@ async def _start(supervisor: Supervisor, terminal: Terminal) -> Stack:
         settings.EIM_BIND, ports.https, settings.EIM_TLS_CERT, settings.EIM_TLS_KEY, (embedded.LOOPBACK, ports.http)
     )
     await supervisor.start(*servers)
-    for line in (await supervisor.output_of(stack.manage("prepare", "prepare", PROJECT))).splitlines():
-        terminal.say("prepare", line)
+    terminal.login = _login(await supervisor.output_of(stack.manage("prepare", "prepare", PROJECT)))
     await supervisor.start(*programs(stack))
     stack.write()
     return stack
@@ -283,18 +295,25 @@ def _end_on_signals(supervisor: Supervisor) -> None:
         loop.add_signal_handler(number, end)
 
 
-def _welcome(stack: Stack) -> str:
-    project = f"/p/{PROJECT}/admin/"
-    return "\n".join(
-        [
-            "",
-            f"  API            {stack.http}/v1/projects/{PROJECT}/compute/hosts   (also {stack.https})",
-            f"  API documents  {stack.http}/docs/",
-            f"  admin          {stack.http}/admin/   project's own: {stack.http}{project}",
-            f"  Flower         {stack.flower}   user admin, password {stack.flower_password}",
-            f"  metrics        {stack.http}/metrics",
-            f"  gRPC           {stack.grpc}   CA {stack.ca}",
-            f"  logs           {settings.EIM_DATA / 'logs'}",
-            "",
-        ]
-    )
+def _login(prepared: str) -> str:
+    """How to log in. Only the first preparation says `admin PASSWORD`."""
+    for line in prepared.splitlines():
+        if line.startswith("admin "):
+            return f"admin, password {line.removeprefix('admin ')}   (shown only now)"
+    return "admin, password as shown at the first start; another one: .venv/bin/python manage.py changepassword admin"
+
+
+def _welcome(stack: Stack, login: str) -> str:
+    return f"""
+  log in         {login}
+  API            {stack.http}/v1/projects/{PROJECT}/compute/hosts   (also {stack.https})
+  browse         the same address in a browser, when logged in
+  API documents  {stack.http}/docs/
+  admin          {stack.http}/admin/   the project's own: {stack.http}/p/{PROJECT}/admin/
+  Flower         {stack.flower}   user admin, password {stack.flower_password}
+  metrics        {stack.http}/metrics
+  gRPC           {stack.grpc}   CA {stack.ca}
+  logs           {settings.EIM_DATA / "logs"}
+
+  Ctrl-C ends everything.
+"""

@@ -2,10 +2,11 @@
 
 import asyncio
 import os
+import re
 import signal
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -50,8 +51,8 @@ class Supervisor:
         log = self.logs / f"{program.name}.log"
         log.write_bytes(complaints)
         if process.returncode:
-            words = (complaints or output).decode(errors="replace").strip().splitlines() or ["it said nothing"]
-            raise StackError(f"{program.name} failed: {words[-1]} (more in {log})")
+            said = (complaints or output).decode(errors="replace").splitlines()
+            raise StackError(f"{program.name} failed: {last_words(said)} (more in {log})")
         return output.decode()
 
     async def stop(self, *names: str) -> None:
@@ -180,13 +181,19 @@ class _Watched:
 
     async def _last_words(self) -> str:
         await self._drain()
-        words = [line for line in self._tail if line.strip()]
-        return f"{words[-1] if words else 'it said nothing'} (more in {self._log})"
+        return f"{last_words(self._tail)} (more in {self._log})"
 
     async def _drain(self) -> None:
         """Take in what a process that has ended still has in the pipe."""
         if self._reader:
             await asyncio.wait([self._reader], timeout=1)
+
+
+def last_words(lines: Iterable[str]) -> str:
+    """The line that says best why a program ended: the last that names an error, else the very last."""
+    said = [line for line in lines if line.strip()]
+    errors = [line for line in said if re.match(r"[\w.]+(Error|Exception|Interrupt|Exit): ", line)]
+    return (errors or said or ["it said nothing"])[-1]
 
 
 async def _line(reader: asyncio.StreamReader) -> str:
