@@ -9,7 +9,7 @@ from provisioning.dkam.tools import SEARCH_PATH, require
 
 HOST_AS_SEEN_BY_GUEST = "10.0.2.2"  # QEMU's user networking leads there to this machine's loopback
 DISKS = {
-    "virtio": ["virtio-blk-pci,drive=disk,bootindex=2"],
+    "virtio": "virtio-blk-pci,drive=disk,bootindex=2",
     "ahci": "ide-hd,drive=disk,bus=ide.0,bootindex=2",  # the q35 board's own SATA controller
     "nvme": "nvme,drive=disk,serial=NVME0001,bootindex=2",
 }

@@ -12,7 +12,7 @@ from provisioning.dkam.tools import require, run
 NAME = "debian-12.raw.gz"
 PACKAGES = (
     *("systemd-sysv", "dbus", "systemd-resolved", "udev", "fdisk", "iproute2", "netbase", "ca-certificates", "sudo"),
-    *("python3", "cloud-init", "cloud-guest-utils", "e2fsprogs", "systemd-boot-efi"),
+    *("python3", "libstdc++6", "cloud-init", "cloud-guest-utils", "e2fsprogs", "systemd-boot-efi"),
 )
 MIB = 2**20
 SECTOR = 512

@@ -8,7 +8,7 @@ from provisioning.dkam import cpio, python
 from provisioning.dkam.kernel import Kernel
 from provisioning.dkam.tools import require, run
 
-PACKAGES = ("busybox-static", "python3", "linux-image-amd64")
+PACKAGES = ("busybox-static", "python3", "libstdc++6", "linux-image-amd64")  # grpc is C++
 FILES = Path(__file__).parent / "files"
 CODE = "opt/edge"  # where edge, wire and the wheels live, here and on the installed system
 CA_FILE = "etc/eim/ca.crt"

@@ -1,0 +1,299 @@
+"""`manage.py machine`: install a machine (QEMU's) from an empty disk over the network, and see it report by the API."""
+
+import json
+import os
+import re
+import secrets
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from provisioning import qemu
+from provisioning.dkam.errors import BuildFailed
+
+PROJECT = "demo"
+LAST_WORDS = 40  # lines of the console that are shown when it went wrong
+LOOK_EVERY_SECONDS = 0.5
+STACK_STARTS_WITHIN_SECONDS = 180
+
+# What the machine says on its console -> what is told of it. Each is told once.
+ON_THE_CONSOLE = {
+    r"micro-OS [\d.]+ started": "the micro-OS has started",
+    r"micro-OS [\d.]+ address (\S+)": "it has the address {}",
+    r"micro-OS [\d.]+ discovered uuid=\S+ serial=(\S+)": "it found its serial number {}",
+    r"micro-OS [\d.]+ onboarded as (\S+)": "onboarded as {}",
+    r"micro-OS [\d.]+ action (\S+) SUCCESS": "done: {}",
+    r"micro-OS [\d.]+ rebooting": "rebooting",
+    r"micro-OS [\d.]+ (.*trying again.*)": "{}",
+    r"micro-OS [\d.]+ (edge.microos ended.*)": "{}",
+    r"cloud-init\[\d+\]: .* running 'init-local'": "the installed system has started",
+    r"login:": "the installed system is up",
+}
+
+
+class Failed(Exception):
+    """The machine isn't where it should be; str() says why."""
+
+
+class Command(BaseCommand):
+    help = "Boot a QEMU machine with an empty disk from this server, and wait until its agent reports."
+    requires_system_checks = []
+
+    def add_arguments(self, parser):
+        parser.add_argument("--disk", choices=qemu.DISKS, default="virtio")
+        parser.add_argument("--nic", choices=qemu.NICS, default="virtio")
+        parser.add_argument("--firmware", choices=["bios", "uefi"], default="bios")
+        parser.add_argument("--timeout", type=float, default=900, metavar="SECONDS", help="for all of it (900)")
+
+    def handle(self, **options):
+        hardware = qemu.Hardware(
+            uuid=str(uuid4()),
+            serial=f"QEMU{secrets.token_hex(4).upper()}",
+            mac=f"52:54:00:{':'.join(f'{byte:02x}' for byte in secrets.token_bytes(3))}",
+            **{name: options[name] for name in ("disk", "nic", "firmware")},
+        )
+        try:
+            with running_stack(self.stdout.write) as stack:
+                seconds = Installation(stack, hardware, options["timeout"], self.stdout.write).run()
+        except (BuildFailed, Failed) as failure:
+            raise CommandError(f"machine: {failure}") from failure
+        self.stdout.write(f"machine: Running in {seconds:.0f} s")
+
+
+class Installation:
+    """One machine's way from an empty disk to Running, as an operator with the API and its console sees it."""
+
+    def __init__(self, stack: dict[str, Any], hardware: qemu.Hardware, timeout: float, say: Any) -> None:
+        self.stack, self.hardware, self.say = stack, hardware, say
+        self.began = time.monotonic()
+        self.deadline = self.began + timeout
+        self.told: set[str] = set()
+        self.marks: list[tuple[float, str]] = []
+
+    def run(self) -> float:
+        """Seconds from switching on until the API says Running."""
+        image = self.build()
+        api = Api(self.stack)
+        host_id = self.register(api, image)
+        boot_url = f"http://{qemu.HOST_AS_SEEN_BY_GUEST}:{port_of(self.stack['http'])}/tink-stack/boot.ipxe"
+        with qemu.Machine(self.hardware, boot_url, settings.EIM_DATA / "machine") as machine:
+            switched_on = time.monotonic()
+            self.mark("switched on")
+            try:
+                host = self.watch(api, host_id, machine)
+            except Failed:
+                self.say("\n".join(["", f"The console's last {LAST_WORDS} lines:", *machine.last_words(LAST_WORDS)]))
+                raise
+        self.summary(host)
+        return time.monotonic() - switched_on
+
+    def build(self) -> dict[str, Any]:
+        """Facts about the disk image, once the build workers have made all that today's sources give."""
+        self.mark("building what machines boot")
+        timeout = max(1.0, self.deadline - time.monotonic())
+        artifacts = json.loads(manage(self.stack, "build_artifacts", f"--timeout={timeout:.0f}", say=self.say))
+        self.mark("built")
+        return {"name": "debian-12.raw.gz", **artifacts["debian-12.raw.gz"]}
+
+    def register(self, api: "Api", image: dict[str, Any]) -> str:
+        region = api.find_or_make("regions", "regions", "name", name="Berlin")
+        site = api.find_or_make("sites", "sites", "name", name="Berlin Lab", regionId=region)
+        system = api.find_or_make(
+            "compute/os", "OperatingSystemResources", "imageUrl",
+            imageUrl=f"tink-stack/images/{image['digest']}/{image['name']}",
+            name=f"Debian 12 {image['digest'][:8]}",
+            profileName=f"debian-12-{image['digest'][:8]}",
+            imageId=image["digest"],
+            sha256=image["sha256"],
+            architecture="x86_64",
+            osType="OS_TYPE_MUTABLE",
+            osProvider="OS_PROVIDER_KIND_INFRA",
+            securityFeature="SECURITY_FEATURE_NONE",
+        )  # fmt: skip
+        it = self.hardware
+        host = api.call("POST", "compute/hosts/register", uuid=it.uuid, serialNumber=it.serial, autoOnboard=True)
+        host_id = host["resourceId"]
+        api.call("PATCH", f"compute/hosts/{host_id}", name=f"qemu-{it.disk}-{it.nic}", siteId=site)
+        api.call("POST", "compute/instances", hostID=host_id, osID=system, kind="INSTANCE_KIND_METAL")
+        self.mark(f"registered as {host_id}: {it.serial}, disk {it.disk}, network card {it.nic}, {it.firmware}")
+        return host_id
+
+    def watch(self, api: "Api", host_id: str, machine: qemu.Machine) -> dict[str, Any]:
+        """Tell what happens until the host runs and all its hardware is known; the host as the API shows it then."""
+        while True:
+            self.listen(machine)
+            host = api.call("GET", f"compute/hosts/{host_id}")
+            instance = host.get("instance") or {}
+            self.note(f"API: host {host['hostStatus']}, instance {instance.get('instanceStatus')}")
+            provisioning = instance.get("provisioningStatus", "")
+            self.note(f"API: {provisioning}")
+            if is_running(host):
+                return host
+            if "Failed" in provisioning:
+                raise Failed(provisioning)
+            if not machine.is_on():
+                raise Failed("QEMU ended by itself")
+            if time.monotonic() > self.deadline:
+                raise Failed(f"not Running in time; the API says: {host['hostStatus']}, {provisioning}")
+            time.sleep(LOOK_EVERY_SECONDS)
+
+    def listen(self, machine: qemu.Machine) -> None:
+        for line in machine.new_lines():
+            for pattern, text in ON_THE_CONSOLE.items():
+                if found := re.search(pattern, line):
+                    self.note(text.format(*found.groups()))
+
+    def note(self, text: str) -> None:
+        if text not in self.told:
+            self.told.add(text)
+            self.mark(text)
+
+    def mark(self, text: str) -> None:
+        now = time.monotonic() - self.began
+        self.marks.append((now, text))
+        self.say(f"{now:7.1f} s  {text}")
+
+    def summary(self, host: dict[str, Any]) -> None:
+        disks = ", ".join(f"{disk.get('deviceName')} {_size(disk['capacityBytes'])}" for disk in host["hostStorages"])
+        nics = ", ".join(f"{nic.get('deviceName')} {nic.get('macAddr')}" for nic in host["hostNics"])
+        self.say("")
+        self.say(f"  CPU     {host['cpuModel']}, {host['cpuCores']} cores, {host['cpuThreads']} threads")
+        self.say(f"  memory  {_size(host['memoryBytes'])}\n  disks   {disks}\n  NICs    {nics}")
+        longest = sorted(((later - at, text) for (at, text), (later, _) in pairwise(self.marks)), reverse=True)[:3]
+        self.say("  longest " + "; ".join(f"{seconds:.0f} s after “{text}”" for seconds, text in longest) + "\n")
+
+
+def is_running(host: dict[str, Any]) -> bool:
+    instance = host.get("instance") or {}
+    known = all(host.get(part) for part in ("cpuCores", "memoryBytes", "hostStorages", "hostNics"))
+    reports = host["hostStatus"] == instance.get("instanceStatus") == "Running"
+    return known and reports and instance["currentState"] == "INSTANCE_STATE_RUNNING"
+
+
+def _size(number: str | int) -> str:
+    return f"{int(number) / 2**30:.1f} GiB"
+
+
+class Api:
+    """The REST API of the project, as any client sees it."""
+
+    def __init__(self, stack: dict[str, Any]) -> None:
+        self.base = f"{stack['http']}/v1/projects/{PROJECT}"
+        token = manage(stack, "issue_token").strip()
+        self.headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+
+    def find_or_make(self, path: str, key: str, same: str, **body: Any) -> str:
+        """The id of the resource that has the same value under one name; made if there is none."""
+        found, wanted = 0, body[same]
+        while True:
+            page = self.call("GET", f"{path}?pageSize=100&offset={found}")
+            for resource in page[key]:
+                if resource[same] == wanted:
+                    return resource["resourceId"]
+            found += len(page[key])
+            if not page["hasNext"]:
+                return self.call("POST", path, **body)["resourceId"]
+
+    def call(self, method: str, path: str, **body: Any) -> dict[str, Any]:
+        data = json.dumps(body).encode() if body else None
+        request = urllib.request.Request(f"{self.base}/{path}", data, self.headers, method=method)  # noqa: S310 - ours
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+                return json.load(answer)
+        except urllib.error.HTTPError as refusal:
+            raise Failed(f"{method} {path}: {refusal.code} {refusal.read().decode(errors='replace')}") from refusal
+        except urllib.error.URLError as fault:
+            raise Failed(f"{self.base} doesn't answer: {fault.reason}") from fault
+
+
+# The stack that it talks to -------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def running_stack(say: Any) -> Iterator[dict[str, Any]]:
+    """The stack that runs in this data folder, or one started for this run and ended after it."""
+    if stack := stack_of_today():
+        check_reachable(stack)
+        yield stack
+        return
+    log = settings.EIM_DATA / "machine" / "stack.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    environment = {"EIM_PUBLIC_HOST": qemu.HOST_AS_SEEN_BY_GUEST}
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "manage.py", "up"], cwd=settings.BASE_DIR, env=own_environment(**environment),
+            stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+        )  # fmt: skip
+    try:
+        say("starting the stack")
+        yield wait_for_stack(process, log)
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def wait_for_stack(process: "subprocess.Popen[bytes]", log: Path) -> dict[str, Any]:
+    deadline = time.monotonic() + STACK_STARTS_WITHIN_SECONDS
+    while not (stack := stack_of_today()):
+        if process.poll() is not None or time.monotonic() > deadline:
+            words = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+            raise Failed(f"the stack doesn't start: {(words or ['it said nothing'])[-1]} (more in {log})")
+        time.sleep(0.2)
+    return stack
+
+
+def stack_of_today() -> dict[str, Any] | None:
+    """Where everything is, if a healthy stack wrote it down and still answers."""
+    try:
+        stack = json.loads((settings.EIM_DATA / "stack.json").read_text())
+        urllib.request.urlopen(f"{stack['http']}/healthz", timeout=10).close()  # noqa: S310 - ours
+    except (FileNotFoundError, urllib.error.URLError):
+        return None
+    return stack
+
+
+def check_reachable(stack: dict[str, Any]) -> None:
+    with urllib.request.urlopen(f"{stack['http']}/tink-stack/boot.ipxe", timeout=10) as script:  # noqa: S310 - ours
+        told = re.search(r"eim_url=https://([^:/ ]+)", script.read().decode())
+    if told is None or told[1] != qemu.HOST_AS_SEEN_BY_GUEST:
+        raise Failed("the running stack tells machines another address than QEMU's: end it (make down) and try again")
+
+
+def manage(stack: dict[str, Any], command: str, *arguments: str, say: Any = None) -> str:
+    """Run one of our commands as a part of the stack; its output. What it tells on the way goes to `say`."""
+    process = subprocess.Popen(
+        [sys.executable, "manage.py", command, *arguments], cwd=settings.BASE_DIR, text=True,
+        env=own_environment(
+            DATABASE_URL=stack["database_url"], REDIS_URL=stack["redis_url"], EIM_PUBLIC_HOST=qemu.HOST_AS_SEEN_BY_GUEST
+        ),
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    told = []
+    for line in process.stderr or ():
+        told.append(line.strip())
+        if say:
+            say(f"           {line.rstrip()}")
+    output = process.stdout.read() if process.stdout else ""
+    if process.wait() != 0:
+        raise Failed(f"{command}: {(told or ['it said nothing'])[-1]}")
+    return output
+
+
+def own_environment(**more: str) -> dict[str, str]:
+    return {**os.environ, **more}
+
+
+def port_of(url: str) -> int:
+    return urllib.parse.urlsplit(url).port or 80
