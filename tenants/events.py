@@ -4,11 +4,13 @@ something changed, never what. The bell may get lost; the ring is a row and does
 """
 
 import logging
+from collections.abc import Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 
 from celery import current_app
 from django.db import connection, transaction
+from django.db.models import Model
 from kombu.exceptions import OperationalError
 
 from tenants.models import Event, Ring
@@ -41,13 +43,21 @@ def one_bell():
 
 def announce(resource, verb: str, *, ring: bool = True, asked: bool = False) -> None:
     """Write the journal's line and the ring with the change, and ring after the commit. Needs a transaction."""
-    schema, label = connection.schema_name, resource._meta.label
-    Event.objects.create(
-        schema=schema, kind=resource._meta.model_name, resource_id=str(resource), verb=verb, who=_who.get()
+    announce_all([resource], verb, ring=ring, asked=asked)
+
+
+def announce_all(resources: Sequence[Model], verb: str, *, ring: bool = True, asked: bool = False) -> None:
+    """announce() the same of many resources, in two statements."""
+    schema, who = connection.schema_name, _who.get()
+    Event.objects.bulk_create(
+        Event(schema=schema, kind=resource._meta.model_name, resource_id=str(resource), verb=verb, who=who)
+        for resource in resources
     )
     if not ring:
         return
-    Ring.objects.create(schema=schema, label=label, pk_rung=resource.pk, asked=asked)
+    Ring.objects.bulk_create(
+        Ring(schema=schema, label=resource._meta.label, pk_rung=resource.pk, asked=asked) for resource in resources
+    )
     if not any(hook[1] is ring_the_bell for hook in connection.run_on_commit):  # one bell a transaction is enough
         transaction.on_commit(ring_the_bell)
 

@@ -6,15 +6,17 @@ So a file can be imported again, whatever became of it the first time.
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from itertools import islice
 from typing import NamedTuple
 from uuid import UUID
 
 from django.core.exceptions import ValidationError
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import Model, Q
 
+from inventory.bulk.creation import ask_for_all
 from inventory.bulk.rows import Row
 from inventory.errors import InventoryError
 from inventory.models import Host, HostState, Instance, InstanceState, OperatingSystem, SecurityFeature, Site
@@ -53,7 +55,8 @@ class Importer:
 
     def __init__(self, *, onboard: bool = False, dry_run: bool = False) -> None:
         """onboard: the hosts shall be onboarded as soon as they show up. dry_run: do everything, and take it back."""
-        self._onboard, self._dry_run = onboard, dry_run
+        self._host_state = HostState.ONBOARDED if onboard else HostState.REGISTERED
+        self._dry_run = dry_run
         self._systems = Catalog(OperatingSystem, "profile_name", "name")
         self._sites = Catalog(Site, "name")
 
@@ -68,26 +71,18 @@ class Importer:
     def _import(self, rows: list[Row]) -> list[tuple[Row, Outcome]]:
         self._systems.look_up({row.os for row in rows})
         self._sites.look_up({row.site for row in rows})
-        registered = Registered(rows)
-        return [(row, self._import_one(row, registered)) for row in rows]
-
-    def _import_one(self, row: Row, registered: "Registered") -> Outcome:
-        wanted = self._understood(row)
-        if row.problems:
-            return Outcome.FAILED
-        try:
-            with transaction.atomic():
-                host = registered.host_of(row)
-                outcome = self._create(wanted) if host is None else self._complete(wanted, host)
-                transaction.set_rollback(self._dry_run)
-            return outcome
-        except Differs as differences:
-            row.problems.append(f"Host already registered with mismatching details: {differences}")
-        except (InventoryError, AlreadyClaimed) as refused:
-            row.problems.append(f"Failed to register host: {refused}")
-        except ValidationError as wrong:
-            row.problems.append(f"Failed to register host: {' '.join(wrong.messages)}")
-        return Outcome.FAILED
+        registered, new, outcomes = Registered(rows), [], {}
+        for row in rows:
+            wanted = self._understood(row)
+            if row.problems:
+                continue
+            with _refusals_told(row):
+                if host := registered.host_of(row):
+                    outcomes[row.number] = self._complete(wanted, host)
+                else:
+                    new.append(wanted)
+        self._create(new)
+        return [(row, Outcome.FAILED if row.problems else outcomes.get(row.number, Outcome.IMPORTED)) for row in rows]
 
     def _understood(self, row: Row) -> Wanted:
         os = self._systems.the_one(row, "Invalid OS profile", row.os)
@@ -96,34 +91,48 @@ class Importer:
             row.problems.append(f"OS Profile and Security feature mismatch: {os} has no secure boot")
         return Wanted(row, os, site)
 
-    def _create(self, wanted: Wanted) -> Outcome:
-        row = wanted.row
-        host = Host(
-            uuid=row.uuid,
-            serial_number=row.serial,
-            site=wanted.site,
-            metadata=row.metadata,
-            user_lvm_size=row.lvm_size_gb or 0,
-        )
-        host.ask(state=HostState.ONBOARDED if self._onboard else HostState.REGISTERED)
-        _wish_for_instance(host, wanted)
-        return Outcome.IMPORTED
+    def _create(self, new: list[Wanted]) -> None:
+        """All at once. If the database refuses, half of them at a time, down to the row that is the reason."""
+        if len(new) < 2:
+            for wanted in new:
+                self._create_one(wanted)
+            return
+        try:
+            with self._transaction():
+                ask_for_all([_new_instance(wanted, _new_host(wanted)) for wanted in new], self._host_state)
+        except IntegrityError:
+            middle = len(new) // 2
+            self._create(new[:middle])
+            self._create(new[middle:])
+
+    def _create_one(self, wanted: Wanted) -> None:
+        with _refusals_told(wanted.row), self._transaction():
+            host = _new_host(wanted)
+            host.ask(state=self._host_state)
+            _new_instance(wanted, host).ask(state=InstanceState.RUNNING)
 
     def _complete(self, wanted: Wanted, host: Host) -> Outcome:
         """Add what the host lacks: somebody registered it by hand, or with an importer that was interrupted."""
         if not self._lacks(host, wanted):
             return Outcome.KNOWN
-        host = Host.objects.select_for_update(of=("self",)).select_related("instance").get(pk=host.pk)
-        lacks = self._lacks(host, wanted)
-        for column in lacks & {"site_id", "metadata", "user_lvm_size"}:
-            setattr(host, column, _said(wanted)[column])
-        if "desired_state" in lacks:
-            host.ask(state=HostState.ONBOARDED)
-        elif lacks - {"instance"}:
-            host.save()
-        if "instance" in lacks:
-            _wish_for_instance(host, wanted)
+        with self._transaction():
+            host = Host.objects.select_for_update(of=("self",)).select_related("instance").get(pk=host.pk)
+            lacks = self._lacks(host, wanted)
+            for column in lacks & {"site_id", "metadata", "user_lvm_size"}:
+                setattr(host, column, _said(wanted)[column])
+            if "desired_state" in lacks:
+                host.ask(state=HostState.ONBOARDED)
+            elif lacks - {"instance"}:
+                host.save()
+            if "instance" in lacks:
+                _new_instance(wanted, host).ask(state=InstanceState.RUNNING)
         return Outcome.COMPLETED
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with transaction.atomic():
+            yield
+            transaction.set_rollback(self._dry_run)
 
     def _lacks(self, host: Host, wanted: Wanted) -> set[str]:
         """What the row says and the host hasn't, by column. Raises Differs if it has something else."""
@@ -139,7 +148,7 @@ class Importer:
             differences.append(f"its serial number is {host.serial_number or 'not known'}")
         if host.desired_state in (HostState.UNTRUSTED, HostState.DELETED):
             differences.append(f"it shall become {host.desired_state}")
-        elif self._onboard and host.desired_state != HostState.ONBOARDED:
+        elif self._host_state == HostState.ONBOARDED != host.desired_state:
             lacks.add("desired_state")
         if instance is None:
             lacks.add("instance")
@@ -176,8 +185,32 @@ def _differences_of_instance(instance: Instance, wanted: Wanted) -> Iterator[str
         yield f"its instance shall become {instance.desired_state}"
 
 
-def _wish_for_instance(host: Host, wanted: Wanted) -> None:
-    Instance(host=host, os=wanted.os, security_feature=wanted.security_feature).ask(state=InstanceState.RUNNING)
+def _new_host(wanted: Wanted) -> Host:
+    row = wanted.row
+    return Host(
+        uuid=row.uuid,
+        serial_number=row.serial,
+        site=wanted.site,
+        metadata=row.metadata,
+        user_lvm_size=row.lvm_size_gb,
+    )
+
+
+def _new_instance(wanted: Wanted, host: Host) -> Instance:
+    return Instance(host=host, os=wanted.os, security_feature=wanted.security_feature)
+
+
+@contextmanager
+def _refusals_told(row: Row) -> Iterator[None]:
+    """What the inventory refuses is the row's problem, not the end of the import."""
+    try:
+        yield
+    except Differs as differences:
+        row.problems.append(f"Host already registered with mismatching details: {differences}")
+    except (InventoryError, AlreadyClaimed) as refused:
+        row.problems.append(f"Failed to register host: {refused}")
+    except ValidationError as wrong:
+        row.problems.append(f"Failed to register host: {' '.join(wrong.messages)}")
 
 
 class Catalog:
