@@ -2,6 +2,8 @@
 
 import atexit
 import os
+import shutil
+import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -10,9 +12,10 @@ from eim_project import embedded
 if "DATABASE_URL" not in os.environ or "REDIS_URL" not in os.environ:
     # xdist's workers inherit the environment, so they find the servers that the first process started.
     home = Path("/var/lib/eim") if os.geteuid() == 0 else Path(__file__).parent.parent / "var"
-    data = Path(os.environ.setdefault("EIM_DATA", str(home / "tests")))
+    home.mkdir(parents=True, exist_ok=True)
+    data = Path(tempfile.mkdtemp(prefix="tests-", dir=home))  # of this run alone: two runs don't meet
     running = ExitStack()
+    running.callback(shutil.rmtree, data, ignore_errors=True)
     atexit.register(running.close)
     urls = running.enter_context(embedded.services(data, durable=False))
-    os.environ.setdefault("DATABASE_URL", urls.database)
-    os.environ.setdefault("REDIS_URL", urls.redis)
+    os.environ |= {"EIM_DATA": str(data), "DATABASE_URL": urls.database, "REDIS_URL": urls.redis}
