@@ -24,8 +24,9 @@ from rich.table import Table
 from rich.text import Text
 
 from eim_project.processes import Program
-from eim_project.stack import PROJECT, Outcome, Stack, Terminal
+from eim_project.stack import PROJECT, Outcome, Stack
 from eim_project.supervisor import Supervisor
+from eim_project.terminal import Terminal
 
 PROFILE = "debian-12-demo"
 IMAGE = f"images/{PROFILE}.raw.gz"

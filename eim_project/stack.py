@@ -6,15 +6,12 @@ It runs in the process that watches the others, which loads no Django apps.
 import asyncio
 import json
 import os
-import re
 import secrets
 import signal
 import socket
 import sys
-import time
 import urllib.request
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,16 +19,13 @@ from typing import Any
 from django.conf import settings
 
 from eim_project import embedded, tls
-from eim_project.processes import Program, StackError
+from eim_project.ports import Ports
+from eim_project.processes import Program
 from eim_project.supervisor import Supervisor
+from eim_project.terminal import Terminal
 
 PROJECT = "demo"
 SERVERS = ("postgres", "valkey")  # stopped last
-WORTH_SHOWING = re.compile(r"\b(WARNING|ERROR|CRITICAL)\b")
-QUIET = {*SERVERS, "flower"}  # what is wrong with these, their clients tell
-WORTH_SHOWING_OF_QUIET = re.compile(r"\b(CRITICAL|FATAL|PANIC)\b")
-TRACEBACK = "Traceback (most recent call last)"
-COLOURS = {"postgres": 34, "valkey": 31, "web": 32, "southbound": 36, "beat": 35, "flower": 33}
 
 
 @dataclass(frozen=True)
@@ -129,88 +123,6 @@ def _speaks_grpc(stack: Stack) -> bool:
     return tls.answers(embedded.LOOPBACK, _port_of(stack.grpc), Path(stack.ca), "h2")
 
 
-# Where it listens ----------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Ports:
-    http: int
-    https: int
-    grpc: int
-    flower: int
-
-    @classmethod
-    def choose(cls) -> "Ports":
-        """The usual ones where they are free, else any; one that the environment names must be free."""
-        usual = {"http": 8000, "https": 8443, "grpc": 50051, "flower": 5555}
-        return cls(**{name: _port(f"EIM_{name.upper()}_PORT", port) for name, port in usual.items()})
-
-
-def _port(variable: str, usual: int) -> int:
-    wanted = os.environ.get(variable)
-    port = int(wanted or usual)
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((settings.EIM_BIND, port))
-        except OSError as error:
-            if wanted:
-                raise StackError(
-                    f"{variable}={port} can't be had ({error.strerror}): set another, or none to get a free one"
-                ) from error
-            return embedded.free_port()
-    return port
-
-
-# What the operator sees ----------------------------------------------------------------------------------------------
-
-
-class Terminal:
-    """One line at a time, with who says it in front. Programs' lines only when they are worth it, or VERBOSE=1."""
-
-    def __init__(self) -> None:
-        self.verbose = os.environ.get("VERBOSE") == "1"
-        self.quiet = False
-        self.show: Callable[[str], None] = self._print
-        self.login = ""  # how to log in, the generated password included when there is a new one
-        self.started = time.monotonic()
-        self._in_traceback: set[str] = set()
-        self._shown: dict[str, float] = {}  # complaint -> when
-
-    def say(self, who: str, line: str) -> None:
-        if sys.stdout.isatty():
-            who = f"\033[{COLOURS.get(who, 37)}m{who:>11}\033[0m"
-        self.show(f"{who:>11} | {line}")
-
-    def heard(self, who: str, line: str) -> None:
-        if not self.quiet and (self.verbose or (self._is_worth_it(who, line) and self._is_news(who, line))):
-            self.say(who, line)
-
-    def _is_worth_it(self, who: str, line: str) -> bool:
-        """Warnings and errors, and of a traceback its last line; the log has the rest."""
-        if TRACEBACK in line:
-            self._in_traceback.add(who)
-            return False
-        if who in self._in_traceback:
-            if not line.startswith(" "):
-                self._in_traceback.discard(who)
-                return True
-            return False
-        return (WORTH_SHOWING_OF_QUIET if who in QUIET else WORTH_SHOWING).search(line) is not None
-
-    def _is_news(self, who: str, line: str) -> bool:
-        """Not said within the last minute, apart from the numbers in it."""
-        complaint, now = who + re.sub(r"\b[0-9a-f:.-]*\d[0-9a-f:.-]*\b", "#", line), time.monotonic()
-        news = now - self._shown.get(complaint, -60) >= 60
-        if news:
-            self._shown[complaint] = now
-        return news
-
-    def _print(self, line: str) -> None:
-        with suppress(OSError):  # the terminal was closed; the stack is about to be told
-            print(line, flush=True)
-
-
 # From start to end ---------------------------------------------------------------------------------------------------
 
 
@@ -253,7 +165,7 @@ async def run(job: Job | None, stay: bool) -> int:
 
 
 async def _start(supervisor: Supervisor, terminal: Terminal) -> Stack:
-    ports = Ports.choose()
+    ports = Ports.choose(settings.EIM_DATA, settings.EIM_BIND)
     names = ["localhost", "127.0.0.1", "::1", "10.0.2.2", socket.gethostname(), settings.EIM_PUBLIC_HOST]
     tls.ensure(settings.EIM_DATA / "tls", names)
     servers, urls = embedded.prepare(settings.EIM_DATA)

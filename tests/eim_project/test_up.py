@@ -124,7 +124,7 @@ def test_a_port_that_is_taken_is_named(up, running, tmp_path_factory):
     refused = up.run(UP, EIM_HTTP_PORT=port, EIM_DATA=str(up.file.parent / "other"))
     assert refused.returncode == 1
     assert refused.stderr.splitlines()[-1] == (
-        f"eim: EIM_HTTP_PORT={port} can't be had (Address already in use): set another, or none to get a free one"
+        f"eim: EIM_HTTP_PORT={port} is taken: set another, or none to get a free one"
     )
 
 

@@ -1,0 +1,58 @@
+"""Where the stack listens: chosen at the first start, and the same ever after, because installed machines know it."""
+
+import json
+import os
+import random
+import socket
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from eim_project.processes import StackError
+
+USUAL = {"http": 8000, "https": 8443, "grpc": 50051, "flower": 5555}
+NEIGHBOURS = 1000  # ports after the usual one, of which any free one will do
+KNOWN_TO_MACHINES = {"https", "grpc"}
+
+
+@dataclass(frozen=True)
+class Ports:
+    http: int
+    https: int
+    grpc: int
+    flower: int
+
+    @classmethod
+    def choose(cls, data: Path, address: str) -> "Ports":
+        """What the environment names (EIM_HTTP_PORT ...), else what an earlier start chose, else what is free."""
+        file = data / "ports.json"
+        kept = json.loads(file.read_text()) if file.exists() else {}
+        ports = cls(**{name: _port(name, address, kept.get(name)) for name in USUAL})
+        file.write_text(json.dumps(asdict(ports)))
+        return ports
+
+
+def _port(name: str, address: str, kept: int | None) -> int:
+    variable = f"EIM_{name.upper()}_PORT"
+    if wanted := os.environ.get(variable):
+        if not _is_free(address, int(wanted)):
+            raise StackError(f"{variable}={wanted} is taken: set another, or none to get a free one")
+        return int(wanted)
+    if kept and _is_free(address, kept):
+        return kept
+    if kept and name in KNOWN_TO_MACHINES:
+        raise StackError(f"port {kept}, which installed machines know, is taken: end what has it, or set {variable}")
+    others = range(USUAL[name] + 1, USUAL[name] + NEIGHBOURS)
+    for port in (USUAL[name], *random.sample(others, len(others))):  # at random, for others may be starting, too
+        if _is_free(address, port):
+            return port
+    raise StackError(f"no port after {USUAL[name]} is free: set {variable}")
+
+
+def _is_free(address: str, port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address, port))
+        except OSError:
+            return False
+    return True
