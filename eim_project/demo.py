@@ -143,23 +143,30 @@ class Fleet:
         counted = self.count()
         return ", ".join(f"{counted[name]} {name}" for name in STAGES if counted[name]) or "nothing registered yet"
 
+    def steps(self) -> str:
+        """Where those that are being provisioned are."""
+        at = Counter(story(host).partition(": ")[2] for host in self.hosts.values() if stage(host) == "provisioning")
+        return ", ".join(f"{step} ({count})" for step, count in sorted(at.items()) if step)
+
     def board(self) -> Group:
         counted, rows = self.count(), Table.grid(padding=(0, 2))
         for name, colour in STAGES.items():
             bar = ProgressBar(len(self.serials), counted[name], width=40, complete_style=colour, finished_style=colour)
-            rows.add_row(Text(name, colour), bar, f"{counted[name]:>4}")
+            rows.add_row(
+                Text(name, colour), bar, f"{counted[name]:>4}", Text(self.steps() if name == "provisioning" else "")
+            )
         return Group(Text(), rows, Text(), *(Text(event, "dim") for event in self.events), Text())
 
     def table(self) -> Table:
         table = Table(title="The fleet", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
-        for heading in ("id", "serial", "site", "operating system", "host", "instance", "hardware"):
+        for heading in ("id", "serial", "site", "operating system", "status", "hardware"):
             table.add_column(heading, no_wrap=True)
         for _, host in sorted(self.hosts.items())[:TABLE_ROWS]:
             instance = host.get("instance") or {}
             table.add_row(
                 *(host["resourceId"], host["serialNumber"], (host.get("site") or {}).get("name", "")),
                 (instance.get("os") or {}).get("name", ""),
-                *(host["hostStatus"], instance.get("instanceStatus", "")),
+                " / ".join(dict.fromkeys([host["hostStatus"], instance.get("instanceStatus", "no instance")])),
                 f"{host['cpuCores']} cores, {int(host['memoryBytes'] or 0) / 2**30:.0f} GiB",
                 style=STAGES[stage(host)],
             )
@@ -182,7 +189,7 @@ def stage(host: dict[str, Any]) -> str:
 
 def story(host: dict[str, Any]) -> str:
     now = stage(host)
-    return (host["instance"]["provisioningStatus"] if now in ("provisioning", "failed") else now).lower()
+    return host["instance"]["provisioningStatus"] if now in ("provisioning", "failed") else now
 
 
 # What we ask ---------------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """All settings, from the environment, each with a default that works on a laptop."""
 
 import hashlib
+import json
 import os
 import secrets
 from pathlib import Path
@@ -28,6 +29,14 @@ def _secret_key() -> str:
     except FileExistsError:
         pass  # made by an earlier start
     return kept.read_text()
+
+
+def _running_stack() -> dict:
+    """Where `manage.py up` has its servers: for a command that is typed beside it."""
+    try:
+        return json.loads((EIM_DATA / "stack.json").read_text())
+    except FileNotFoundError:
+        return {}
 
 
 def _database(url: str) -> dict:
@@ -103,7 +112,8 @@ TENANT_APPS = ["inventory"]
 INSTALLED_APPS = [*SHARED_APPS, *TENANT_APPS]
 TENANT_MODEL = "tenants.Project"
 DATABASE_ROUTERS = ["django_tenants.routers.TenantSyncRouter"]
-DATABASES = {"default": _database(os.environ.get("DATABASE_URL", "postgresql://eim@127.0.0.1:5432/eim"))}
+DATABASE_URL = os.environ.get("DATABASE_URL") or _running_stack().get("database_url", "postgresql://eim@127.0.0.1/eim")
+DATABASES = {"default": _database(DATABASE_URL)}
 
 MIDDLEWARE = [
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
@@ -155,7 +165,7 @@ SPECTACULAR_SETTINGS = {
 }
 
 # Redis: presence and cache apart from the broker, so that flushing one leaves the other ------------------------------
-REDIS_URL = os.environ.get("REDIS_URL", "redis://127.0.0.1:6379").rstrip("/")
+REDIS_URL = (os.environ.get("REDIS_URL") or _running_stack().get("redis_url", "redis://127.0.0.1")).rstrip("/")
 BROKER_URL = os.environ.get("CELERY_BROKER_URL") or f"{REDIS_URL}/0"
 PRESENCE_URL = f"{REDIS_URL}/1"
 

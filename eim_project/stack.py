@@ -183,8 +183,11 @@ async def _start(supervisor: Supervisor, terminal: Terminal) -> Stack:
     await tls.serve(
         settings.EIM_BIND, ports.https, settings.EIM_TLS_CERT, settings.EIM_TLS_KEY, (embedded.LOOPBACK, ports.http)
     )
+    terminal.say("eim", "starting the servers")
     await supervisor.start(*servers)
+    terminal.say("eim", "preparing the database")
     terminal.login = _login(await supervisor.output_of(stack.manage("prepare", "prepare", PROJECT)))
+    terminal.say("eim", "starting " + ", ".join(program.name for program in programs(stack)))
     await supervisor.start(*programs(stack))
     stack.write()
     return stack
