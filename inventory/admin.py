@@ -1,6 +1,7 @@
 """The project's admin: every resource, with wishes as actions and facts to read, never to edit."""
 
 from django.contrib import admin, messages
+from django.http import HttpResponseRedirect
 from django.utils.html import format_html
 
 from inventory import errors
@@ -53,7 +54,6 @@ class ResourceAdmin(admin.ModelAdmin):
     """Plain columns are edited; wishes are asked for by actions; facts are shown. All goes by ask() and save()."""
 
     asks: dict[str, str] = {}  # what adding one wishes
-    show_facts_as_text = True
 
     def get_readonly_fields(self, request, obj=None):
         model = self.model
@@ -79,7 +79,11 @@ class ResourceAdmin(admin.ModelAdmin):
 
     def changeform_view(self, request, *args, **kwargs):
         with acting_as(request.user.get_username()):
-            return super().changeform_view(request, *args, **kwargs)
+            try:
+                return super().changeform_view(request, *args, **kwargs)
+            except (errors.InventoryError, AlreadyClaimed) as refusal:
+                self.message_user(request, str(refusal), messages.ERROR)
+                return HttpResponseRedirect(request.get_full_path())
 
     def save_model(self, request, obj, form, change):
         if change:
@@ -108,14 +112,14 @@ class ResourceAdmin(admin.ModelAdmin):
 
 @admin.register(Region, site=site)
 class RegionAdmin(ResourceAdmin):
-    list_display = ["resource_id", "name", "parent_region"]
+    list_display = ["resource_id", "name", "parent_region__name"]
     list_select_related = ["parent_region"]
     search_fields = ["name", "resource_id"]
 
 
 @admin.register(Site, site=site)
 class SiteAdmin(ResourceAdmin):
-    list_display = ["resource_id", "name", "region"]
+    list_display = ["resource_id", "name", "region__name"]
     list_select_related = ["region"]
     search_fields = ["name", "resource_id"]
 
@@ -134,8 +138,8 @@ class ProviderAdmin(ResourceAdmin):
 @admin.register(Host, site=site)
 class HostAdmin(ResourceAdmin):
     list_display = [
-        "resource_id", "name", "serial_number", "uuid", "site", "current_state", shown("host_status"),
-        shown("onboarding_status"), shown("registration_status"),
+        "resource_id", "name", "serial_number", shown("host_status"), shown("onboarding_status"),
+        shown("registration_status"), "site__name", "uuid",
     ]  # fmt: skip
     list_select_related = ["site"]
     list_filter = ["current_state", "host_status"]
@@ -158,7 +162,8 @@ class HostAdmin(ResourceAdmin):
 @admin.register(Instance, site=site)
 class InstanceAdmin(ResourceAdmin):
     list_display = [
-        "resource_id", "host", "os", "current_state", shown("provisioning_status"), shown("instance_status"),
+        "resource_id", "host__name", shown("provisioning_status"), shown("instance_status"), "os__name",
+        "current_state",
     ]  # fmt: skip
     list_select_related = ["host", "os"]
     list_filter = ["current_state"]

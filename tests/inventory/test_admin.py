@@ -59,6 +59,14 @@ def test_a_host_is_registered_onboarded_and_deleted_by_wishes(ada, acme):
         assert host.desired_state == state
 
 
+def test_what_the_inventory_refuses_is_told_on_the_page(ada, acme):
+    Host(serial_number="SN00001").ask(state=HostState.REGISTERED)
+    form = {"name": "again", "serial_number": "SN00001", "metadata": "[]", "user_lvm_size": "0"}
+    page = ada.post(f"{ada.base}/inventory/host/add/", form, follow=True)
+    assert "A host with serial number SN00001 is already registered" in page.content.decode()
+    assert Host.objects.count() == 1
+
+
 def test_a_form_cannot_write_facts_or_the_machines_identity(ada, acme):
     host = Host(serial_number="SN00001")
     host.ask(state=HostState.REGISTERED)

@@ -1,0 +1,10 @@
+"""Makes our Celery app the current one, so that a task can be called by its name from any floor."""
+
+from django.apps import AppConfig
+
+
+class EimProjectConfig(AppConfig):
+    name = "eim_project"
+
+    def ready(self):
+        from eim_project import celery  # noqa: F401  importing it is what makes it current
