@@ -10,8 +10,9 @@ from django.views.decorators.http import condition, require_safe
 from provisioning import workflow
 from provisioning.dkam.store import Store
 
-# Whoever hasn't said who it is, as at a fixed boot URL from DHCP, is sent here again with its name.
-ASK_AGAIN = "chain --replace boot.ipxe?mac=${mac}&uuid=${uuid}&serial=${serial:uristring} ||"
+# Whoever hasn't said who it is, as at a fixed boot URL from DHCP, is sent here again with its name. No colon may be in
+# the relative URL: iPXE would take what is before it for a scheme.
+ASK_AGAIN = "chain --replace boot.ipxe?mac=${mac:hexhyp}&uuid=${uuid}&serial=${serial:uristring} ||"
 OWN_DISK = """#!ipxe
 # This machine is installed. Leaving iPXE hands over to the next device in the firmware's order, its disk.
 exit
