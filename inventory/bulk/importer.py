@@ -60,13 +60,13 @@ class Importer:
         self._systems = Catalog(OperatingSystem, "profile_name", "name")
         self._sites = Catalog(Site, "name")
 
-    def run(self, rows: Iterable[Row]) -> Iterator[tuple[Row, Outcome]]:
-        """In the rows' order. A row is whole or absent; why one failed is in its problems."""
+    def run(self, rows: Iterable[Row]) -> Iterator[list[tuple[Row, Outcome]]]:
+        """Batch by batch, in the rows' order. A row is whole or absent; why one failed is in its problems."""
         rows = iter(rows)
         while batch := list(islice(rows, BATCH)):
             with one_bell():
                 outcomes = self._import(batch)
-            yield from outcomes
+            yield outcomes
 
     def _import(self, rows: list[Row]) -> list[tuple[Row, Outcome]]:
         self._systems.look_up({row.os for row in rows})

@@ -6,7 +6,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError, call_command, execute_from_command_line
 from django.db import connection
 from django_tenants.utils import schema_context
 
@@ -56,7 +56,8 @@ def bulk_import(*lines: str, file: Path | None = None, **options) -> str:
 
 
 def said_by(command: str, *arguments: str, **options) -> str:
-    call_command(command, *arguments, stdout=(said := StringIO()), **options)
+    said = options.setdefault("stdout", StringIO())
+    call_command(command, *arguments, **options)
     return said.getvalue()
 
 
@@ -315,14 +316,16 @@ def test_another_tenants_machine_is_refused_and_nothing_of_it_is_shown(catalog, 
     assert Host.objects.get().serial_number == "SN00002"
 
 
-def test_a_dry_run_says_what_would_become_of_each_row_and_changes_nothing(catalog, beta):
+def test_a_dry_run_says_what_would_become_of_each_row_and_changes_nothing(catalog, beta, capsys):
     bulk_import(row())
     uuid = uuid4()
     with schema_context(beta.schema_name):
         Host(uuid=uuid).ask(state=HostState.REGISTERED)
     events, rings = Event.objects.count(), Ring.objects.count()
     with pytest.raises(CommandError, match=r"1 imported, 1 already registered, 1 failed.*nothing was changed"):
-        bulk_import(row(), row("SN00002"), row("SN00003", str(uuid)), dry_run=True)
+        bulk_import(row(), row("SN00002"), row("SN00003", str(uuid)), dry_run=True, stdout=(said := StringIO()))
+    assert said.getvalue() == "row 1: SN00001 - already registered\nrow 2: SN00002 - imported\n"
+    assert f"row 3: Failed to register host: A host with UUID {uuid} is already" in capsys.readouterr().err
     assert (Host.objects.count(), Event.objects.count(), Ring.objects.count()) == (1, events, rings)
 
 
@@ -421,6 +424,13 @@ def test_the_check_writes_all_rows_with_their_problems(public):
         "",
         "Invalid UUID: it is 8-4-4-4-12 hexadecimal digits;Duplicate Serial number : Row 1;",
     ]
+
+
+@pytest.mark.parametrize("arguments", [["bulk_check"], ["bulk_check", "paint"], ["bulk_import", "--colour", "red"]])
+def test_a_wrong_command_line_exits_with_one(public, arguments):
+    with pytest.raises(SystemExit) as left:
+        execute_from_command_line(["manage.py", *arguments])
+    assert left.value.code == 1
 
 
 def test_a_template_is_made_with_its_folders_and_one_that_is_there_is_kept(public):

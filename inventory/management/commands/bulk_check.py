@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
+from inventory.bulk.options import BulkCommand, add_overrides, overrides
 from inventory.bulk.rows import Reader
 from inventory.bulk.sheet import LONG, SHORT, ErrorFile, Sheet, SheetError, write_template
-from inventory.management.commands.bulk_import import add_overrides, overrides
 
 
-class Command(BaseCommand):
+class Command(BulkCommand):
     help = "Check a CSV file of hosts before it is imported, without a look at the inventory; or write an empty one."
     requires_system_checks = []
 

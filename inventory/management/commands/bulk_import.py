@@ -4,68 +4,52 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
+from django.db import OperationalError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TimeRemainingColumn
 from rich.text import Text
 
 from inventory.bulk.importer import Importer, Outcome
-from inventory.bulk.rows import Reader
+from inventory.bulk.options import BulkCommand, add_overrides, overrides
+from inventory.bulk.rows import Reader, Row
 from inventory.bulk.sheet import ErrorFile, Sheet, SheetError
 from tenants.events import acting_as
 from tenants.models import Project
 from tenants.schema import in_schema
 
-# Option, variable of the environment (the option beats it), and the column in whose cells the value stands instead.
-OVERRIDES = (
-    ("--os-profile", "EDGEORCH_OSPROFILE", "OSProfile"),
-    ("--site", "EDGEORCH_SITE", "Site"),
-    ("--secure", "EDGEORCH_SECURE", "Secure"),
-    ("--remote-user", "EDGEORCH_REMOTEUSER", "RemoteUser"),
-    ("--metadata", "EDGEORCH_METADATA", "Metadata"),
-    ("--lvm-size", "EDGEORCH_LVMSIZE", "LVMSize"),
-    ("--cloud-init", "EDGEORCH_CLOUDINIT", "CloudInitMeta"),
-    ("--cluster-deploy", "EDGEORCH_CLUSTERDEPLOY", "K8sEnable"),
-    ("--cluster-template", "EDGEORCH_CLUSTERTEMPLATE", "K8sClusterTemplate"),
-    ("--cluster-config", "EDGEORCH_CLUSTERCONFIG", "K8sConfig"),
-)
 SHOWN = 10  # failed rows on the terminal; the error file has them all
 TELL_EVERY = 2.0  # seconds, where there is no terminal to draw a bar on
 
 
-def add_overrides(parser) -> None:
-    for option, variable, column in OVERRIDES:
-        default = os.environ.get(variable, "")
-        parser.add_argument(option, dest=column, default=default, help=f"{column} of every row (or ${variable})")
-
-
-def overrides(options: dict[str, object]) -> dict[str, str]:
-    return {column: str(options[column]).strip() for _, _, column in OVERRIDES if options.get(column)}
-
-
-class Command(BaseCommand):
+class Command(BulkCommand):
     help = "Register the hosts of a CSV file. Good rows are imported, bad ones are told; it is safe to run it again."
 
     def add_arguments(self, parser):
         parser.add_argument("file", type=Path)
         parser.add_argument("--project", default=os.environ.get("EDGEORCH_PROJECT"), help="(or $EDGEORCH_PROJECT)")
         parser.add_argument("--onboard", action="store_true", help="onboard the machines as soon as they show up")
-        parser.add_argument("--dry-run", action="store_true", help="show what would be done, and do nothing")
+        parser.add_argument(
+            "--dry-run", action="store_true", help="show what would be done to each row, and do nothing"
+        )
         add_overrides(parser)
 
-    def handle(self, *, file: Path, project: str | None, onboard: bool, dry_run: bool, **options):
-        importer = Importer(onboard=onboard, dry_run=dry_run)
+    def handle(self, *, file: Path, project: str | None, onboard: bool, dry_run: bool, verbosity: int, **options):
         self.began, self.count, self.error_file = time.monotonic(), Counter(), None
+        self.each_row = dry_run or verbosity > 1
         try:
             with in_schema(_ready(project)), acting_as("bulk_import"):
                 reader = Reader(Sheet(file), overrides(options))
-                self._import(reader, importer)
+                self._import(reader, Importer(onboard=onboard, dry_run=dry_run))
         except SheetError as wrong:
             raise CommandError(f"{wrong}{self._so_far()}") from wrong
+        except OperationalError as away:
+            raise CommandError(f"The database failed: {str(away).splitlines()[0]}{self._so_far()}") from away
         except KeyboardInterrupt:
             raise CommandError(f"Interrupted{self._so_far()}") from None
         self._summarize(reader.total, dry_run)
@@ -73,13 +57,19 @@ class Command(BaseCommand):
     def _import(self, reader: Reader, importer: Importer) -> None:
         with ErrorFile("import", reader.sheet) as errors, self._progress(reader.total) as advance:
             self.error_file = errors.path
-            for row, outcome in importer.run(reader.rows()):
-                self.count[outcome] += 1
-                if outcome == Outcome.FAILED:
-                    if self.count[outcome] <= SHOWN:
-                        self.stderr.write(f"row {row.number}: {'; '.join(row.problems)}")
-                    errors.write(row.cells, row.problems)
-                advance()
+            for batch in importer.run(reader.rows()):
+                for row, outcome in batch:
+                    self._tell(row, outcome, errors)
+                advance(len(batch))
+
+    def _tell(self, row: Row, outcome: Outcome, errors: ErrorFile) -> None:
+        self.count[outcome] += 1
+        if outcome == Outcome.FAILED:
+            if self.each_row or self.count[outcome] <= SHOWN:
+                self.stderr.write(f"row {row.number}: {'; '.join(row.problems)}")
+            errors.write(row.cells, row.problems)
+        elif self.each_row:
+            self.stdout.write(f"row {row.number}: {row.serial or '-'} {row.uuid or '-'} {outcome}")
 
     def _summarize(self, total: int, dry_run: bool) -> None:
         seconds = time.monotonic() - self.began
@@ -96,25 +86,25 @@ class Command(BaseCommand):
         return f"; {done} rows were imported before, run it again to go on" if done else ""
 
     @contextmanager
-    def _progress(self, total: int):
+    def _progress(self, total: int) -> Iterator[Callable[[int], None]]:
         """A bar with rate and time left; where there's no terminal, a plain line now and then."""
         if sys.stderr.isatty():
             columns = BarColumn(), MofNCompleteColumn(), RowsPerSecond(), TimeRemainingColumn()
             with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
                 task = bar.add_task("", total=total)
-                yield lambda: bar.advance(task)
+                yield partial(bar.advance, task)
         else:
             yield self._plain_progress(total)
 
-    def _plain_progress(self, total: int) -> Callable[[], None]:
-        told = time.monotonic()
+    def _plain_progress(self, total: int) -> Callable[[int], None]:
+        began = told = time.monotonic()
 
-        def advance() -> None:
+        def advance(_: int) -> None:
             nonlocal told
             if (now := time.monotonic()) - told < TELL_EVERY:
                 return
             told, done = now, self.count.total()
-            rate = done / (now - self.began)
+            rate = done / (now - began)
             self.stderr.write(f"{done} of {total} rows, {rate:.0f} rows/s, {(total - done) / rate:.0f} s left")
 
         return advance

@@ -1,0 +1,40 @@
+"""What the commands of the bulk import have in common: options that stand in every row, and how they exit."""
+
+import os
+from argparse import ArgumentParser
+
+from django.core.management.base import BaseCommand
+
+# Option, variable of the environment (the option beats it), and the column in whose cells the value stands instead.
+OVERRIDES = (
+    ("--os-profile", "EDGEORCH_OSPROFILE", "OSProfile"),
+    ("--site", "EDGEORCH_SITE", "Site"),
+    ("--secure", "EDGEORCH_SECURE", "Secure"),
+    ("--remote-user", "EDGEORCH_REMOTEUSER", "RemoteUser"),
+    ("--metadata", "EDGEORCH_METADATA", "Metadata"),
+    ("--lvm-size", "EDGEORCH_LVMSIZE", "LVMSize"),
+    ("--cloud-init", "EDGEORCH_CLOUDINIT", "CloudInitMeta"),
+    ("--cluster-deploy", "EDGEORCH_CLUSTERDEPLOY", "K8sEnable"),
+    ("--cluster-template", "EDGEORCH_CLUSTERTEMPLATE", "K8sClusterTemplate"),
+    ("--cluster-config", "EDGEORCH_CLUSTERCONFIG", "K8sConfig"),
+)
+
+
+class BulkCommand(BaseCommand):
+    """Exits with 1 on any error, a wrong option included: scripts around the archived tools expect it."""
+
+    def run_from_argv(self, argv: list[str]) -> None:
+        try:
+            super().run_from_argv(argv)
+        except SystemExit as left:
+            raise SystemExit(1 if left.code else 0) from None
+
+
+def add_overrides(parser: ArgumentParser) -> None:
+    for option, variable, column in OVERRIDES:
+        default = os.environ.get(variable, "")
+        parser.add_argument(option, dest=column, default=default, help=f"{column} of every row (or ${variable})")
+
+
+def overrides(options: dict[str, object]) -> dict[str, str]:
+    return {column: str(options[column]).strip() for _, _, column in OVERRIDES if options.get(column)}
