@@ -27,7 +27,7 @@ class Heard(list):
 
     async def until(self, part: str, how_often: int = 1) -> str:
         async with asyncio.timeout(10):
-            while len(found := [what for _, what in self if part in what]) < how_often:
+            while len(found := [what for _, what in self if part in what]) < how_often:  # noqa: ASYNC110  they come one by one
                 await asyncio.sleep(0.02)
         return found[-1]
 
