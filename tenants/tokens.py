@@ -87,7 +87,9 @@ def published_keys() -> list[dict]:
 @lru_cache(maxsize=8)  # a kid's key never changes; a deleted one is forgotten with the process
 def _private_key(kid: str) -> rsa.RSAPrivateKey:
     pem = unseal(SigningKey.objects.get(kid=kid).private_pem_sealed)
-    return load_pem_private_key(pem.encode(), password=None)
+    key = load_pem_private_key(pem.encode(), password=None)
+    assert isinstance(key, rsa.RSAPrivateKey)  # issuer.py makes no others
+    return key
 
 
 @lru_cache(maxsize=8)

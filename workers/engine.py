@@ -55,7 +55,7 @@ class Reconciler:
     def outstanding(self) -> QuerySet:
         """The rows that aren't as they were asked for. A wish that was never made counts as fulfilled."""
         wanted, current = f"desired_{self.pair}", f"current_{self.pair}"
-        unspecified = self.model._meta.get_field(wanted).get_default()
+        unspecified = self.model.default_of(wanted)
         return self.model.objects.exclude(Q(**{wanted: F(current)}) | Q(**{wanted: unspecified}))
 
     def reconcile(self, resource) -> Done | Later:

@@ -10,6 +10,7 @@ from celery import current_app, shared_task
 from django.apps import apps
 from django.conf import settings
 from django.db import connection, transaction
+from django.db.models import Model
 from django_tenants.utils import schema_context
 
 from tenants.models import Project
@@ -17,7 +18,6 @@ from workers import engine, models
 from workers.models import Queue
 
 BATCH = 200  # rings heard in one transaction
-TURN = 5.0  # seconds after which a run lets other messages of its process have their turn
 HANDS = 4  # processes worth waking for one queue; more find nothing to claim
 
 
@@ -48,7 +48,7 @@ def run(self, queue: str) -> int:
     while work := models.claim(queue, engine.lease_of(queue)):
         engine.run(work)
         worked += 1
-        if queue in (Queue.BUILD, Queue.TENANT) or time.monotonic() - began > TURN:
+        if queue in (Queue.BUILD, Queue.TENANT) or time.monotonic() - began > settings.TASK_TURN:
             call_hands()
             break
     return worked
@@ -101,12 +101,12 @@ def _hear() -> int:
     return len(rings)
 
 
-def _wake_for(schema: str, model: type, pks: dict[int, bool]) -> None:
+def _wake_for(schema: str, model: type[Model], pks: dict[int, bool]) -> None:
     """pks: of the rows that were rung for, and whether a wish was made."""
     if not _schema_exists(schema):
         return  # rung just before the tenant went
     interested = defaultdict(set)
-    for resource in model.objects.filter(pk__in=pks):
+    for resource in model._default_manager.filter(pk__in=pks):
         for reconciler, pk in engine.interested_in(resource):
             interested[reconciler.name].add(pk)
     for name, theirs in sorted(interested.items()):
@@ -115,7 +115,7 @@ def _wake_for(schema: str, model: type, pks: dict[int, bool]) -> None:
         engine.wake_outstanding(reconciler, schema, theirs, asked)
 
 
-def _lives_in(model: type, schema: str) -> bool:
+def _lives_in(model: type[Model], schema: str) -> bool:
     return (model._meta.app_label in settings.TENANT_APPS) == (schema != "public")
 
 

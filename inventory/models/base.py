@@ -8,7 +8,7 @@ operator and a reconciler who change one row at the same time never overwrite ea
 import secrets
 import time
 from contextvars import ContextVar
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, cast
 
 from django.core.validators import RegexValidator
 from django.db import IntegrityError, models, transaction
@@ -71,15 +71,15 @@ class Resources(models.QuerySet):
         self._refuse(values)
         return super().update(**values)
 
-    def bulk_update(self, objs, fields, **kwargs):
+    def bulk_update(self, objs, fields, batch_size=None):
         self._refuse(fields)
-        return super().bulk_update(objs, fields, **kwargs)
+        return super().bulk_update(objs, fields, batch_size)
 
     def bulk_create(self, objs, *args, **kwargs):
         raise errors.NotYours(f"{self.model.__name__} is made by ask(): its id, its claim and its ring come with it")
 
     def _refuse(self, columns):
-        if guarded := self.model.guarded() & {*columns}:
+        if guarded := cast(type[Resource], self.model).guarded() & {*columns}:
             raise errors.NotYours(f"{', '.join(sorted(guarded))} can't be written by update(): use ask() or observe()")
 
 
@@ -182,7 +182,7 @@ class Resource(models.Model):
             models.QuerySet.update(type(self).objects.filter(pk=self.pk), **changed)
         for name, value in {**columns, **changed}.items():
             setattr(self, name, value)
-        if getattr(row, "desired_state", "").endswith("_DELETED") and self.current_state == row.desired_state:
+        if self._is_deleted_as_asked(row):
             self.delete()
         elif changed:
             # A status is told to people; no reconciler waits for one, so it wakes none.
@@ -200,6 +200,16 @@ class Resource(models.Model):
             users = sorted({str(row) for row in [*used.args[1]][:5]})
             raise errors.InUse(f"{self} is in use by {', '.join(users)}") from used
 
+    def _is_deleted_as_asked(self, row: "Resource") -> bool:
+        wanted = getattr(row, "desired_state", "")
+        return wanted.endswith("_DELETED") and getattr(self, "current_state", None) == wanted
+
+    @classmethod
+    def default_of(cls, column: str) -> Any:
+        field = cls._meta.get_field(column)
+        assert isinstance(field, models.Field)
+        return field.get_default()
+
     def _allow(self, pair: str, value: str) -> None:
         current = getattr(self, f"current_{pair}")
         table = self.allowed.get(pair)
@@ -210,8 +220,7 @@ class Resource(models.Model):
 
     def _refuse_guarded(self) -> None:
         for name in self.guarded():
-            field = self._meta.get_field(name)
-            if getattr(self, name) != field.get_default():
+            if getattr(self, name) != self.default_of(name):
                 raise errors.NotYours(f"{name} can't be set by save(): use ask() or observe()")
 
     def _insert(self) -> None:

@@ -84,7 +84,7 @@ class Host(Resource):
         """A new host may name its machine; of a registered one only observe() does."""
         machine = {"uuid", "serial_number"}
         for name in self.guarded() - machine:
-            if getattr(self, name) != self._meta.get_field(name).get_default():
+            if getattr(self, name) != self.default_of(name):
                 raise errors.NotYours(f"{name} of a new host can't be set by save(): use ask() or observe()")
         if not self.uuid and not self.serial_number:
             raise errors.InventoryError("A host needs a uuid or a serialNumber")

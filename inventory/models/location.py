@@ -1,5 +1,7 @@
 """Where machines stand: regions, which may lie in regions, and the sites in them."""
 
+from typing import Any
+
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
@@ -24,10 +26,12 @@ class Region(Resource):
 
     def clean(self):
         """A tree of at most five levels, without circles."""
-        parents_of = dict(Region.objects.values_list("resource_id", "parent_region_id"))
+        pairs: Any = Region.objects.values_list("resource_id", "parent_region_id")
+        parents_of: dict[str, str | None] = dict(pairs)
         if self.resource_id:
             parents_of[self.resource_id] = self.parent_region_id
-        above, at = [], self.parent_region_id
+        above: list[str] = []
+        at: str | None = self.parent_region_id
         while at is not None and len(above) <= DEEPEST:
             above.append(at)
             at = parents_of.get(at)
