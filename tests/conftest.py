@@ -7,6 +7,7 @@ from uuid import uuid4
 import pytest
 from django.core.management import call_command
 from django.db import connection
+from django.test.utils import setup_databases, teardown_databases
 from django_tenants.utils import schema_context
 from rest_framework.test import APIClient
 
@@ -26,11 +27,16 @@ def certificate(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_db_setup, django_db_blocker):
+def django_db_setup(django_test_environment, django_db_modify_db_settings, django_db_blocker):
+    """pytest-django's own makes no test database for tests that have none of its marks: ours would then be written."""
     with django_db_blocker.unblock():
+        made = setup_databases(verbosity=0, interactive=False)
         issuer.make_signing_key()
         for name in ("acme", "beta"):
             call_command("create_project", name, org="tests", stdout=StringIO())
+    yield
+    with django_db_blocker.unblock():
+        teardown_databases(made, verbosity=0)
 
 
 @pytest.fixture
@@ -110,7 +116,7 @@ def fresh_project():
 
 
 @pytest.fixture(scope="session")
-def southbound_address():
+def southbound_address(django_db_setup):
     from tests.southbound import serving
 
     with serving() as address:

@@ -11,6 +11,7 @@ from django.db import connections
 from inventory.models import Host, HostState, Instance, InstanceState, OperatingSystem
 from tenants import credentials, tokens
 from wire import hostmgr_pb2, hostmgr_pb2_grpc, onboarding_pb2, onboarding_pb2_grpc, tink
+from workers import southbound
 from workers.management.commands.southbound import doors
 
 MAC = "52:54:00:00:00:01"
@@ -36,7 +37,19 @@ def serving():
     asyncio.run_coroutine_threadsafe(server.stop(1), loop).result(10)
     loop.call_soon_threadsafe(loop.stop)
     thread.join(10)
-    connections.close_all()
+    close_connections()
+
+
+def close_connections() -> None:
+    """Those of all threads of the server's pool, so that the test database can be dropped."""
+    together = threading.Barrier(southbound.THREADS, timeout=10)
+
+    def close():
+        together.wait()  # or one thread would take two of these
+        connections.close_all()
+
+    for closing in [southbound._pool.submit(close) for _ in range(southbound.THREADS)]:
+        closing.result()
 
 
 class Node:
