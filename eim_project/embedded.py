@@ -99,7 +99,7 @@ def services(data: Path, durable: bool = True) -> Iterator[Urls]:
     with claim(data), ExitStack() as running:
         programs, urls = prepare(data, durable=durable)
         for program in programs:
-            running.enter_context(_run(program, data / f"{program.name}.log"))
+            running.enter_context(run(program, data / f"{program.name}.log"))
         yield urls
 
 
@@ -234,7 +234,8 @@ def _answers_ping(port: int, password: str) -> bool:
 
 
 @contextmanager
-def _run(program: Program, log: Path) -> Iterator[None]:
+def run(program: Program, log: Path) -> Iterator[None]:
+    """Start the program, wait until it is ready, and end it after the block."""
     program.before()
     with log.open("ab") as output:
         process = subprocess.Popen(program.argv, stdout=output, stderr=output, **program.popen_options())

@@ -1,0 +1,143 @@
+"""What is measured: the servers as `manage.py up` starts them, on data and ports of their own, with a project in them.
+
+start() must come before anything that reads Django's settings: it decides where they point to.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from eim_project import embedded, tls
+
+if TYPE_CHECKING:
+    from eim_project.processes import Program
+    from eim_project.stack import Stack
+    from tenants.models import Project
+
+PROJECT = "bench"
+HOSTS = 1000
+
+
+@dataclass(frozen=True)
+class Rig:
+    stack: "Stack"
+    project: "Project"
+    data: Path
+    token: str  # of somebody who writes in the project
+
+    @property
+    def http_port(self) -> int:
+        return int(self.stack.http.rpartition(":")[2])
+
+    @property
+    def api(self) -> str:
+        return f"/v1/projects/{self.project.name}"
+
+    def cpu(self) -> float:
+        """Seconds of CPU that all servers have used, those that ended included."""
+        from eim_project.management.commands.memory import family
+
+        ours = os.getpid()
+        return sum(_ticks(pid) for pid in family(ours) if pid != ours) / os.sysconf("SC_CLK_TCK")
+
+    @contextmanager
+    def worker(self) -> Iterator[None]:
+        """The Celery worker that reconciles, with nothing left to do from what was measured before."""
+        import redis
+        from django.conf import settings
+
+        from tenants.models import Ring
+        from workers.models import Work
+
+        redis.Redis.from_url(settings.BROKER_URL).flushdb()
+        Ring.objects.all().delete()
+        Work.objects.all().delete()
+        with self.running("reconcilers"):
+            yield
+
+    @contextmanager
+    def running(self, *names: str) -> Iterator[None]:
+        with ExitStack() as running:
+            for program in _programs(self.stack, names):
+                log = self.data / f"{program.name}.log"
+                running.enter_context(embedded.run(_that_says_when_ready(program, log), log))
+            yield
+
+
+@contextmanager
+def start() -> Iterator[Rig]:
+    home = Path("/var/lib/eim") if os.geteuid() == 0 else Path(tempfile.gettempdir())
+    home.mkdir(parents=True, exist_ok=True)
+    data = Path(tempfile.mkdtemp(prefix="bench-", dir=home))
+    with ExitStack() as rig:
+        rig.callback(shutil.rmtree, data, ignore_errors=True)
+        for name in ("DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL"):
+            os.environ.pop(name, None)  # nobody's data are measured upon
+        urls = rig.enter_context(embedded.services(data))
+        ports = {name: str(embedded.free_port()) for name in ("EIM_HTTP_PORT", "EIM_HTTPS_PORT", "EIM_GRPC_PORT")}
+        os.environ |= ports | {
+            "DJANGO_SETTINGS_MODULE": "bench.settings", "EIM_DATA": str(data),
+            "DATABASE_URL": urls.database, "REDIS_URL": urls.redis,
+        }  # fmt: skip
+        tls.ensure(data / "tls", ["localhost", embedded.LOOPBACK])
+        ready = _prepare(data, urls)
+        rig.enter_context(ready.running("web", "southbound"))
+        yield ready
+
+
+def _prepare(data: Path, urls: embedded.Urls) -> Rig:
+    import django
+
+    django.setup()
+    from django.conf import settings
+    from django.core.management import call_command
+    from django.db import connection
+
+    from bench import data as rows
+    from eim_project.stack import Stack
+    from tenants import schema, tokens
+    from tenants.models import Project
+
+    with (data / "prepare.log").open("w") as said:
+        call_command("migrate_schemas", verbosity=0)
+        call_command("create_project", PROJECT, org=PROJECT, stdout=said)
+        call_command("create_admin", stdout=said)
+    project = Project.objects.get(name=PROJECT)
+    with schema.in_schema(project):
+        rows.fill(HOSTS)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+    stack = Stack(
+        http=f"http://{embedded.LOOPBACK}:{settings.EIM_HTTP_PORT}",
+        https=f"https://{embedded.LOOPBACK}:{settings.EIM_HTTPS_PORT}",
+        grpc=f"{embedded.LOOPBACK}:{settings.EIM_GRPC_PORT}",
+        flower="", flower_password="", ca=str(settings.EIM_CA_FILE),
+        database_url=urls.database, redis_url=urls.redis, pid=os.getpid(),
+    )  # fmt: skip
+    return Rig(stack, project, data, tokens.sign("bench", "system-client", [f"{project.uuid}_im-rw"]))
+
+
+def _programs(stack: "Stack", names: tuple[str, ...]) -> "list[Program]":
+    from eim_project.stack import programs
+
+    return [program for program in programs(replace(stack, flower="http://127.0.0.1:1")) if program.name in names]
+
+
+def _that_says_when_ready(program: "Program", log: Path) -> "Program":
+    """One that listens nowhere is ready when its log says so."""
+    if not program.ready_line:
+        return program
+    return replace(program, ready=lambda: program.ready_line in log.read_text())
+
+
+def _ticks(pid: int) -> int:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return 0  # it has ended meanwhile; its parent has its time
+    return sum(int(ticks) for ticks in stat.rpartition(")")[2].split()[11:15])  # utime stime cutime cstime
