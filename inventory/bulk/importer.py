@@ -4,19 +4,17 @@ A row only ever adds: what is missing is made, what is there is recognised, and 
 So a file can be imported again, whatever became of it the first time.
 """
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from itertools import islice
 from typing import NamedTuple
-from uuid import UUID
 
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
-from django.db.models import Model, Q
 
 from inventory.bulk.creation import ask_for_all
+from inventory.bulk.lookup import Catalog, Differs, Registered
 from inventory.bulk.rows import Row
 from inventory.errors import InventoryError
 from inventory.models import Host, HostState, Instance, InstanceState, OperatingSystem, SecurityFeature, Site
@@ -44,10 +42,6 @@ class Wanted(NamedTuple):
     @property
     def security_feature(self) -> SecurityFeature:
         return SECURE if self.row.secure else SecurityFeature.NONE
-
-
-class Differs(InventoryError):
-    """The host is registered, but not as the row says."""
 
 
 class Importer:
@@ -136,26 +130,13 @@ class Importer:
 
     def _lacks(self, host: Host, wanted: Wanted) -> set[str]:
         """What the row says and the host hasn't, by column. Raises Differs if it has something else."""
-        row, instance = wanted.row, getattr(host, "instance", None)
-        said = {column: value for column, value in _said(wanted).items() if value}
-        lacks = {column for column in said if not getattr(host, column)}
-        differences = [
-            f"its {column.removesuffix('_id').replace('_', ' ')} is {_shown(getattr(host, column))}"
-            for column in said.keys() - lacks
-            if _comparable(getattr(host, column)) != _comparable(said[column])
-        ]
-        if row.serial and host.serial_number != row.serial:
-            differences.append(f"its serial number is {host.serial_number or 'not known'}")
-        if host.desired_state in (HostState.UNTRUSTED, HostState.DELETED):
-            differences.append(f"it shall become {host.desired_state}")
-        elif self._host_state == HostState.ONBOARDED != host.desired_state:
+        if differences := sorted(_differences(host, wanted)):
+            raise Differs(f"{host}: {', '.join(differences)}")
+        lacks = {column for column, said in _said(wanted).items() if said and not getattr(host, column)}
+        if self._host_state == HostState.ONBOARDED != host.desired_state:
             lacks.add("desired_state")
-        if instance is None:
+        if not hasattr(host, "instance"):
             lacks.add("instance")
-        else:
-            differences += _differences_of_instance(instance, wanted)
-        if differences:
-            raise Differs(f"{host}: {', '.join(sorted(differences))}")
         return lacks
 
 
@@ -168,21 +149,33 @@ def _said(wanted: Wanted) -> dict[str, object]:
     }
 
 
-def _comparable(value: object) -> object:
-    return {pair["key"]: pair["value"] for pair in value} if isinstance(value, list) else value
+def _differences(host: Host, wanted: Wanted) -> Iterator[str]:
+    row, instance = wanted.row, getattr(host, "instance", None)
+    for column, said in _said(wanted).items():
+        has = getattr(host, column)
+        if said and has and not _agree(has, said):
+            yield f"its {column.removesuffix('_id').replace('_', ' ')} is {_shown(has)}"
+    if row.serial and host.serial_number != row.serial:
+        yield f"its serial number is {host.serial_number or 'not known'}"
+    if host.desired_state in (HostState.UNTRUSTED, HostState.DELETED):
+        yield f"it shall become {host.desired_state}"
+    if instance is None:
+        return
+    if instance.os_id != wanted.os.resource_id:
+        yield f"its operating system is {instance.os_id}"
+    if row.secure is not None and instance.security_feature != wanted.security_feature:
+        yield f"its security feature is {instance.security_feature}"
+    if instance.desired_state != InstanceState.RUNNING:
+        yield f"its instance shall become {instance.desired_state}"
+
+
+def _agree(has: object, said: object) -> bool:
+    """A host may have more metadata than its row gave it."""
+    return all(pair in has for pair in said) if isinstance(said, list) else has == said
 
 
 def _shown(value: object) -> str:
     return "&".join(f"{pair['key']}={pair['value']}" for pair in value) if isinstance(value, list) else str(value)
-
-
-def _differences_of_instance(instance: Instance, wanted: Wanted) -> Iterator[str]:
-    if instance.os_id != wanted.os.resource_id:
-        yield f"its operating system is {instance.os_id}"
-    if wanted.row.secure is not None and instance.security_feature != wanted.security_feature:
-        yield f"its security feature is {instance.security_feature}"
-    if instance.desired_state != InstanceState.RUNNING:
-        yield f"its instance shall become {instance.desired_state}"
 
 
 def _new_host(wanted: Wanted) -> Host:
@@ -211,68 +204,3 @@ def _refusals_told(row: Row) -> Iterator[None]:
         row.problems.append(f"Failed to register host: {refused}")
     except ValidationError as wrong:
         row.problems.append(f"Failed to register host: {' '.join(wrong.messages)}")
-
-
-class Catalog:
-    """Finds what cells name: by id, or exactly one of the columns, tried in turn. Remembers what it found."""
-
-    def __init__(self, model: type[Model], *columns: str) -> None:
-        self._model, self._columns = model, ("resource_id", *columns)
-        self._found: dict[str, list[Model]] = {}
-
-    def look_up(self, names: set[str]) -> None:
-        """Ask the database, once, for all of these that aren't known."""
-        names = {name for name in names if len(self._found.get(name, ())) != 1}
-        if not names - {""}:
-            return
-        self._found.update({name: [] for name in names})
-        any_column = Q(*((f"{column}__in", names) for column in self._columns), _connector=Q.OR)
-        resources = list(self._model.objects.filter(any_column))
-        for column in self._columns:
-            unfound = {name for name in names if not self._found[name]}
-            for resource in resources:
-                if (name := getattr(resource, column)) in unfound:
-                    self._found[name].append(resource)
-
-    def the_one(self, row: Row, sentence: str, name: str) -> Model | None:
-        """What a cell names. If that isn't one thing, it's the row's problem, told after the sentence's beginning."""
-        if not name:
-            return None
-        match self._found[name]:
-            case [found]:
-                return found
-            case []:
-                row.problems.append(f"{sentence}: there is none with the name or id {name[:80]!r}")
-            case several:
-                ids = ", ".join(sorted(map(str, several))[:5])
-                row.problems.append(f"{sentence}: {len(several)} are called {name!r} ({ids}), so give the id")
-        return None
-
-
-class Registered:
-    """The hosts that are registered already under a UUID or serial number of these rows."""
-
-    def __init__(self, rows: list[Row]) -> None:
-        uuids, serials = {row.uuid for row in rows if row.uuid}, {row.serial for row in rows if row.serial}
-        self._by_uuid: dict[UUID, Host] = {}
-        self._by_serial: dict[str, list[Host]] = defaultdict(list)
-        hosts = Host.objects.filter(Q(uuid__in=uuids) | Q(serial_number__in=serials))
-        for host in hosts.select_related("instance"):
-            if host.uuid:
-                self._by_uuid[host.uuid] = host
-            if host.serial_number:
-                self._by_serial[host.serial_number].append(host)
-
-    def host_of(self, row: Row) -> Host | None:
-        """A row that gives a serial number alone means the host that has it, also when its UUID is known by now."""
-        if row.uuid in self._by_uuid:
-            return self._by_uuid[row.uuid]
-        same = self._by_serial[row.serial]
-        if row.uuid:
-            same = [host for host in same if host.uuid is None]
-            if same:
-                raise Differs(f"{same[0]} has serial number {row.serial} and no UUID yet")
-            return None
-        if len(same) > 1:
-            raise Differs(f"{len(same)} hosts have serial number {row.serial}, so give the UUID")
-        return same[0] if same else None

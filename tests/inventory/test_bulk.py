@@ -273,6 +273,14 @@ def test_what_differs_from_a_registered_host_is_told_and_left(catalog):
     assert host.site.name == "Berlin" and host.metadata == [{"key": "a", "value": "1"}]
 
 
+def test_a_host_that_was_given_more_metadata_since_is_as_its_row_says(catalog):
+    bulk_import(row(metadata="a=1"))
+    host = Host.objects.get()
+    host.metadata = [{"key": "b", "value": "2"}, *host.metadata]
+    host.save()
+    assert "1 already registered" in bulk_import(row(metadata="a=1"))
+
+
 def test_a_host_that_is_going_is_not_taken_for_registered(catalog):
     bulk_import(row())
     Host.objects.get().ask(state=HostState.DELETED)

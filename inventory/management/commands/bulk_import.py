@@ -66,7 +66,8 @@ class Command(BulkCommand):
         self.count[outcome] += 1
         if outcome == Outcome.FAILED:
             if self.each_row or self.count[outcome] <= SHOWN:
-                self.stderr.write(f"row {row.number}: {'; '.join(row.problems)}")
+                # Not self.stderr: while a bar is drawn, sys.stderr is one that writes above it.
+                print(f"row {row.number}: {'; '.join(row.problems)}", file=sys.stderr)
             errors.write(row.cells, row.problems)
         elif self.each_row:
             self.stdout.write(f"row {row.number}: {row.serial or '-'} {row.uuid or '-'} {outcome}")
@@ -88,9 +89,9 @@ class Command(BulkCommand):
     @contextmanager
     def _progress(self, total: int) -> Iterator[Callable[[int], None]]:
         """A bar with rate and time left; where there's no terminal, a plain line now and then."""
-        if sys.stderr.isatty():
+        if sys.stderr.isatty() and not self.each_row:
             columns = BarColumn(), MofNCompleteColumn(), RowsPerSecond(), TimeRemainingColumn()
-            with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+            with Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False) as bar:
                 task = bar.add_task("", total=total)
                 yield partial(bar.advance, task)
         else:
