@@ -27,21 +27,16 @@ def render(facts: CloudInitFacts) -> str:
     """For /etc/cloud/cloud.cfg.d: YAML with its values as JSON, which YAML includes and which escapes by itself."""
     variables = {"GUID": facts.guid, "EIM_URL": facts.eim_url, "GRPC_AUTHORITY": facts.grpc_authority}
     blocks = {
-        "merge_how": [
-            {"name": "list", "settings": ["append"]},
-            {"name": "dict", "settings": ["no_replace", "recurse_list"]},
-        ],
         "hostname": facts.hostname,
-        "users": [],  # nobody logs in to an edge node; a local account comes with its instance
-        "ca_certs": {"trusted": [facts.ca_pem]},
+        # Not ca_certs: on the image only the agent trusts our CA, by its file, and updating all of Debian's takes long.
         "write_files": [
             _file(CA_FILE, facts.ca_pem),
             _file("/etc/intel_edge_node/tenantId", f"TENANT_ID={facts.project_id}\n"),
             _file(f"{CREDENTIALS}/client_id", facts.client_id, "0600"),
             _file(f"{CREDENTIALS}/client_secret", facts.client_secret, "0600"),
+            # The last one: its appearance starts the agent.
             _file(AGENT_VARIABLES, "".join(f"{name}={value}\n" for name, value in variables.items())),
         ],
-        "runcmd": [["systemctl", "enable", "--now", "--no-block", "edge-node-agent.service"]],
     }
     lines = (f"{name}: {json.dumps(value)}" for name, value in blocks.items())
     return f"# Host {facts.hostname}, network card {facts.mac}\n" + "\n".join(lines) + "\n"

@@ -11,7 +11,7 @@ from provisioning.dkam.tools import require, run
 
 NAME = "debian-12.raw.gz"
 PACKAGES = (
-    *("systemd-sysv", "dbus", "systemd-resolved", "udev", "fdisk", "iproute2", "netbase", "ca-certificates", "sudo"),
+    *("systemd-sysv", "dbus", "systemd-resolved", "udev", "kmod", "fdisk", "iproute2", "netbase", "ca-certificates", "sudo"),
     *("python3", "libstdc++6", "cloud-init", "cloud-guest-utils", "e2fsprogs", "systemd-boot-efi"),
 )
 MIB = 2**20
@@ -55,8 +55,9 @@ def _fill_root(root: Path, root_tar: Path, kernel: Kernel, checkout: Path, scrat
     python.install_wheels(code, checkout / "requirements.txt", scratch)
     python.install_sources(code, checkout)
     python.compile_all(code, root)
-    for unit, wanted_by in (("systemd-networkd", "multi-user"), ("systemd-resolved", "multi-user")):
-        _enable(root, f"/lib/systemd/system/{unit}.service", f"{wanted_by}.target.wants")
+    _enable(root, "/lib/systemd/system/systemd-networkd.service", "multi-user.target.wants")
+    _enable(root, "/lib/systemd/system/systemd-resolved.service", "multi-user.target.wants")
+    _enable(root, "/etc/systemd/system/edge-node-agent.path", "paths.target.wants")
     for unit in (FILES / "masked-units").read_text().split():
         (root / "etc/systemd/system" / unit).unlink(missing_ok=True)
         (root / "etc/systemd/system" / unit).symlink_to("/dev/null")
