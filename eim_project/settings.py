@@ -174,9 +174,10 @@ TOKEN_LIFETIME = 3600  # seconds; the archived system's access tokens lived as l
 TOKEN_ISSUER = os.environ.get("EIM_TOKEN_ISSUER", "eim")
 
 # Reconciliation, in seconds: a lease outlives the task's hard limit, which outlives a driver's own timeout ------------
-LEASE = 60
-TASK_HARD_LIMIT = 45
-TASK_SOFT_LIMIT = 40
+LEASE = int(os.environ.get("EIM_LEASE", "60"))
+TASK_HARD_LIMIT = LEASE * 3 / 4
+TASK_SOFT_LIMIT = LEASE * 2 / 3
+TASK_TURN = LEASE / 12  # after which a task that finds ever more to do lets others have their turn
 BUILD_LEASE = 900
 BUILD_HARD_LIMIT = 840
 WORKFLOW_SILENCE = 600  # no report from the machine for so long: the workflow has failed

@@ -12,6 +12,7 @@ from django_tenants.utils import schema_context
 from rest_framework.test import APIClient
 
 from eim_project import tls
+from provisioning.models import Workflow
 from tenants import issuer, schema, tokens
 from tenants.models import Claim, EdgeCredential, Event, Organization, Project, Ring
 from workers import engine, models, tasks
@@ -109,7 +110,7 @@ def fresh_project():
         yield project
     finally:
         connection.set_schema_to_public()
-        for model in (Work, Ring, Event, Claim, EdgeCredential):
+        for model in (Work, Workflow, Ring, Event, Claim, EdgeCredential):
             model.objects.filter(schema=project.schema_name).delete()
         schema.drop(project)
         project.delete()

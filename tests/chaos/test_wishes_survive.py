@@ -1,0 +1,84 @@
+"""A wish survives: workers are killed, the broker is flushed, beat is stopped, and all ends as if nothing had been.
+
+Each round prints its seed. CHAOS_SEED=n plays that round alone; CHAOS_ROUNDS=n plays so many.
+"""
+
+import os
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from random import SystemRandom
+from urllib.parse import urlsplit
+
+import pytest
+from django.conf import settings
+from django.db import connection
+
+from eim_project.celery import app
+from tests.chaos.crew import BEAT, WORKERS, Crew, Timeline
+from tests.chaos.ending import ending, settled
+from tests.chaos.lives import Life, script
+from tests.conftest import fresh_project
+
+pytestmark = pytest.mark.xdist_group("chaos")  # one process has the crew
+
+ROUNDS = 1 if "CHAOS_SEED" in os.environ else int(os.environ.get("CHAOS_ROUNDS", "20"))
+BROKER = 8  # this Redis database and those after it, one for each process that runs tests
+
+
+@pytest.fixture(scope="module")
+def first_seed():
+    return int(os.environ.get("CHAOS_SEED") or SystemRandom().randrange(10**6))
+
+
+@pytest.fixture(scope="module")
+def broker_url():
+    """A broker of our own, where this process, too, rings the bell."""
+    number = BROKER + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 8
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CELERY_BROKER_URL", url := f"{settings.REDIS_URL}/{number}")
+        patch.setattr(app, "_pool", None)
+        patch.setattr(app.amqp, "_producer_pool", None)
+        yield url
+
+
+@pytest.fixture(scope="module")
+def crew(django_db_setup, django_db_blocker, broker_url, tmp_path_factory):
+    with django_db_blocker.unblock():
+        database = urlsplit(os.environ["DATABASE_URL"])._replace(path="/" + connection.settings_dict["NAME"]).geturl()
+        crew = Crew(tmp_path_factory.mktemp("crew"), database, broker_url)
+        crew.broker.flushdb()
+        for name in (*WORKERS, BEAT):
+            crew.start(name)
+        yield crew
+        crew.stop()
+        connection.close()
+
+
+def play(lives: list[Life], address: str, disturb=lambda: None) -> dict:
+    """Let all machines live at the same time, in a project of their own. Returns how it ended."""
+    with fresh_project() as project, ThreadPoolExecutor(len(lives)) as threads:
+        living = [threads.submit(life.live, project.schema_name, address) for life in lives]
+        disturb()
+        for life in living:
+            life.result()
+        settled(project.schema_name)
+        return ending(project.schema_name)
+
+
+@pytest.mark.parametrize("number", range(ROUNDS))
+def test_all_ends_as_if_nothing_had_been(number, first_seed, crew, southbound_address, capsys):
+    seed = first_seed + number
+    lives, timeline, began = script(seed), Timeline(seed), time.monotonic()
+    crew.wait_until_ready()
+    undisturbed = play(lives, southbound_address)
+    calm, began = time.monotonic() - began, time.monotonic()
+    try:
+        disturbed = play(lives, southbound_address, lambda: timeline.happen_to(crew))
+    except BaseException as problem:
+        problem.add_note(f"CHAOS_SEED={seed}: {timeline}")
+        raise
+    assert disturbed == undisturbed, f"CHAOS_SEED={seed}: {', '.join(map(str, lives))}. {timeline}"
+    took = time.monotonic() - began
+    with capsys.disabled():
+        print(f"chaos round {number + 1}: CHAOS_SEED={seed}, {calm:.1f} + {took:.1f} s: {timeline}", file=sys.stderr)
