@@ -16,6 +16,8 @@ from bench.declare import Bench, Figures
 
 LATEST = Path(__file__).with_name("latest.json")
 _console = Console(highlight=False)
+if _console.width < 110:  # in a file or a narrow window, cut nothing
+    _console.width = 110
 
 
 @dataclass

@@ -98,7 +98,7 @@ def _prepare(data: Path, urls: embedded.Urls) -> Rig:
     from django.core.management import call_command
     from django.db import connection
 
-    from bench import data as rows
+    from bench import rows
     from eim_project.stack import Stack
     from tenants import schema, tokens
     from tenants.models import Project

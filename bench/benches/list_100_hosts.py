@@ -5,7 +5,7 @@ from functools import partial
 from django.db import connection
 from django.urls import path
 
-from bench import http
+from bench import rest
 from bench.declare import Bench, Side
 
 _TIMES = """json_build_object(
@@ -71,7 +71,7 @@ FROM (SELECT count(*) AS total FROM {{schema}}.inventory_host) counted
 """
 
 
-@http.behind_the_door
+@rest.behind_the_door
 def page_by_sql(request, database) -> str:
     return database.execute(_PAGE.format(schema=connection.schema_name)).fetchone()[0]
 
@@ -80,9 +80,9 @@ _OURS, _FLOOR = "compute/hosts?pageSize=100", "floor/hosts"
 
 bench = Bench(
     name="list-100-hosts",
-    ours=Side(f"GET {_OURS} of 1,000 hosts", partial(http.get, path=_OURS)),
-    floor=Side("the same JSON made by one SQL statement, from a bare view", partial(http.get, path=_FLOOR)),
-    figures=http.FIGURES,
-    check=partial(http.must_equal, ours=_OURS, floor=_FLOOR),
+    ours=Side(f"GET {_OURS} of 1,000 hosts", partial(rest.get, path=_OURS)),
+    floor=Side("the same JSON made by one SQL statement, from a bare view", partial(rest.get, path=_FLOOR)),
+    figures=rest.FIGURES,
+    check=partial(rest.must_equal, ours=_OURS, floor=_FLOOR),
     urls=[path(_FLOOR, page_by_sql)],
 )
