@@ -4,12 +4,14 @@ import base64
 import bz2
 import functools
 import hashlib
+import http.client
 import lzma
 import os
 import shlex
 import ssl
 import subprocess
 import time
+import urllib.error
 import urllib.request
 import zlib
 from collections.abc import Callable, Iterator
@@ -24,7 +26,7 @@ MIB = 2**20
 EDGE_BYTES = (
     16 * MIB
 )  # holds every partition table and boot record there is, at the start and (backup GPT, RAID) at the end
-RETRY_FOR_SECONDS = 600
+PAUSES_SECONDS = (2, 4, 8, 16, *[30] * 20)  # before each new try to download: ten minutes in all
 PROGRESS_EVERY_SECONDS = 3.0
 ANSWER_WITHIN_SECONDS = 30
 EFI_VARIABLES = Path("/sys/firmware/efi/efivars")
@@ -75,13 +77,12 @@ def stream_image(env: Environment) -> None:
     """Download, unpack and write the image in one go, with the downloaded bytes' sha256 checked before it can boot."""
     url, sha256 = _needed(env, "IMG_URL"), env.get("SHA256", "").lower()
     disk = Path(env["DEST_DISK"]) if env.get("DEST_DISK") else disks.wait_for_fixed_disks()[0]
-    give_up_at = time.monotonic() + RETRY_FOR_SECONDS
-    for pause in (2, 4, 8, 16, *[30] * 100):
+    for pause in (*PAUSES_SECONDS, None):
         try:
             _stream_once(url, sha256, disk, env)
             return
-        except (ConnectionError, TimeoutError, urllib.error.URLError) as fault:
-            if _is_final(fault) or time.monotonic() + pause > give_up_at:
+        except (ConnectionError, TimeoutError, http.client.HTTPException, urllib.error.URLError) as fault:
+            if pause is None or _is_final(fault):
                 raise ActionFailed(f"{url} can't be downloaded: {fault}") from fault
             print(f"download broke off ({fault}), again in {pause} s", flush=True)
             time.sleep(pause)

@@ -1,0 +1,279 @@
+"""What a workflow does to a machine's disks; plain files and folders stand for disks and the kernel's views of them."""
+
+import gzip
+import hashlib
+import http.server
+import lzma
+import os
+import threading
+
+import pytest
+
+from edge.errors import ActionFailed
+from edge.microos import actions, disks
+from edge.microos.__main__ import identify, kernel_arguments
+
+MIB = 2**20
+IMAGE = b"boot code" + bytes(MIB) + os.urandom(2 * MIB) + b"the end"
+
+
+class Files:
+    """Serves bytes by name; a name in `breaks` breaks off in the middle, as often as its number says."""
+
+    def __init__(self):
+        self.contents, self.breaks, self.asked = {}, {}, []
+        files = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                name = self.path.lstrip("/")
+                files.asked.append(name)
+                if name not in files.contents:
+                    return self.send_error(404)
+                content = files.contents[name]
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                if files.breaks.get(name, 0):
+                    files.breaks[name] -= 1
+                    content = content[: len(content) // 2]
+                self.wfile.write(content)
+
+            def log_message(self, *args):
+                """Tests are quiet."""
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+
+    def offer(self, name, content):
+        self.contents[name] = content
+        return {"IMG_URL": f"{self.url}/{name}", "SHA256": hashlib.sha256(content).hexdigest(), "COMPRESSED": "true"}
+
+
+@pytest.fixture(scope="module")
+def running():
+    files = Files()
+    threading.Thread(target=files.server.serve_forever, daemon=True).start()
+    yield files
+    files.server.shutdown()
+
+
+@pytest.fixture
+def files(running, monkeypatch):
+    running.asked.clear()
+    monkeypatch.setattr(actions, "PAUSES_SECONDS", (0.01, 0.01))
+    return running
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """4 MiB with an old system on it."""
+    path = tmp_path / "disk"
+    path.write_bytes(b"old" * (4 * MIB // 3) + b"o")
+    return path
+
+
+@pytest.mark.parametrize(("suffix", "pack"), [(".gz", gzip.compress), (".xz", lzma.compress), ("", bytes)])
+def test_an_image_is_unpacked_by_its_suffix_and_written_whole(files, disk, suffix, pack):
+    env = files.offer(f"image.raw{suffix}", pack(IMAGE))
+    actions.stream_image(env | {"DEST_DISK": str(disk)})
+    assert disk.read_bytes()[: len(IMAGE)] == IMAGE
+
+
+def test_an_image_with_another_digest_leaves_nothing_that_boots(files, disk):
+    env = files.offer("image.raw.gz", gzip.compress(IMAGE)) | {"SHA256": "0" * 64, "DEST_DISK": str(disk)}
+    with pytest.raises(ActionFailed, match=f"expected {'0' * 64}: nothing bootable was written"):
+        actions.stream_image(env)
+    assert disk.read_bytes()[:MIB] == bytes(MIB)
+
+
+def test_a_truncated_image_is_refused_and_leaves_nothing_that_boots(files, disk):
+    env = files.offer("image.raw.gz", gzip.compress(IMAGE)[:-1000])
+    with pytest.raises(ActionFailed, match="can't be unpacked: it ends too early"):
+        actions.stream_image(env | {"DEST_DISK": str(disk)})
+    assert disk.read_bytes()[:MIB] == bytes(MIB)
+
+
+def test_an_image_that_is_no_gzip_is_refused(files, disk):
+    env = files.offer("image.raw.gz", b"<html>an error page</html>")
+    with pytest.raises(ActionFailed, match="can't be unpacked"):
+        actions.stream_image(env | {"DEST_DISK": str(disk)})
+
+
+def test_an_image_larger_than_the_disk_is_refused(files, disk):
+    env = files.offer("image.raw.gz", gzip.compress(bytes(5 * MIB)))
+    with pytest.raises(ActionFailed, match=f"larger than the disk \\({disk.stat().st_size} bytes\\)"):
+        actions.stream_image(env | {"DEST_DISK": str(disk)})
+
+
+def test_a_download_that_breaks_off_is_begun_again(files, disk):
+    env = files.offer("image.raw.gz", gzip.compress(IMAGE))
+    files.breaks["image.raw.gz"] = 2
+    actions.stream_image(env | {"DEST_DISK": str(disk)})
+    assert disk.read_bytes()[: len(IMAGE)] == IMAGE and len(files.asked) == 3
+
+
+def test_a_download_that_keeps_breaking_off_fails_in_the_end(files, disk):
+    env = files.offer("image.raw.gz", gzip.compress(IMAGE))
+    files.breaks["image.raw.gz"] = 99
+    with pytest.raises(ActionFailed, match="can't be downloaded"):
+        actions.stream_image(env | {"DEST_DISK": str(disk)})
+    assert len(files.asked) == 3 and disk.read_bytes()[:MIB] == bytes(MIB)
+
+
+def test_an_image_that_is_not_there_is_not_asked_for_again(files, disk):
+    with pytest.raises(ActionFailed, match="404"):
+        actions.stream_image({"IMG_URL": f"{files.url}/nothing.raw", "DEST_DISK": str(disk)})
+    assert len(files.asked) == 1
+
+
+def test_erasing_blanks_both_ends_where_partition_tables_and_their_backups_are(tmp_path):
+    disk = tmp_path / "disk"
+    with disk.open("wb") as file:
+        for start in (0, 50 * MIB, 99 * MIB):
+            file.seek(start)
+            file.write(b"x" * MIB)
+    actions.erase(disk)
+    content = disk.read_bytes()
+    assert content[: 16 * MIB] == content[-16 * MIB :] == bytes(16 * MIB)
+    assert len(content) == 100 * MIB
+
+
+def test_erasing_a_disk_smaller_than_its_ends_blanks_it_all(disk):
+    size = disk.stat().st_size
+    actions.erase(disk)
+    assert disk.read_bytes() == bytes(size)
+
+
+def block_device(sys_block, name, sectors, *, removable=0):
+    device = sys_block / name
+    device.mkdir(parents=True)
+    (device / "size").write_text(f"{sectors}\n")
+    (device / "removable").write_text(f"{removable}\n")
+    return device
+
+
+def partition(device, number, uevent=""):
+    name = f"{device.name}{'p' if device.name.startswith('nvme') else ''}{number}"
+    (device / name).mkdir()
+    (device / name / "partition").write_text(f"{number}\n")
+    (device / name / "uevent").write_text(uevent)
+    return name
+
+
+def test_disks_are_chosen_by_class_then_size_then_name(tmp_path):
+    for name, sectors in (
+        ("vda", 10), ("nvme1n1", 20), ("nvme0n1", 20), ("sdb", 500), ("sdc", 400), ("mmcblk0", 5), ("loop0", 8),
+    ):  # fmt: skip
+        block_device(tmp_path, name, sectors)
+    block_device(tmp_path, "sda", 10, removable=1)
+    block_device(tmp_path, "sdd", 0)
+    assert disks.fixed_disks(tmp_path) == ["sdc", "sdb", "nvme0n1", "nvme1n1", "mmcblk0", "vda"]
+
+
+def ext4(path, label=b""):
+    superblock = bytearray(1024)
+    superblock[0x38:0x3A] = b"\x53\xef"
+    superblock[0x78 : 0x78 + len(label)] = label
+    path.write_bytes(bytes(1024) + superblock)
+
+
+def test_the_root_partition_is_the_one_named_rootfs(tmp_path):
+    device = block_device(tmp_path / "sys", "nvme0n1", 100)
+    partition(device, 1, "PARTNAME=ESP\n")
+    partition(device, 2, "DEVTYPE=partition\nPARTNAME=rootfs\n")
+    assert disks.root_partition(tmp_path / "nvme0n1", tmp_path / "sys") == tmp_path / "nvme0n1p2"
+
+
+@pytest.mark.parametrize(("labels", "expected"), [((b"data", b"rootfs"), "vda3"), ((b"data", b"more"), "vda2")])
+def test_the_root_partition_is_else_found_by_label_else_the_first_ext4(tmp_path, labels, expected):
+    device = block_device(tmp_path / "sys", "vda", 100)
+    (tmp_path / partition(device, 1)).write_bytes(b"FAT" * 1000)
+    for number, label in enumerate(labels, start=2):
+        ext4(tmp_path / partition(device, number), label)
+    assert disks.root_partition(tmp_path / "vda", tmp_path / "sys") == tmp_path / expected
+
+
+def test_a_disk_without_a_root_partition_is_told(tmp_path):
+    device = block_device(tmp_path / "sys", "vda", 100)
+    (tmp_path / partition(device, 1)).write_bytes(b"FAT" * 1000)
+    with pytest.raises(ActionFailed, match="vda has no partition called rootfs and none with ext4"):
+        disks.root_partition(tmp_path / "vda", tmp_path / "sys")
+
+
+def test_a_file_is_written_with_its_parents_and_modes(tmp_path):
+    actions.write_into(
+        tmp_path,
+        {
+            "DEST_PATH": "/etc/cloud/cloud.cfg.d/99_infra.cfg", "CONTENTS": "a: 'ü'\n",
+            "MODE": "0600", "DIRMODE": "0750",
+            "UID": str(os.getuid()), "GID": str(os.getgid()),
+        },
+    )  # fmt: skip
+    written = tmp_path / "etc/cloud/cloud.cfg.d/99_infra.cfg"
+    assert written.read_text() == "a: 'ü'\n"
+    assert written.stat().st_mode & 0o777 == 0o600 and written.parent.stat().st_mode & 0o777 == 0o750
+    assert [path.name for path in written.parent.iterdir()] == ["99_infra.cfg"]
+
+
+def test_a_file_outside_of_the_installed_system_is_refused(tmp_path):
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root/link").symlink_to("/")
+    for path in ("../outside", "link/etc/passwd"):
+        with pytest.raises(ActionFailed, match="leads out of the installed system"):
+            actions.write_into(tmp_path / "root", {"DEST_PATH": path, "CONTENTS": "x"})
+    assert not (tmp_path / "outside").exists()
+
+
+def test_an_action_without_its_input_says_which():
+    with pytest.raises(ActionFailed, match="without DEST_PATH"):
+        actions.write_into(None, {})
+
+
+def efi(folder, name, content):
+    folder.mkdir(exist_ok=True)
+    (folder / f"{name}-{actions.EFI_GLOBAL}").write_bytes(b"\7\0\0\0" + content)
+
+
+def test_the_entry_that_booted_us_comes_last_and_stays(tmp_path):
+    efi(tmp_path, "BootCurrent", b"\2\0")
+    efi(tmp_path, "BootOrder", b"\2\0\0\0\1\0")
+    actions.boot_from_disk_next({}, tmp_path)
+    assert (tmp_path / f"BootOrder-{actions.EFI_GLOBAL}").read_bytes() == b"\7\0\0\0" + b"\0\0\1\0\2\0"
+
+
+def test_a_machine_without_uefi_keeps_its_boot_order(tmp_path, capsys):
+    actions.boot_from_disk_next({}, tmp_path / "nothing")
+    assert "no UEFI boot entries" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("enabled", "asked", "problem"),
+    [
+        (True, "SECURITY_FEATURE_SECURE_BOOT_AND_FULL_DISK_ENCRYPTION", None),
+        (True, "SECURITY_FEATURE_NONE", "secure boot is on"),
+        (False, "SECURITY_FEATURE_NONE", None),
+        (False, "SECURITY_FEATURE_SECURE_BOOT_AND_FULL_DISK_ENCRYPTION", "secure boot is off"),
+        (False, "", "secure boot is off"),
+    ],
+)
+def test_secure_boot_has_to_be_as_asked(tmp_path, enabled, asked, problem):
+    efi(tmp_path, "SecureBoot", bytes([enabled]))
+    if problem is None:
+        return actions.check_secure_boot({"SECURITY_FEATURE_FLAG": asked}, tmp_path)
+    with pytest.raises(ActionFailed, match=problem):
+        actions.check_secure_boot({"SECURITY_FEATURE_FLAG": asked}, tmp_path)
+
+
+def test_a_fault_of_the_machine_is_told_as_a_failed_action(tmp_path):
+    with pytest.raises(ActionFailed, match="No such file"):
+        actions.ACTIONS["image2disk"]({"IMG_URL": "http://127.0.0.1:1/x", "DEST_DISK": str(tmp_path / "none")})
+
+
+def test_the_kernel_command_line_and_the_firmware_tell_who_the_machine_is(tmp_path):
+    (tmp_path / "product_uuid").write_text("A1458656-E817-4A84-B4CA-60DEF028EBE4\n")
+    (tmp_path / "product_serial").write_text("QEMU1AB121B1\n")
+    told = kernel_arguments("initrd=x worker_id=52:54:00:12:34:56 eim_url=https://127.0.0.1:8443 quiet")
+    machine = identify(told["worker_id"], told["eim_url"], tmp_path)
+    assert machine.uuid == "a1458656-e817-4a84-b4ca-60def028ebe4" and machine.serial == "QEMU1AB121B1"
+    assert (machine.mac, machine.ip) == ("52:54:00:12:34:56", "127.0.0.1")
