@@ -53,8 +53,13 @@ class Report:
     message: str = ""
 
 
+@transaction.atomic
 def start(instance: Instance) -> Workflow:
-    """Make the workflow that installs this instance. One is active for a host; those that ended stay as history."""
+    """Make the workflow that installs this instance. One is active for a host; those that ended stay as history.
+
+    Raises Gone, or LeaseLost in a worker that isn't meant to any more; then there is no workflow.
+    """
+    instance.observe(provisioning_status=Status("Provisioning In Progress", Indicator.IN_PROGRESS))
     host = instance.host
     attempt = Workflow.objects.filter(schema=connection.schema_name, instance_id=str(instance)).count() + 1
     return Workflow.objects.create(

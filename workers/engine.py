@@ -10,9 +10,10 @@ import time
 from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.conf import settings
+from django.db import transaction
 from django.db.models import F, Model, Q, QuerySet
 from django_tenants.utils import schema_context
 
@@ -27,19 +28,27 @@ log = logging.getLogger(__name__)
 LONGEST_PAUSE = timedelta(minutes=5)  # between two tries of what fails
 
 
-@dataclass(frozen=True)
 class Done:
-    """It is as it was asked for. text, if any, is shown to the operator."""
+    """It is as it was asked for. text, if any, is shown to the operator.
 
-    text: str = ""
+    The facts that make it so belong here: they, the text and the end of the work are written in one transaction. A
+    worker killed after observe() and before Done() leaves a wish that looks fulfilled, and an operator never told.
+    """
+
+    def __init__(self, text: str = "", **facts: Any) -> None:
+        self.text, self.facts = text, facts
 
 
 @dataclass(frozen=True)
 class Later:
-    """Not yet: look again after a while, or when something rings. why, if any, is shown to the operator."""
+    """Not yet: look again after a while, or when something rings. why is shown to the operator: in the queue, and,
+
+    unless the status is told by whoever we wait for, in the status.
+    """
 
     after: timedelta
-    why: str = ""
+    why: str
+    in_status: bool = True
 
 
 class Refused(Exception):
@@ -129,13 +138,13 @@ def _reconcile(reconciler: Reconciler, work: Work) -> str:
     status = reconciler.model.wishes[reconciler.pair]
     try:
         match reconciler.reconcile(resource):
-            case Done(text):
-                _show(resource, reconciler, wish, Status(text, Indicator.IDLE) if text else None, status)
-                models.finish(work)
+            case Done() as done:
+                _settle(work, resource, reconciler, wish, done, status)
                 return "done"
-            case Later(after, why):
-                _show(resource, reconciler, wish, Status(why, Indicator.IN_PROGRESS) if why else None, status)
-                models.postpone(work, after, why)
+            case Later() as later:
+                if later.in_status:
+                    _show(resource, reconciler, wish, Status(later.why, Indicator.IN_PROGRESS), status)
+                models.postpone(work, later.after, later.why)
                 return "later"
     except Refused as refusal:
         _show(resource, reconciler, wish, Status(str(refusal), Indicator.ERROR), status)
@@ -154,9 +163,18 @@ def _reconcile(reconciler: Reconciler, work: Work) -> str:
     raise TypeError(f"{reconciler.name}.reconcile() must return Done or Later")
 
 
-def _show(resource: Resource, reconciler: Reconciler, wish: str, shown: Status | None, status: str) -> None:
+@transaction.atomic
+def _settle(work: Work, resource: Resource, reconciler: Reconciler, wish: str, done: Done, status: str) -> None:
+    if done.facts:
+        resource.observe(**done.facts)
+    if done.text:
+        _show(resource, reconciler, wish, Status(done.text, Indicator.IDLE), status)
+    models.finish(work)
+
+
+def _show(resource: Resource, reconciler: Reconciler, wish: str, shown: Status, status: str) -> None:
     """Tell the operator, unless the wish has changed since: what is told then is about the one of yesterday."""
-    if shown and resource.pk:
+    if resource.pk:  # it has none any more if the facts were that it is deleted
         try:
             resource.observe(only_if={f"desired_{reconciler.pair}": wish}, **{status: shown})
         except Gone:

@@ -24,10 +24,10 @@ class HostTrust(Reconciler):
             presence.forget(connection.schema_name, host.uuid)
         if host.desired_state == HostState.UNTRUSTED:
             unknown = Status("Unknown")
-            host.observe(state=HostState.UNTRUSTED, onboarding_status=unknown, registration_status=unknown)
-            return Done("Invalidated")
+            return Done(
+                "Invalidated", state=HostState.UNTRUSTED, onboarding_status=unknown, registration_status=unknown
+            )
         instance = Instance.objects.filter(host=host).first()
         if instance is not None:
             return Later(timedelta(seconds=2), f"Deleting: waiting on {instance} deletion")
-        host.observe(state=HostState.DELETED)
-        return Done()
+        return Done(state=HostState.DELETED)

@@ -34,5 +34,4 @@ class ArtifactBuild(Reconciler):
             build.build(artifact.name, inputs(), report)
         except BuildFailed as failure:
             raise Refused(str(failure)) from failure
-        artifact.observe(digest=build.digest(artifact.name, inputs()))
-        return Done("Built")
+        return Done("Built", digest=build.digest(artifact.name, inputs()))

@@ -28,26 +28,27 @@ class InstanceOnHost(Reconciler):
                 return self.install(instance)
             case InstanceState.DELETED:
                 workflow.cancel(instance, "the instance is deleted")
-                instance.observe(state=InstanceState.DELETED)
-                return Done()
+                return Done(state=InstanceState.DELETED)
             case InstanceState.UNTRUSTED:
                 workflow.cancel(instance, "the instance is not trusted any more")
-                instance.observe(state=InstanceState.UNTRUSTED)
-                return Done("Unknown")
+                return Done("Unknown", state=InstanceState.UNTRUSTED)
 
     def install(self, instance):
         run = workflow.latest(instance)
         if run is None or run.state == WorkflowState.CANCELLED:
             workflow.start(instance)
-            return Later(LOOK_AGAIN, "Provisioning In Progress")
+            return self.in_progress()
         if run.state in ACTIVE and workflow.expire(run):
             run.refresh_from_db()
         if run.state in ACTIVE:
-            return Later(LOOK_AGAIN)
+            return self.in_progress()
         if run.state != WorkflowState.SUCCESS:
             raise Refused(f"Provisioning Failed: {run.reason}")
-        instance.observe(state=InstanceState.RUNNING)
         instance.host.observe(
             only_if={"host_status": "Not Connected"}, host_status=Status("Rebooting", Indicator.IN_PROGRESS)
         )
-        return Done("Provisioned")
+        return Done("Provisioned", state=InstanceState.RUNNING)
+
+    def in_progress(self):
+        """How far it is, the reports write into the status themselves."""
+        return Later(LOOK_AGAIN, "Waiting for the machine to install", in_status=False)

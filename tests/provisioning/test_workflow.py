@@ -6,7 +6,9 @@ import grpc
 import pytest
 from django.db import connection
 
+from inventory.errors import LeaseLost
 from inventory.models import Indicator, InstanceState
+from inventory.models.base import fence
 from provisioning import workflow
 from provisioning.models import Workflow, WorkflowState
 from tests.conftest import settle
@@ -34,6 +36,22 @@ def test_a_host_waits_for_its_machine_without_work_outstanding(southbound_addres
     instance = wanted(registered(Node(southbound_address)))
     assert settle() == [] and not Workflow.objects.exists()
     assert shown(instance) == "Not Provisioned"
+
+
+def test_a_worker_that_lost_its_lease_starts_no_workflow(southbound_address, there):
+    """It might be one for an instance that was deleted meanwhile, and would hold the machine for ever."""
+    instance = wanted(registered(Node(southbound_address)))
+
+    def lost():
+        raise LeaseLost("yesterday's")
+
+    token = fence.set(lost)
+    try:
+        with pytest.raises(LeaseLost):
+            workflow.start(instance)
+    finally:
+        fence.reset(token)
+    assert not Workflow.objects.exists() and shown(instance) == "Not Provisioned"
 
 
 def test_the_old_worker_is_led_through_all_actions_and_the_operator_reads_along(node):

@@ -89,6 +89,30 @@ def test_a_wish_is_fulfilled_and_nothing_stays_outstanding(host, ends):
     assert work() is None and ends.seen == [HostState.ONBOARDED]
 
 
+def test_a_worker_killed_before_the_end_leaves_neither_a_fact_nor_an_operator_who_is_never_told(
+    host, ends, monkeypatch
+):
+    class Killed(BaseException):
+        pass
+
+    def killed(work):
+        raise Killed
+
+    ends.act = lambda host: Done("There it is", state=HostState.ONBOARDED)
+    host.ask(state=HostState.ONBOARDED)
+    tasks.wake()
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(models, "finish", killed)
+        engine.run(models.claim(Queue.RECONCILE, timedelta(seconds=1)))
+    host.refresh_from_db()
+    assert (host.current_state, host.host_status) == (HostState.REGISTERED, "Not Connected")
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE workers_work SET leased_until = now() - interval '1 second'")
+    settle()
+    host.refresh_from_db()
+    assert (host.current_state, host.host_status) == (HostState.ONBOARDED, "There it is") and work() is None
+
+
 def test_wish_journal_and_ring_are_one_transaction(host):
     Event.objects.all().delete()
 
