@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from django.conf import settings
-from django.http import FileResponse, Http404, HttpRequest, HttpResponse
+from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseNotFound
 from django.urls import path, register_converter
 from django.views.decorators.http import condition, require_safe
 
@@ -13,6 +13,7 @@ from provisioning.dkam.store import Store
 # Whoever hasn't said who it is, as at a fixed boot URL from DHCP, is sent here again with its name. No colon may be in
 # the relative URL: iPXE would take what is before it for a scheme.
 ASK_AGAIN = "chain --replace boot.ipxe?mac=${mac:hexhyp}&uuid=${uuid}&serial=${serial:uristring} ||"
+MICRO_OS_PARTS = {"vmlinuz-x86_64": "vmlinuz", "initramfs-x86_64": "initramfs"}
 OWN_DISK = """#!ipxe
 # This machine is installed. Leaving iPXE hands over to the next device in the firmware's order, its disk.
 exit
@@ -47,37 +48,40 @@ def boot_script(request: HttpRequest) -> HttpResponse:
     return HttpResponse(script, content_type="text/plain")
 
 
-def _micro_os(name: str) -> Path:
-    current = Store(settings.EIM_ARTIFACTS).current("microos")
-    if current is None:
-        raise Http404("The micro-OS isn't built yet: run manage.py build_artifacts")
-    return current / name
+class NotHere(Exception):
+    """What was asked for isn't there; str() says how it gets there."""
 
 
-def _image(name: str, digest: str | None = None) -> Path:
-    """An image that DKAM built, by its digest; or without one, a file that somebody put into images/."""
-    folder = Store(settings.EIM_ARTIFACTS).folder("image", digest) if digest else settings.EIM_ARTIFACTS / "images"
-    if not (folder / name).is_file():
-        raise Http404(f"There is no image {name} here: run manage.py build_artifacts, or put it into {folder}")
-    return folder / name
+def _file(name: str, digest: str = "", micro_os: bool = False) -> Path:
+    """A part of the current micro-OS; of the image with that digest; else what somebody put into images/ as a file."""
+    store = Store(settings.EIM_ARTIFACTS)
+    if micro_os:
+        file = (store.current("microos") or store.folder("microos", "not-built")) / name
+    else:
+        file = (store.folder("image", digest) if digest else settings.EIM_ARTIFACTS / "images") / name
+    if not file.is_file():
+        raise NotHere(f"{name} isn't here: run manage.py build_artifacts, or put one of your own into {file.parent}\n")
+    return file
 
 
-def _etag(request: HttpRequest, **names: str) -> str:
-    file = _file(**names)
+def _etag(request: HttpRequest, **which: str | bool) -> str | None:
+    try:
+        file = _file(**which)
+    except NotHere:
+        return None
     try:
         return f'"{Store.facts(file)["sha256"]}"'
-    except (FileNotFoundError, KeyError):  # not of DKAM's making
+    except FileNotFoundError:  # not of DKAM's making
         return f'"{file.stat().st_size:x}-{file.stat().st_mtime_ns:x}"'
-
-
-def _file(**names: str) -> Path:
-    return _micro_os(names["part"]) if "part" in names else _image(**names)
 
 
 @require_safe
 @condition(etag_func=_etag)
-def download(request: HttpRequest, **names: str) -> FileResponse:
-    return FileResponse(_file(**names).open("rb"), content_type="application/octet-stream")
+def download(request: HttpRequest, **which: str | bool) -> FileResponse | HttpResponseNotFound:
+    try:
+        return FileResponse(_file(**which).open("rb"), content_type="application/octet-stream")
+    except NotHere as missing:
+        return HttpResponseNotFound(str(missing), content_type="text/plain")
 
 
 class FileName:
@@ -95,8 +99,7 @@ class FileName:
 register_converter(FileName, "file")
 urlpatterns = [
     path("boot.ipxe", boot_script),
-    path("vmlinuz-x86_64", download, {"part": "vmlinuz"}),
-    path("initramfs-x86_64", download, {"part": "initramfs"}),
+    *(path(asked, download, {"name": name, "micro_os": True}) for asked, name in MICRO_OS_PARTS.items()),
     path("images/<file:name>", download),
     path("images/<slug:digest>/<file:name>", download),
 ]
