@@ -19,7 +19,7 @@ from rest_framework import exceptions, serializers, viewsets
 from rest_framework.response import Response
 from rest_framework.validators import UniqueValidator
 
-from inventory import errors
+from inventory import errors, filtering
 from inventory.models.base import EpochField, Resource
 from tenants.events import acting_as
 
@@ -219,7 +219,7 @@ class ResourceViewSet(viewsets.GenericViewSet):
         return super().finalize_response(request, response, *args, **kwargs)
 
     def list(self, request, *args, **kwargs):
-        rows = self.get_queryset()
+        rows = self.get_queryset().filter(filtering.condition(self.model, request.query_params.get("filter", "")))
         order, size, offset = self._paging(request.query_params)
         total = rows.count()
         page = self.read(rows.order_by(*order), slice(offset, offset + size if size else None))
@@ -261,8 +261,6 @@ class ResourceViewSet(viewsets.GenericViewSet):
 
     def _paging(self, query) -> tuple[list[str], int, int]:
         """(columns to order by, page size or 0 for all, offset)"""
-        if "filter" in query:
-            raise errors.InventoryError("filter: this server can't filter yet; page through the whole list")
         size = _number(query, "pageSize", 1, LARGEST_PAGE) if "pageSize" in query else 0
         offset = _number(query, "offset", 0, FARTHEST_OFFSET) if "offset" in query else 0
         return self._order(query.get("orderBy", "")) or ["resource_id"], size, offset

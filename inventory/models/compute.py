@@ -4,6 +4,7 @@ from django.db import models, transaction
 
 from inventory import errors
 from inventory.models.base import Resource, name_field, status, wish
+from inventory.models.hardware import Hardware
 from inventory.models.location import Site
 from inventory.models.metadata import MetadataField
 from inventory.models.os import OperatingSystem, SecurityFeature
@@ -19,8 +20,8 @@ class HostState(models.TextChoices):
     DELETED = "HOST_STATE_DELETED"
 
 
-def no_hardware() -> dict:
-    """The shape of the hardware document. Its items have the names of the REST API: {"deviceName": "nvme0n1", ...}"""
+def no_hardware() -> Hardware:
+    """Of a host whose machine has not reported yet."""
     return {"storages": [], "nics": [], "usbs": [], "gpus": []}
 
 

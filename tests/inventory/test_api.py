@@ -126,7 +126,7 @@ def test_a_region_in_use_cannot_go_and_says_by_whom(api):
         ("compute/hosts?pageSize=0", 400, "pageSize is a number from 1 to 100, not '0'"),
         ("compute/hosts?offset=-1", 400, "offset is a number from 0 to 10000, not '-1'"),
         ("compute/hosts?orderBy=secret", 400, "orderBy: can't order hosts by 'secret'"),
-        ("compute/hosts?filter=name='a'", 400, "filter: this server can't filter yet; page through the whole list"),
+        ("compute/hosts?filter=colour='red'", 400, "filter: colour: there is no field 'colour'"),
     ],
 )
 def test_wrong_questions_get_the_old_codes_and_a_clear_sentence(api, path, status, message):
