@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from eim_project import embedded, tls
+from eim_project.processes import StackError
 
 if TYPE_CHECKING:
     from eim_project.processes import Program
@@ -65,7 +66,10 @@ class Rig:
         with ExitStack() as running:
             for program in _programs(self.stack, names):
                 log = self.data / f"{program.name}.log"
-                running.enter_context(embedded.run(_that_says_when_ready(program, log), log))
+                try:
+                    running.enter_context(embedded.run(_that_says_when_ready(program, log), log))
+                except StackError as error:  # the log goes with the rig
+                    raise StackError("\n".join([str(error), *log.read_text().splitlines()[-20:]])) from error
             yield
 
 

@@ -111,6 +111,7 @@ SHARED_APPS = [
 TENANT_APPS = ["inventory"]
 INSTALLED_APPS = [*SHARED_APPS, *TENANT_APPS]
 TENANT_MODEL = "tenants.Project"
+TENANT_LIMIT_SET_CALLS = True  # SET search_path when the schema changes, or a rollback undid it, not for every cursor
 DATABASE_ROUTERS = ["django_tenants.routers.TenantSyncRouter"]
 DATABASE_URL = os.environ.get("DATABASE_URL") or _running_stack().get("database_url", "postgresql://eim@127.0.0.1/eim")
 DATABASES = {"default": _database(DATABASE_URL)}

@@ -59,6 +59,15 @@ def sign(name: str, client_id: str, roles: list[str], lifetime: int | None = Non
 
 def verify(token: str) -> Caller:
     """Raises BadToken, which says why."""
+    caller, expires = _verified(token)
+    if expires <= time.time():
+        raise BadToken("The token is no good: Signature has expired")
+    return caller
+
+
+@lru_cache(maxsize=10_000)  # whoever calls sends the same token for an hour, and a signature stays good
+def _verified(token: str) -> tuple[Caller, int]:
+    """The caller, and when the token ends. A token that is no good is not kept."""
     try:
         key = _public_key(jwt.get_unverified_header(token).get("kid", ""))
         claims = jwt.decode(
@@ -68,11 +77,12 @@ def verify(token: str) -> Caller:
         raise BadToken(f"The token is no good: {wrong}") from wrong
     roles = claims.get("realm_access", {}).get("roles", [])
     matches = filter(None, (_ROLE.match(role) for role in roles if isinstance(role, str)))
-    return Caller(
+    caller = Caller(
         name=claims.get("preferred_username", claims["sub"]),
         client_id=claims.get("azp", ""),
         roles=frozenset((UUID(found[1]), found[2]) for found in matches if _is_uuid(found[1])),
     )
+    return caller, int(claims["exp"])
 
 
 def published_keys() -> list[dict]:

@@ -18,17 +18,12 @@ _redis = redis.Redis.from_url(
 
 def heard(schema: str, host_uuid: UUID, said: str) -> bool:
     """Note that this host was heard from just now. True if it said something else than last time, or nobody knows."""
-    key = f"heard:{schema}:{host_uuid}"
     try:
-        with _redis.pipeline(transaction=False) as pipe:
-            pipe.hget(key, "said")
-            pipe.hset(key, mapping={"said": said, "at": int(time.time())})
-            pipe.expire(key, KEPT)
-            before, *_ = pipe.execute()
+        before = _redis.set(f"heard:{schema}:{host_uuid}", f"{int(time.time())} {said}", ex=KEPT, get=True)
     except redis.RedisError as away:
         log.warning("presence is away, comparing with Postgres", extra={"because": away})
         return True
-    return before != said
+    return (before or "").partition(" ")[2] != said
 
 
 def forget(schema: str, host_uuid: UUID) -> None:

@@ -6,9 +6,11 @@ which enters the tenant's schema for the call and leaves it after.
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from uuid import UUID
 
 import grpc
@@ -24,6 +26,7 @@ from tenants.models import Project
 log = logging.getLogger(__name__)
 
 THREADS = 8  # each with a database connection
+PROJECT_KNOWN = 5  # seconds for which a project that was ready is taken to be so
 NODE_CLIENT = "edgenode-"
 
 
@@ -91,19 +94,29 @@ def node_of(token: str) -> Node:
         uuid = caller.the_project(AGENT_ROLE)
     except BadToken as wrong:
         raise Refusal(grpc.StatusCode.UNAUTHENTICATED, str(wrong)) from wrong
-    project = Project.objects.filter(uuid=uuid, state=Project.State.READY).first()
+    return Node(_schema_of(uuid, int(time.monotonic() / PROJECT_KNOWN)), uuid, caller.client_id)
+
+
+@lru_cache(maxsize=1000)
+def _schema_of(project_uuid: UUID, _period: int) -> str:
+    """Asked of the database once a period: an unchanged heartbeat doesn't touch it. That there is none isn't kept."""
+    project = Project.objects.filter(uuid=project_uuid, state=Project.State.READY).first()
     if project is None:
         raise Refusal(grpc.StatusCode.UNAUTHENTICATED, "The token's project is gone")
-    return Node(project.schema_name, project.uuid, caller.client_id)
+    return project.schema_name
 
 
 def for_nodes(handler: Callable) -> Callable:
     """A unary call of an edge node: `handler(self, node, request)` is plain code that runs in the node's schema."""
 
+    def work(self, token: str, request):
+        node = node_of(token)
+        with schema_context(node.schema), acting_as(node.client_id):
+            return handler(self, node, request)
+
     async def call(self, request, context: grpc.aio.ServicerContext):
         try:
-            node = await in_database(node_of, bearer(context))
-            return await in_database(handler, self, node, request, schema=node.schema, who=node.client_id)
+            return await in_database(work, self, bearer(context), request)
         except Refusal as refusal:
             await context.abort(refusal.code, refusal.sentence)
 

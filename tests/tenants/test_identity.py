@@ -119,3 +119,12 @@ def test_the_discovery_document_leads_to_the_endpoints(client, acme):
     document = client.get("/realms/master/.well-known/openid-configuration").json()
     assert document["token_endpoint"].endswith(TOKEN) and document["jwks_uri"].endswith("/certs")
     assert client.get("/token").content == b"anonymous"
+
+
+def test_a_token_that_was_good_ends_all_the_same(acme, monkeypatch):
+    token = tokens.sign("ada", "system-client", [], lifetime=60)
+    assert tokens.verify(token).name == "ada"
+    in_an_hour = time.time() + 3600
+    monkeypatch.setattr(time, "time", lambda: in_an_hour)
+    with pytest.raises(BadToken, match="expired"):
+        tokens.verify(token)
