@@ -20,6 +20,7 @@ class Catalog:
     def __init__(self, model: type[Model], *columns: str) -> None:
         self._model, self._columns = model, ("resource_id", *columns)
         self._found: dict[str, list[Model]] = {}
+        self._names: dict[str, str] = {}
 
     def look_up(self, names: set[str]) -> None:
         """Ask the database, once, for all of these that aren't known."""
@@ -34,6 +35,15 @@ class Catalog:
             for resource in resources:
                 if (name := getattr(resource, column)) in unfound:
                     self._found[name].append(resource)
+
+    def name_of(self, resource: Model) -> str:
+        """What a cell can call it: the first column that means it and nothing else, or its id."""
+        key = resource.resource_id
+        if key not in self._names:
+            names = [getattr(resource, column).strip() for column in self._columns[1:]]
+            self.look_up({*names})
+            self._names[key] = next((name for name in names if name and self._found[name] == [resource]), key)
+        return self._names[key]
 
     def the_one(self, row: Row, sentence: str, name: str) -> Model | None:
         """What a cell names. If that isn't one thing, it's the row's problem, told after the sentence's beginning."""

@@ -1,9 +1,11 @@
-"""What the commands of the bulk import have in common: options that stand in every row, and how they exit."""
+"""What the bulk commands have in common: the project, options that stand in every row, and how they exit."""
 
 import os
 from argparse import ArgumentParser
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
+
+from tenants.models import Project
 
 # Option, variable of the environment (the option beats it), and the column in whose cells the value stands instead.
 OVERRIDES = (
@@ -38,3 +40,16 @@ def add_overrides(parser: ArgumentParser) -> None:
 
 def overrides(options: dict[str, object]) -> dict[str, str]:
     return {column: str(options[column]).strip() for _, _, column in OVERRIDES if options.get(column)}
+
+
+def add_project(parser: ArgumentParser) -> None:
+    parser.add_argument("--project", default=os.environ.get("EDGEORCH_PROJECT"), help="(or $EDGEORCH_PROJECT)")
+
+
+def ready_project(name: str | None) -> Project:
+    if not name:
+        raise CommandError("Which project? Say --project NAME, or set EDGEORCH_PROJECT")
+    project = Project.objects.filter(name=name).first()
+    if project is None or project.state != Project.State.READY:
+        raise CommandError(f"Project {name} is {project.state if project else 'not there'}")
+    return project

@@ -1,11 +1,11 @@
 """The CSV files of the bulk import: reading them, row by row, and writing error files and templates."""
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 ERROR = "Error - do not fill"
 LONG = (
@@ -97,51 +97,56 @@ def _guarded(cell: str) -> str:
     return f"'{cell}" if cell.startswith(FORMULA) else cell
 
 
-class ErrorFile:
-    """The rows that went wrong, with the columns of the file they came from. Made with its first row."""
+class Report:
+    """A file of rows under a header. Made with its first row; never in the place of one that is there."""
 
-    def __init__(self, kind: str, sheet: Sheet) -> None:
-        now = datetime.now().astimezone().isoformat(timespec="seconds").replace("+00:00", "Z")
-        self.path = Path(f"{kind}_error_{now}_{sheet.path.name}")
-        self._columns = [*(name for name in sheet.columns if name != ERROR), ERROR]
-        self._file = None
+    def __init__(self, path: Path, columns: Sequence[str]) -> None:
+        self.path, self._columns, self._file = path, columns, None
 
-    def __enter__(self) -> "ErrorFile":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_) -> None:
         if self._file:
-            with self._said_in_words():
+            with _said_in_words(self.path):
                 self._file.close()
 
-    def write(self, cells: dict[str, str], problems: list[str]) -> None:
+    def write(self, cells: dict[str, str]) -> None:
         """Raises SheetError if there is no room or no right to write it."""
-        with self._said_in_words():
+        with _said_in_words(self.path):
             if self._file is None:
                 self._file = self.path.open("x", newline="", encoding="utf-8")
                 self._writer = csv.writer(self._file)
                 self._writer.writerow(self._columns)
-            told = {**cells, ERROR: "".join(f"{problem};" for problem in problems)}
-            self._writer.writerow([_guarded(told.get(name, "")) for name in self._columns])
-
-    @contextmanager
-    def _said_in_words(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as refused:
-            raise SheetError(f"File creation error: {self.path}: {refused.strerror}") from refused
+            self._writer.writerow([_guarded(cells.get(name, "")) for name in self._columns])
 
 
-def write_template(path: Path, columns: tuple[str, ...]) -> bool:
-    """A file with nothing but the header, in folders made as needed. False if there is one: it is left as it is."""
+class ErrorFile(Report):
+    """The rows that went wrong, with the columns of the file they came from."""
+
+    def __init__(self, kind: str, sheet: Sheet) -> None:
+        now = datetime.now().astimezone().isoformat(timespec="seconds").replace("+00:00", "Z")
+        columns = [*(name for name in sheet.columns if name != ERROR), ERROR]
+        super().__init__(Path(f"{kind}_error_{now}_{sheet.path.name}"), columns)
+
+    def tell(self, cells: dict[str, str], problems: list[str]) -> None:
+        self.write({**cells, ERROR: "".join(f"{problem};" for problem in problems)})
+
+
+@contextmanager
+def _said_in_words(path: Path) -> Iterator[None]:
     try:
+        yield
+    except OSError as refused:
+        raise SheetError(f"File creation error: {path}: {refused.strerror}") from refused
+
+
+def write_template(path: Path, columns: Sequence[str]) -> bool:
+    """A file with nothing but the header, in folders made as needed. False if there is one: it is left as it is."""
+    if path.is_file():
+        return False
+    with _said_in_words(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("x", newline="", encoding="utf-8") as file:
             csv.writer(file, lineterminator="\n").writerow(columns)
-    except FileExistsError:
-        if not path.is_file():
-            raise SheetError(f"File creation error: {path} is not a file") from None
-        return False
-    except OSError as refused:
-        raise SheetError(f"File creation error: {path}: {refused.strerror}") from refused
     return True

@@ -447,3 +447,34 @@ def test_a_template_is_made_with_its_folders_and_one_that_is_there_is_kept(publi
     assert path.read_text() == HEADER + "\n"
     said_by("bulk_check", "generate", "--long", str(path))
     assert path.read_text() == HEADER + "\n"
+
+
+def test_exporting_and_importing_again_changes_nothing(catalog):
+    Site(name="Berlin").save()
+    Site(name="-5 Street").save()
+    berlin = Site.objects.filter(name="Berlin").first()
+    uuid = str(uuid4())
+    bulk_import(
+        row(uuid=uuid, site=str(berlin), metadata="a=1&b="),
+        row("SN00002", site="-5 Street", os="locked", secure="true"),
+        row("SN00003", os="Debian 12", site=""),
+    )
+    Host.objects.get(uuid=uuid).observe(serial_number="not a serial number, says the BIOS")
+    Host(serial_number="SN00009").ask(state=HostState.REGISTERED)
+    said = said_by("bulk_export", "out.csv", project="acme")
+    assert said == "3 hosts are in out.csv; 1 hosts without an instance, or on their way out, were left out\n"
+    written = Event.objects.count()
+    assert "3 already registered" in bulk_import(file=Path("out.csv"))
+    assert Event.objects.count() == written
+    cells = {line["Serial"]: line for line in csv.DictReader(Path("out.csv").read_text().splitlines())}
+    assert cells[""]["UUID"] == uuid and cells[""]["Site"] == str(berlin) and cells[""]["Metadata"] == "a=1&b="
+    assert cells["SN00002"]["Site"] == "'-5 Street" and cells["SN00002"]["Secure"] == "true"
+    assert cells["SN00003"]["OSProfile"] == "debian-12"
+
+
+def test_an_export_never_overwrites_a_file(catalog):
+    bulk_import(row())
+    Path("out.csv").write_text("mine")
+    with pytest.raises(CommandError, match=r"File creation error: out.csv: File exists"):
+        said_by("bulk_export", "out.csv", project="acme")
+    assert Path("out.csv").read_text() == "mine"

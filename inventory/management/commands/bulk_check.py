@@ -37,7 +37,7 @@ class Command(BulkCommand):
         if bad:
             with ErrorFile("preflight", sheet) as report:
                 for row in reader.rows():
-                    report.write(row.cells, row.problems)
+                    report.tell(row.cells, row.problems)
             raise CommandError(f"Pre-flight check failed: {bad} of {reader.total} rows, see {report.path}")
         self.stdout.write(f"CSV validation successful: {reader.total} rows")
 

@@ -1,6 +1,5 @@
 """`manage.py bulk_import FILE --project demo`: registers the hosts of a CSV file, with site, metadata and instance."""
 
-import os
 import sys
 import time
 from collections import Counter
@@ -16,11 +15,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.text import Text
 
 from inventory.bulk.importer import Importer, Outcome
-from inventory.bulk.options import BulkCommand, add_overrides, overrides
+from inventory.bulk.options import BulkCommand, add_overrides, add_project, overrides, ready_project
 from inventory.bulk.rows import Reader, Row
 from inventory.bulk.sheet import ErrorFile, Sheet, SheetError
 from tenants.events import acting_as
-from tenants.models import Project
 from tenants.schema import in_schema
 
 SHOWN = 10  # failed rows on the terminal; the error file has them all
@@ -32,7 +30,7 @@ class Command(BulkCommand):
 
     def add_arguments(self, parser):
         parser.add_argument("file", type=Path)
-        parser.add_argument("--project", default=os.environ.get("EDGEORCH_PROJECT"), help="(or $EDGEORCH_PROJECT)")
+        add_project(parser)
         parser.add_argument("--onboard", action="store_true", help="onboard the machines as soon as they show up")
         parser.add_argument(
             "--dry-run", action="store_true", help="show what would be done to each row, and do nothing"
@@ -43,7 +41,7 @@ class Command(BulkCommand):
         self.began, self.count, self.error_file = time.monotonic(), Counter(), None
         self.each_row = dry_run or verbosity > 1
         try:
-            with in_schema(_ready(project)), acting_as("bulk_import"):
+            with in_schema(ready_project(project)), acting_as("bulk_import"):
                 reader = Reader(Sheet(file), overrides(options))
                 self._import(reader, Importer(onboard=onboard, dry_run=dry_run))
         except SheetError as wrong:
@@ -68,7 +66,7 @@ class Command(BulkCommand):
             if self.each_row or self.count[outcome] <= SHOWN:
                 # Not self.stderr: while a bar is drawn, sys.stderr is one that writes above it.
                 print(f"row {row.number}: {'; '.join(row.problems)}", file=sys.stderr)
-            errors.write(row.cells, row.problems)
+            errors.tell(row.cells, row.problems)
         elif self.each_row:
             self.stdout.write(f"row {row.number}: {row.serial or '-'} {row.uuid or '-'} {outcome}")
 
@@ -114,12 +112,3 @@ class Command(BulkCommand):
 class RowsPerSecond(ProgressColumn):
     def render(self, task) -> Text:
         return Text(f"{task.finished_speed or task.speed or 0:.0f} rows/s")
-
-
-def _ready(name: str | None) -> Project:
-    if not name:
-        raise CommandError("Which project? Say --project NAME, or set EDGEORCH_PROJECT")
-    project = Project.objects.filter(name=name).first()
-    if project is None or project.state != Project.State.READY:
-        raise CommandError(f"Project {name} is {project.state if project else 'not there'}")
-    return project
