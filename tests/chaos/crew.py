@@ -37,13 +37,13 @@ class Crew:
         self.running: dict[str, subprocess.Popen] = {}
         self._logs: dict[str, Path] = {}
 
-    def start(self, name: str, *more: str) -> None:
+    def start(self, name: str, queues: str = "wake,reconcile,tenant", processes: int = 2) -> None:
         """A session of its own for each, so that it can be ended with all its children."""
         if name == BEAT:
             arguments = ["beat", "--pidfile=", f"--schedule={self.folder / 'schedule'}"]
         else:
-            arguments = f"worker --without-mingle --without-gossip -c 2 -n {name}@%h".split()
-            arguments += more or ("-Q", "wake,reconcile,tenant")
+            arguments = f"worker --without-mingle --without-gossip -n {name}@%h -c {processes} -Q {queues}".split()
+            arguments += ["-I", "tests.chaos.slow"]
         self._logs[name] = self.folder / f"{name} {time.monotonic():.3f}.log"
         with self._logs[name].open("w") as log:
             self.running[name] = subprocess.Popen(
@@ -56,10 +56,9 @@ class Crew:
             line = "is starting." if name == BEAT else "ready."
             until(lambda name=name, line=line: line in self._logs[name].read_text(), f"{name} is ready")
 
-    def stop(self) -> None:
-        for process in self.running.values():
-            _kill_session(process)
-        self.broker.flushdb()
+    def stop(self, *names: str) -> None:
+        for name in names or [*self.running]:
+            _kill_session(self.running.pop(name))
 
     # What happens to it. Each draws what it needs from the dice, and tells in a few words what it did. ----------------
 
@@ -129,8 +128,8 @@ class Timeline:
     """What happens to the crew in one round, and when; drawn from the seed before it begins."""
 
     KINDS = (
-        *("kill_child", "kill_child_at_work", "kill_child_at_work", "kill_worker", "kill_session"),
-        *("flush", "flush", "kill_beat", "freeze_beat", "freeze_worker"),
+        *("kill_child", "kill_child", "kill_child_at_work", "kill_child_at_work", "kill_child_at_work"),
+        *("kill_worker", "kill_session", "freeze_worker", "flush", "flush", "kill_beat", "freeze_beat"),
     )
 
     def __init__(self, seed: int) -> None:

@@ -13,12 +13,17 @@ from urllib.parse import urlsplit
 import pytest
 from django.conf import settings
 from django.db import connection
+from django_tenants.utils import schema_context
 
 from eim_project.celery import app
+from inventory.models import Host, HostState
 from tests.chaos.crew import BEAT, WORKERS, Crew, Timeline
 from tests.chaos.ending import ending, settled
 from tests.chaos.lives import Life, script
+from tests.chaos.slow import SLOW
+from tests.chaos.waiting import until
 from tests.conftest import fresh_project
+from workers.models import Queue, Work
 
 pytestmark = pytest.mark.xdist_group("chaos")  # one process has the crew
 
@@ -52,6 +57,7 @@ def crew(django_db_setup, django_db_blocker, broker_url, tmp_path_factory):
             crew.start(name)
         yield crew
         crew.stop()
+        crew.broker.flushdb()
         connection.close()
 
 
@@ -64,6 +70,28 @@ def play(lives: list[Life], address: str, disturb=lambda: None) -> dict:
             life.result()
         settled(project.schema_name)
         return ending(project.schema_name)
+
+
+def test_slow_queues_do_not_delay_the_others(crew):
+    """With the processes of `manage.py up`: those that talk and build, and those that do the rest."""
+    crew.start("builders", "build,bmc", processes=1)
+    crew.wait_until_ready()
+    with fresh_project() as project, schema_context(project.schema_name):
+        for number in range(8):
+            Host(serial_number=f"SLOW{number:04}", name=SLOW).ask(state=HostState.REGISTERED)
+        slow = Work.objects.filter(schema=project.schema_name, queue__in=[Queue.BMC, Queue.BUILD])
+        until(lambda: slow.count() == 16 and slow.filter(leased_until__isnull=False), "slow work is at work")
+        waits = []
+        for number in range(5):
+            host = Host(serial_number=f"QUICK{number:04}")
+            host.ask(state=HostState.REGISTERED)
+            asked = time.monotonic()
+            host.ask(state=HostState.DELETED)
+            until(lambda pk=host.pk: not Host.objects.filter(pk=pk).exists(), "the host is gone")
+            waits.append(round(time.monotonic() - asked, 2))
+        assert slow.count() == 16 and slow.filter(leased_until__isnull=False), "the slow work was to fill its queues"
+        crew.stop("builders")
+    assert max(waits) < 2, waits
 
 
 @pytest.mark.parametrize("number", range(ROUNDS))

@@ -12,5 +12,5 @@ def until(condition: Callable[[], Any], what: str, seconds: float = PATIENCE) ->
     deadline = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < deadline, f"{what}: not within {seconds:.0f} s"
-        time.sleep(0.02)
+        time.sleep(0.05)
     return found
