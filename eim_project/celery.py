@@ -31,6 +31,11 @@ app.conf.update(
         "socket_connect_timeout": 5,
         "socket_keepalive": True,
         "health_check_interval": 10,
+        # Of publishing: a bell that can't be rung at once is left to the tick. By default a request would wait 6 s.
+        "max_retries": 1,
+        "interval_start": 0,
+        "interval_step": 0.1,
+        "interval_max": 0.1,
     },
     beat_schedule={
         "tick": {"task": "workers.tick", "schedule": 1.0, "options": {"expires": 5}},
