@@ -15,3 +15,11 @@ class AlreadyClaimed(TenantError):
 
 class SchemaMissing(TenantError):
     """The template of the tenants' schema can't be made or replayed."""
+
+
+class FleetBusy(TenantError):
+    """Another run of migrate_fleet holds the lock."""
+
+
+class MigrationFailed(TenantError):
+    """A schema couldn't be brought to the head of the migrations, and is as it was before."""

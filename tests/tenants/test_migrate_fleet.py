@@ -1,0 +1,361 @@
+"""migrate_fleet brings every schema to the head from whatever state; in databases of its own, with real migrations."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from importlib import invalidate_caches
+from io import StringIO
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+import pytest
+from django.conf import settings
+from django.core.management import CommandError, call_command
+from django.db import connection
+from django_tenants.utils import schema_context
+
+from tenants import fleet, schema
+from tenants.models import Organization, Project
+from tests.tenants.test_schema import structure
+
+COLUMN = """
+    migrations.AddField("region", "climate", models.CharField(max_length=20, db_default="mild", db_index=True))
+"""
+ANOTHER = """
+    migrations.RunSQL("UPDATE inventory_region SET climate = 'wet at 100%'"),
+    migrations.AlterField("region", "climate", models.CharField(max_length=40, db_default="mild")),
+"""
+PYTHON = """
+    migrations.RunPython(shout)
+"""
+CONCURRENTLY = """
+        AddIndexConcurrently("region", models.Index(fields=["name"], name="region_by_name")),
+    ]
+    atomic, run_before = False, [
+"""
+SQUASH = f"""{COLUMN}
+    ]
+    replaces = [("inventory", "0100_climate")]
+    dependencies = [("inventory", "0001_initial")
+"""
+
+
+@contextmanager
+def in_database(name: str):
+    home = connection.settings_dict["NAME"]
+    connection.close()
+    connection.settings_dict["NAME"] = name
+    connection.set_schema_to_public()
+    try:
+        yield
+    finally:
+        connection.close()
+        connection.settings_dict["NAME"] = home
+        connection.set_schema_to_public()
+
+
+def on_server(*statements: str) -> None:
+    """In a database that none of the statements is about."""
+    with other_session(dbname="postgres") as session:
+        for statement in statements:
+            session.execute(statement)
+
+
+def other_session(**options) -> psycopg.Connection:
+    server = connection.settings_dict
+    options = {"dbname": server["NAME"], "application_name": "a report"} | options
+    where = {"host": server["HOST"], "port": server["PORT"], "user": server["USER"], "password": server["PASSWORD"]}
+    return psycopg.connect(**where, **options, autocommit=True)
+
+
+@pytest.fixture(scope="module")
+def migrated(django_db_setup, django_db_blocker):
+    """A database that migrate_fleet made from nothing: public and the template, both at the head."""
+    name = f"fleet_{uuid4().hex[:8]}"
+    on_server(f"CREATE DATABASE {name}")
+    with django_db_blocker.unblock(), in_database(name):
+        migrate()
+        Organization.objects.create(name="tests")
+    yield name
+    on_server(f"DROP DATABASE {name}")
+
+
+@pytest.fixture
+def database(migrated, django_db_blocker):
+    name = f"fleet_{uuid4().hex[:8]}"
+    on_server(f"CREATE DATABASE {name} TEMPLATE {migrated}")
+    with django_db_blocker.unblock(), in_database(name):
+        yield
+    on_server(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def add_migration(tmp_path, monkeypatch, settings):
+    """Add a migration to those of the inventory, as if a new release had come."""
+    package = f"migrations_{uuid4().hex}"
+    folder = tmp_path / package
+    shutil.copytree(Path(__file__).parents[2] / "inventory/migrations", folder)
+    monkeypatch.syspath_prepend(tmp_path)
+    settings.MIGRATION_MODULES = {"inventory": package}
+
+    def add(name: str, operations: str) -> None:
+        last = max(file.stem for file in folder.glob("[0-9]*.py"))
+        (folder / f"{name}.py").write_text(
+            "from django.contrib.postgres.operations import AddIndexConcurrently\n"
+            "from django.db import migrations, models\n"
+            "def shout(apps, schema_editor):\n"
+            "    for region in apps.get_model('inventory', 'Region').objects.all():\n"
+            "        region.name = {'low': 'LOW', 'high': 'HIGH'}[region.name]\n"
+            "        region.save()\n"
+            "class Migration(migrations.Migration):\n"
+            f"    dependencies = [('inventory', {last!r})]\n"
+            f"    operations = [{operations}]\n"
+        )
+        invalidate_caches()
+
+    return add
+
+
+def make(*names: str) -> list[Project]:
+    organization = Organization.objects.get(name="tests")
+    projects = [Project(name=name, organization=organization) for name in names]
+    for project in projects:
+        project.save()
+        schema.make_ready(project)
+    return projects
+
+
+def migrate(**options) -> str:
+    said = StringIO()
+    call_command("migrate_fleet", stdout=said, **options)
+    return said.getvalue()
+
+
+def run(sql: str, project: Project) -> list:
+    with schema_context(project.schema_name), connection.cursor() as cursor:
+        cursor.execute(sql)
+        return cursor.fetchall() if cursor.description else []
+
+
+def climate(project: Project) -> bool:
+    """Whether the project has the column that COLUMN adds."""
+    return ("inventory_region", "climate") in {column[1:3] for column in structure(project.schema_name)}
+
+
+def recorded(project: Project) -> list[str]:
+    return [name for (name,) in run("SELECT name FROM django_migrations WHERE app = 'inventory' ORDER BY id", project)]
+
+
+def add_region(project: Project, name: str) -> None:
+    run(
+        "INSERT INTO inventory_region (name, resource_id, metadata, created_at, updated_at)"
+        f" VALUES ('{name}', 'region-{uuid4().hex[:8]}', '[]', now(), now())",
+        project,
+    )
+
+
+def test_a_new_column_comes_into_every_schema_and_then_there_is_nothing_to_do(database, add_migration):
+    projects = make("one", "two", "three")
+    add_migration("0100_climate", COLUMN)
+    assert "4 schemas migrated" in migrate()
+    for project in projects:
+        assert climate(project)
+        assert recorded(project)[-1] == "0100_climate"
+        assert structure(project.schema_name) == structure(schema.TEMPLATE)
+    [late] = make("late")
+    assert structure(late.schema_name) == structure(schema.TEMPLATE)
+    assert "Nothing to do: 5 schemas at the head" in migrate()
+
+
+def test_tenants_of_different_releases_all_come_to_the_head(database, add_migration):
+    [oldest] = make("oldest")
+    add_migration("0100_climate", COLUMN)
+    migrate(schema=[make("newer")[0].schema_name])
+    assert not climate(oldest)
+    add_region(oldest, "here")
+    add_migration("0101_wetter", ANOTHER)
+    assert "3 schemas migrated" in migrate()
+    for project in Project.objects.all():
+        assert recorded(project)[-2:] == ["0100_climate", "0101_wetter"]
+        assert structure(project.schema_name) == structure(schema.TEMPLATE)
+    assert run("SELECT climate FROM inventory_region", oldest) == [("wet at 100%",)]
+
+
+def test_an_empty_schema_is_migrated_from_nothing(database):
+    [project] = make("emptied")
+    run(f'DROP SCHEMA "{project.schema_name}" CASCADE; CREATE SCHEMA "{project.schema_name}"', project)
+    migrate()
+    assert structure(project.schema_name) == structure(schema.TEMPLATE)
+
+
+def test_a_failing_schema_is_told_and_as_it_was_and_the_others_go_on(database, add_migration, capsys):
+    one, two, three = make("one", "two", "three")
+    run("ALTER TABLE inventory_region ADD climate text", two)
+    add_migration("0100_climate", COLUMN)
+    add_migration("0101_wetter", ANOTHER)
+    with pytest.raises(CommandError) as failed:
+        migrate()
+    assert f"1 of 4 schemas failed: {two.schema_name} (project two); 3 migrated, 0 not tried" in str(failed.value)
+    assert '(project two): ProgrammingError: column "climate" of relation' in capsys.readouterr().err
+    assert [recorded(project)[-1] for project in (one, three)] == ["0101_wetter"] * 2
+    assert "0100_climate" not in recorded(two)
+    run("ALTER TABLE inventory_region DROP climate", two)
+    assert "1 schema migrated" in migrate()
+    assert structure(two.schema_name) == structure(schema.TEMPLATE)
+
+
+def test_it_stops_after_so_many_failures_and_goes_on_when_run_again(database, add_migration):
+    one, two, three, four = make("one", "two", "three", "four")
+    for project in (two, three):
+        run("ALTER TABLE inventory_region ADD climate text", project)
+    add_migration("0100_climate", COLUMN)
+    with pytest.raises(CommandError, match="2 of 5 schemas failed.*2 migrated, 1 not tried; run it again"):
+        migrate(stop_after=2)
+    assert climate(one) and "0100_climate" not in recorded(four)
+    for project in (two, three):
+        run("ALTER TABLE inventory_region DROP climate", project)
+    assert "3 schemas migrated" in migrate()
+    assert climate(four)
+
+
+def test_the_canary_goes_first_and_its_failure_stops_the_run(database, add_migration):
+    one, canary = make("one", "canary")
+    run("ALTER TABLE inventory_region ADD climate text", canary)
+    add_migration("0100_climate", COLUMN)
+    with pytest.raises(CommandError, match=r"failed: t_\w+ \(project canary\); 1 migrated, 1 not tried"):
+        migrate(canary="canary")
+    assert not climate(one)
+    with pytest.raises(CommandError, match="There is no project parrot"):
+        migrate(canary="parrot")
+
+
+def test_a_lock_that_is_not_had_says_who_holds_it(database, add_migration, capsys):
+    one, two = make("one", "two")
+    add_migration("0100_climate", COLUMN)
+    with other_session() as other, other.transaction():
+        other.execute(f'SELECT FROM "{one.schema_name}".inventory_region')
+        with pytest.raises(CommandError, match=r"1 of 3 schemas failed"):
+            migrate(lock_timeout=0.1)
+        told = capsys.readouterr().err
+        assert f"process {other.info.backend_pid} (a report, idle in transaction for 0:00:0" in told
+        assert "holds inventory_region" in told
+    assert climate(two)
+    migrate()
+    assert climate(one)
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW lock_timeout")
+        assert cursor.fetchone() == ("0",)
+
+
+def test_python_runs_in_every_schema_and_its_failure_is_that_schemas_alone(database, add_migration, capsys):
+    projects = make("low", "middle", "high")
+    for project in projects:
+        add_region(project, project.name)
+    add_migration("0100_climate", COLUMN)
+    add_migration("0101_shouted", PYTHON)
+    with pytest.raises(CommandError, match=r"1 of 4 schemas failed: t_\w+ \(project middle\)"):
+        migrate()
+    assert "(project middle): KeyError: 'middle'" in capsys.readouterr().err
+    found = [(run("SELECT name FROM inventory_region", project), recorded(project)[-1]) for project in projects]
+    assert found == [([("LOW",)], "0101_shouted"), ([("middle",)], "0100_climate"), ([("HIGH",)], "0101_shouted")]
+
+
+def test_a_migration_that_can_be_in_no_transaction_runs_in_every_schema(database, add_migration):
+    projects = make("one", "two")
+    add_migration("0100_index", CONCURRENTLY)
+    assert "3 schemas migrated" in migrate()
+    for project in projects:
+        assert "region_by_name" in {index[2] for index in structure(project.schema_name)}
+
+
+def test_one_run_at_a_time(database):
+    with other_session() as other:
+        other.execute("SELECT pg_advisory_lock(%s)", [fleet.LOCK])
+        with pytest.raises(CommandError, match=rf"running \(process {other.info.backend_pid} of Postgres"):
+            migrate()
+    assert "Nothing to do" in migrate()
+
+
+def test_the_plan_is_shown_and_nothing_is_done(database, add_migration):
+    one, two = make("one", "two")
+    add_migration("0100_climate", COLUMN)
+    add_migration("0101_shouted", PYTHON)
+    shown = migrate(plan=True)
+    assert "public: inventory.0100_climate" in shown
+    assert f"eim_template, {one.schema_name} (project one), {two.schema_name} (project two): inventory.0100" in shown
+    assert "with Python: schema by schema" in shown
+    assert not climate(one)
+
+
+def test_a_squashed_migration_is_recorded_where_all_that_it_replaces_was_applied(database, add_migration, settings):
+    """Else it would run again when the old ones are deleted."""
+    [project] = make("one")
+    add_migration("0100_climate", COLUMN)
+    migrate()
+    add_migration("0101_squash", SQUASH)
+    assert "2 schemas migrated" in migrate()
+    assert "0101_squash" in recorded(project)
+    assert "Nothing to do" in migrate()
+
+
+def test_by_manage_py_nothing_to_do_ends_with_zero_and_a_failure_with_one(database):
+    make("one")
+    server = connection.settings_dict
+    where = f"{server['USER']}:{server['PASSWORD']}@{server['HOST']}:{server['PORT']}/{server['NAME']}"
+    command = [sys.executable, "manage.py", "migrate_fleet"]
+    options = {
+        "env": os.environ | {"DATABASE_URL": f"postgresql://{where}"},
+        "cwd": settings.BASE_DIR, "capture_output": True, "text": True,
+    }  # fmt: skip
+    fine = subprocess.run(command, **options)
+    assert (fine.returncode, fine.stdout) == (0, "Nothing to do: 2 schemas at the head\n"), fine.stderr
+    with other_session() as other:
+        other.execute("SELECT pg_advisory_lock(%s)", [fleet.LOCK])
+        refused = subprocess.run(command, **options)
+    assert refused.returncode == 1 and "Another migrate_fleet is running" in refused.stderr
+
+
+def many(count: int) -> None:
+    """Tenants made fast: the template replayed without a run of make_ready each."""
+    organization = Organization.objects.get(name="tests")
+    sql = schema.template_sql()
+    for number in range(count):
+        project = Project(name=f"many-{number}", organization=organization, state=Project.State.READY)
+        project.save()
+        run(sql.replace(schema.TEMPLATE, project.schema_name), project)
+
+
+def memory_of(pid: int) -> int:
+    """What a backend holds for itself, in MB; the shared buffers aren't counted."""
+    [line] = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("RssAnon")]
+    return int(line.split()[1]) // 1024
+
+
+@pytest.mark.parametrize(
+    "count",
+    [
+        50,
+        pytest.param(300, marks=pytest.mark.slow),
+        pytest.param(1000, marks=[pytest.mark.slow, pytest.mark.timeout(900)]),
+    ],
+)
+def test_a_fleet_with_nothing_to_do_is_fast_and_one_column_too(database, add_migration, count):
+    began = time.monotonic()
+    many(count)
+    made = time.monotonic()
+    assert "Nothing to do" in migrate()
+    idle = time.monotonic()
+    add_migration("0100_climate", COLUMN)
+    migrate()
+    done = time.monotonic()
+    megabytes = memory_of(connection.connection.info.backend_pid)
+    print(
+        f"{count} tenants: made in {made - began:.1f} s, nothing to do {idle - made:.2f} s, "
+        f"one column {done - idle:.1f} s, backend {megabytes} MB"
+    )
+    assert idle - made < 3
+    assert done - idle < 30
