@@ -30,8 +30,8 @@ lint: $(INSTALLED_DEV) ## check style, floors, migrations and generated code
 bench: $(INSTALLED_DEV) ## measure the claims about speed; writes bench/latest.json
 	@$(RUN) -m bench
 
-machine: $(INSTALLED) ## install a real machine (QEMU) over the network
-	@$(RUN) manage.py machine
+machine: $(INSTALLED) ## install a real machine (QEMU) over the network; DISK=virtio|ahci|nvme NIC=virtio|e1000e FIRMWARE=bios|uefi
+	@$(RUN) manage.py machine $(DISK:%=--disk %) $(NIC:%=--nic %) $(FIRMWARE:%=--firmware %)
 
 slow: $(INSTALLED_DEV) ## the proofs that take long: all kinds of machines, long faults, many tenants
 	@$(RUN) -m pytest -m slow

@@ -11,15 +11,15 @@ from provisioning.dkam.tools import require, run
 
 NAME = "debian-12.raw.gz"
 PACKAGES = (
-    *("systemd-sysv", "dbus", "systemd-resolved", "udev", "kmod", "fdisk", "iproute2", "netbase", "ca-certificates", "sudo"),
-    *("python3", "libstdc++6", "cloud-init", "cloud-guest-utils", "e2fsprogs", "systemd-boot-efi"),
+    *("systemd-sysv", "dbus", "systemd-resolved", "udev", "kmod", "iproute2", "netbase", "ca-certificates", "sudo"),
+    *("python3", "libstdc++6", "cloud-init", "cloud-guest-utils", "fdisk", "e2fsprogs", "systemd-boot-efi"),
 )
 MIB = 2**20
 SECTOR = 512
 ESP_START, ESP_SIZE = 1 * MIB, 64 * MIB  # 64 MiB: the least that mformat makes a FAT32 of, which is what UEFI asks for
 ROOT_START = ESP_START + ESP_SIZE
 ROOT_SPARE = 96 * MIB  # for the first minutes; cloud-init grows the file system over the whole disk
-GZIP_LEVEL = 6
+GZIP_LEVEL = 3  # a tenth larger than with 6, in a third of the time
 COMMAND_LINE = "root=LABEL=rootfs ro console=tty0 console=ttyS0,115200 quiet net.ifnames=0 systemd.show_status=0"
 FILES = microos.FILES / "image"
 GPT_BOOT_CODE = Path("/usr/lib/SYSLINUX/gptmbr.bin")

@@ -20,12 +20,30 @@ PACKAGES = {
     "unshare": "util-linux",
     "zstd": "zstd",
 }
+FILES = {
+    Path("/usr/lib/SYSLINUX/gptmbr.bin"): "syslinux",
+    Path("/usr/lib/ipxe/qemu/pxe-virtio.rom"): "ipxe-qemu",
+    Path("/usr/share/OVMF/OVMF_CODE_4M.fd"): "ovmf",
+}
 SBIN = "/usr/local/sbin:/usr/sbin:/sbin"  # not in an ordinary user's PATH on Debian, yet mke2fs and depmod live there
 SEARCH_PATH = f"/usr/local/bin:/usr/bin:/bin:{SBIN}"
 
 
 def require(*tools: str) -> None:
-    missing = {tool: PACKAGES[tool] for tool in tools if shutil.which(tool, path=SEARCH_PATH) is None}
+    _refuse({tool: PACKAGES[tool] for tool in tools if not _is_there(tool)})
+
+
+def require_all() -> None:
+    """All that building and a QEMU machine need, so that what is missing is told at once and not piece by piece."""
+    missing = {tool: package for tool, package in PACKAGES.items() if not _is_there(tool)}
+    _refuse(missing | {file.name: package for file, package in FILES.items() if not file.exists()})
+
+
+def _is_there(tool: str) -> bool:
+    return shutil.which(tool, path=SEARCH_PATH) is not None
+
+
+def _refuse(missing: dict[str, str]) -> None:
     if missing:
         raise ToolMissing(missing)
 

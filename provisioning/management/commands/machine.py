@@ -21,6 +21,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from provisioning import qemu
+from provisioning.dkam import tools
 from provisioning.dkam.errors import BuildFailed
 
 PROJECT = "demo"
@@ -65,6 +66,7 @@ class Command(BaseCommand):
             **{name: options[name] for name in ("disk", "nic", "firmware")},
         )
         try:
+            tools.require_all()
             with running_stack(self.stdout.write) as stack:
                 seconds = Installation(stack, hardware, options["timeout"], self.stdout.write).run()
         except (BuildFailed, Failed) as failure:

@@ -1,0 +1,36 @@
+"""Machines of all kinds, from an empty disk to Running, as `make machine` does it: minutes each, so for make slow."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+
+import pytest
+from django.conf import settings
+
+KINDS = [
+    ("virtio", "virtio", "bios"),
+    ("ahci", "e1000e", "bios"),
+    ("nvme", "virtio", "bios"),
+    ("virtio", "virtio", "uefi"),
+]
+
+
+@pytest.fixture(scope="module")
+def environment():
+    """For a stack of its own, started by the command; what is built for the first machine serves the others."""
+    data = tempfile.mkdtemp(prefix="machines-", dir=settings.EIM_DATA.parent)
+    foreign = {"DATABASE_URL", "REDIS_URL"}
+    yield {name: value for name, value in os.environ.items() if name not in foreign} | {"EIM_DATA": data}
+    shutil.rmtree(data, ignore_errors=True)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize(("disk", "nic", "firmware"), KINDS)
+def test_a_machine_is_installed_and_reports(environment, disk, nic, firmware):
+    command = [sys.executable, "manage.py", "machine", "--disk", disk, "--nic", nic, "--firmware", firmware]
+    done = subprocess.run(command, cwd=settings.BASE_DIR, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
+    assert done.stdout.splitlines()[-1].startswith("machine: Running in ")
