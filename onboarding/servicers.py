@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 import grpc
+from django.db import transaction
 from django_tenants.utils import schema_context
 
 from inventory.models import Host, HostState, Indicator, Status
@@ -75,8 +76,10 @@ def answer_to(request: wire.OnboardNodeStreamRequest) -> Answer:
     found = match(machine)
     if isinstance(found, Answer):
         return found
-    with schema_context(found.schema), acting_as(f"machine {machine.uuid}"):
-        return hand_over(Host.objects.get(resource_id=found.resource_id), machine, found)
+    with schema_context(found.schema), acting_as(f"machine {machine.uuid}"), transaction.atomic():
+        # Locked, so that nobody invalidates the host, and revokes what it has, while it is being given credentials.
+        host = Host.objects.select_for_update(of=("self",)).filter(resource_id=found.resource_id).first()
+        return hand_over(host, machine, found) if host else NOT_FOUND
 
 
 def machine_in(request: wire.OnboardNodeStreamRequest) -> Machine | Answer:

@@ -68,6 +68,8 @@ class WorkflowService:
             return await in_database(work, node, asked, schema=node.schema, who=node.client_id)
         except Refusal as refusal:
             await context.abort(refusal.code, refusal.sentence)
+        except workflow.NotTrusted as distrust:
+            await context.abort(grpc.StatusCode.UNAUTHENTICATED, str(distrust))
 
 
 def _workflow_for(node: Node, worker_id: str) -> Workflow | None:

@@ -39,6 +39,10 @@ class StaleReport(Exception):
     """The report isn't about the action that is due. str() names what is, and what was reported."""
 
 
+class NotTrusted(Exception):
+    """The machine's credentials were revoked."""
+
+
 class NotToBeInstalled(Exception):
     """There is nothing to try again. str() says what is so."""
 
@@ -137,10 +141,15 @@ def _writefile(name: str, path: str, contents: str, *, mode: str) -> dict:
 
 
 def environment_of(workflow: Workflow, action: dict) -> list[str]:
-    """K=V, sorted, with the secrets in their places: only for the machine itself, never kept."""
+    """K=V, sorted, with the secrets in their places: only for the machine itself, never kept.
+
+    Raises NotTrusted: a token outlives the trust by up to an hour, and must not get a new secret meanwhile.
+    """
     environment = action["environment"]
     if any(SECRET_MARK in value for value in environment.values()):
-        _, secret = credentials.issue(workflow.host_uuid)
+        secret = credentials.secret_of(workflow.host_uuid)
+        if secret is None:
+            raise NotTrusted("The host is not trusted any more")
         # The mark stands inside JSON inside a file: a secret has only letters that mean nothing there.
         environment = {key: value.replace(SECRET_MARK, secret) for key, value in environment.items()}
     return sorted(f"{key}={value}" for key, value in environment.items())

@@ -27,6 +27,12 @@ def issue(host_uuid: UUID) -> tuple[str, str]:
     return credential.client_id, unseal(credential.secret_sealed)
 
 
+def secret_of(host_uuid: UUID) -> str | None:
+    """The secret that a node of the current schema was given; None if it was given none, or it was revoked."""
+    credential = EdgeCredential.objects.filter(client_id=client_id_of(host_uuid), schema=connection.schema_name).first()
+    return unseal(credential.secret_sealed) if credential else None
+
+
 def revoke(host_uuid: UUID | None) -> None:
     """Nothing that asks with this node's secret gets a token any more. Revoking twice is harmless."""
     EdgeCredential.objects.filter(host_uuid=host_uuid, schema=connection.schema_name).delete()

@@ -18,8 +18,9 @@ class InstanceOnHost(Reconciler):
     watches = {Host: lambda host: Instance.objects.filter(host_id=host.resource_id).values_list("pk", flat=True)}
 
     def outstanding(self):
-        """An instance waits, and costs nothing, until its host is onboarded."""
-        ready = Q(host__current_state=HostState.ONBOARDED) | ~Q(desired_state=InstanceState.RUNNING)
+        """An instance waits, and costs nothing, until its host is onboarded. One whose host is not trusted ends."""
+        decided = Q(host__current_state__in=[HostState.ONBOARDED, HostState.UNTRUSTED])
+        ready = decided | ~Q(desired_state=InstanceState.RUNNING)
         return super().outstanding().filter(ready).select_related("host", "os")
 
     def reconcile(self, instance):
@@ -34,6 +35,9 @@ class InstanceOnHost(Reconciler):
                 return Done("Unknown", state=InstanceState.UNTRUSTED)
 
     def install(self, instance):
+        if instance.host.current_state == HostState.UNTRUSTED:
+            workflow.cancel(instance, "the host is not trusted any more")
+            raise Refused("Provisioning Failed: the host is not trusted any more")
         run = workflow.latest(instance)
         if run is None or run.state == WorkflowState.CANCELLED:
             workflow.start(instance)

@@ -12,6 +12,7 @@ from django_tenants.utils import schema_context
 
 from inventory.models import Host, HostState, Instance, InstanceState
 from provisioning import workflow
+from tenants.models import EdgeCredential
 from tests.chaos.waiting import until
 from tests.southbound import Node, registered, wanted
 
@@ -221,6 +222,13 @@ def is_not_trusted_any_more(machine: Machine, turn: int) -> None:
         raise AssertionError("a machine that is not trusted is heard")
 
 
+def is_not_trusted_while_installing(machine: Machine, turn: int) -> None:
+    falls_silent_while_installing(machine, turn)
+    machine.ask(HostState.UNTRUSTED)
+    machine.shows("Provisioning Failed")
+    assert machine.contexts() == [] and not EdgeCredential.objects.filter(host_uuid=machine.uuid).exists()
+
+
 def is_not_trusted_and_deleted(machine: Machine, turn: int) -> None:
     machine.register()
     machine.onboard()
@@ -266,7 +274,7 @@ PLOTS: dict[str, Callable[[Machine, int], None]] = {
         is_only_registered, is_onboarded_by_a_later_wish, is_never_switched_on, never_asks_for_its_workflow,
         falls_silent_while_installing, is_installed, is_wanted_late, fails, fails_and_is_tried_again,
         is_told_to_start_over, loses_its_instance_while_installing, is_installed_twice, goes_host_first,
-        waits_to_go_for_ever, is_not_trusted_any_more, is_not_trusted_and_deleted, has_an_instance_not_trusted,
+        waits_to_go_for_ever, is_not_trusted_any_more, is_not_trusted_while_installing, is_not_trusted_and_deleted, has_an_instance_not_trusted,
         belongs_to_somebody_in_a_hurry, is_registered_again,
     )
 }  # fmt: skip

@@ -1,9 +1,12 @@
 """A machine out of the box calls; what it is given depends on what was registered."""
 
+import threading
+import time
 from uuid import UUID, uuid4
 
 import grpc
 import pytest
+from django.db import connection, transaction
 
 from inventory.models import Host, HostState, Indicator
 from tenants.models import EdgeCredential, Event
@@ -109,3 +112,34 @@ def test_a_host_that_is_not_trusted_any_more_gets_nothing_and_its_credentials_ar
     assert (host.current_state, host.host_status) == (HostState.UNTRUSTED, "Invalidated")
     assert not EdgeCredential.objects.filter(host_uuid=node.uuid).exists()
     assert code(node.onboard()[0]) == "FAILED_PRECONDITION"
+
+
+def test_who_is_invalidated_at_the_moment_of_calling_gets_nothing(node):
+    """The machine's call began while the operator's transaction was open: it waits for it, and sees what it did."""
+    host = registered(node)
+    answers = []
+    calls = threading.Thread(target=lambda: answers.extend(node.onboard()))
+    node.onboard()
+    with transaction.atomic():
+        host.ask(state=HostState.UNTRUSTED)
+        calls.start()
+        until_somebody_waits_for_a_lock()
+    calls.join(10)
+    assert code(answers[0]) == "FAILED_PRECONDITION"
+    settle()
+    host.refresh_from_db()
+    assert host.current_state == HostState.UNTRUSTED and not EdgeCredential.objects.exists()
+
+
+def until_somebody_waits_for_a_lock() -> None:
+    deadline = time.monotonic() + 10
+    with connection.cursor() as cursor:
+        while True:
+            cursor.execute(
+                "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+            )
+            if cursor.fetchone():
+                return
+            assert time.monotonic() < deadline, "nobody waits"
+            cursor.execute("SELECT pg_stat_clear_snapshot()")
+            time.sleep(0.01)

@@ -7,10 +7,12 @@ import pytest
 from django.db import connection
 
 from inventory.errors import LeaseLost
-from inventory.models import Indicator, InstanceState
+from inventory.models import HostState, Indicator, InstanceState
 from inventory.models.base import fence
 from provisioning import workflow
 from provisioning.models import Workflow, WorkflowState
+from tenants import credentials
+from tenants.models import EdgeCredential
 from tests.conftest import settle
 from tests.southbound import MAC, Node, registered, wanted
 from wire import tink
@@ -186,6 +188,22 @@ def test_a_deleted_instance_ends_its_workflow_and_goes(node):
     settle()
     assert not type(node.instance).objects.filter(pk=node.instance.pk).exists()
     assert Workflow.objects.get().state == WorkflowState.CANCELLED and node.contexts() == []
+
+
+def test_a_host_not_trusted_any_more_gets_no_new_secret_and_its_workflow_ends(node):
+    [context] = node.contexts()
+    node.instance.host.ask(state=HostState.UNTRUSTED)
+    credentials.revoke(node.uuid)  # before the workflow is ended, as another worker may do that
+    with pytest.raises(grpc.RpcError) as refused:
+        node.actions(context.workflow_id)
+    assert refused.value.code() == grpc.StatusCode.UNAUTHENTICATED
+    settle()
+    assert not EdgeCredential.objects.exists() and node.contexts() == []
+    assert shown(node.instance) == "Provisioning Failed: the host is not trusted any more"
+    assert Workflow.objects.get().state == WorkflowState.CANCELLED
+    node.instance.ask(state=InstanceState.DELETED)
+    settle()
+    assert not type(node.instance).objects.exists()
 
 
 def test_what_a_machine_boots_follows_from_what_the_server_knows_now(node):
