@@ -274,7 +274,7 @@ PLOTS: dict[str, Callable[[Machine, int], None]] = {
         is_only_registered, is_onboarded_by_a_later_wish, is_never_switched_on, never_asks_for_its_workflow,
         falls_silent_while_installing, is_installed, is_wanted_late, fails, fails_and_is_tried_again,
         is_told_to_start_over, loses_its_instance_while_installing, is_installed_twice, goes_host_first,
-        waits_to_go_for_ever, is_not_trusted_any_more, is_not_trusted_while_installing, is_not_trusted_and_deleted, has_an_instance_not_trusted,
-        belongs_to_somebody_in_a_hurry, is_registered_again,
+        waits_to_go_for_ever, is_not_trusted_any_more, is_not_trusted_while_installing, is_not_trusted_and_deleted,
+        has_an_instance_not_trusted, belongs_to_somebody_in_a_hurry, is_registered_again,
     )
 }  # fmt: skip

@@ -9,8 +9,9 @@ PATIENCE = 45.0  # seconds; several leases have to run out one after the other i
 
 def until(condition: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
     """What the condition gives as soon as that is true."""
-    deadline = time.monotonic() + seconds
+    deadline, pause = time.monotonic() + seconds, 0.02
     while not (found := condition()):
         assert time.monotonic() < deadline, f"{what}: not within {seconds:.0f} s"
-        time.sleep(0.05)
+        time.sleep(pause)
+        pause = min(pause * 1.2, 0.25)  # many wait at once, and asking is work, too
     return found
