@@ -89,18 +89,20 @@ def _what_is_unexpected(text: str, unexpected: UnexpectedInput) -> str:
 def _condition(model: type[Resource], tree: Tree, depth: int = 0) -> Q:
     if depth > DEEPEST:
         raise _refusal(f"conditions lie in each other at most {DEEPEST} deep")
-    match tree.data, tree.children:
-        case "all", parts:
-            return Q(*(_condition(model, part, depth + 1) for part in parts))
-        case "any", parts:
-            return Q(*(_condition(model, part, depth + 1) for part in parts), _connector=Q.OR)
-        case "none", [part]:
-            return ~_condition(model, part, depth + 1)
-        case "has", [name]:
-            return _at(model, name, _has)
-        case "comparison", [name, operator, constant]:
+    parts: list[Any] = tree.children
+    match tree.data:
+        case "has":
+            return _at(model, parts[0], _has)
+        case "comparison":
+            name, operator, constant = parts
             return _at(model, name, lambda target: _compare(target, str(operator), _text(constant)))
-    raise AssertionError(tree.data)
+    inner = [_condition(model, part, depth + 1) for part in parts]
+    match tree.data:
+        case "none":
+            return ~inner[0]
+        case "any":
+            return Q(*inner, _connector=Q.OR)
+    return Q(*inner)
 
 
 def _text(constant: Token) -> str | None:
@@ -116,7 +118,7 @@ def _text(constant: Token) -> str | None:
 @dataclass(frozen=True)
 class Column:
     path: str  # as Django's lookups name it
-    field: models.Field
+    field: Any  # a models.Field, of whatever kind
 
 
 @dataclass(frozen=True)
@@ -171,7 +173,8 @@ def _at(model: type[Resource], name: str, say: Callable[[Target], Q]) -> Q:
 def _find(model: type[Resource], name: str) -> tuple[Target, list[Edge]]:
     """What a dotted name stands for, and the edges to follow to the resource that has it."""
     *along, last = name.split(".")
-    names, edges = _names(model), []
+    names = _names(model)
+    edges: list[Edge] = []
     for part in along:
         match _pick(names, part, name):
             case Edge() as edge:
@@ -204,7 +207,8 @@ def _squashed(name: str) -> str:
 def _names(model: type[Resource]) -> Mapping[str, Target]:
     """All that a resource can be asked for."""
     names: dict[str, Target] = {}
-    for field in model._meta.get_fields():
+    fields: list[Any] = model._meta.get_fields()
+    for field in fields:
         name = field.get_accessor_name() if field.auto_created and not field.concrete else field.name
         if field.is_relation:
             if edge := _edge(field):
@@ -222,7 +226,7 @@ def _names(model: type[Resource]) -> Mapping[str, Target]:
     return names
 
 
-def _edge(field) -> Edge | None:
+def _edge(field: Any) -> Edge | None:
     """Leads from one resource to others, never out of the inventory."""
     if field.many_to_many or not issubclass(field.related_model or object, Resource):
         return None
@@ -302,7 +306,7 @@ def _is_or_not(operator: str, is_so: Q) -> Q:
     return is_so if operator == "=" else ~is_so
 
 
-def _value(field: models.Field, text: str) -> Any:
+def _value(field: Any, text: str) -> Any:
     """The constant as what the field holds. Raises ValueError if it can't be that."""
     if field.choices:
         return _one_of([value for value, _ in field.flatchoices], text)
@@ -343,14 +347,14 @@ def _time(text: str) -> datetime:
         raise ValueError(f"{text!r} is not a time like 2026-01-31T12:00:00Z") from None
 
 
-def _is_part_of_text(field: models.Field, value: Any) -> bool:
+def _is_part_of_text(field: Any, value: Any) -> bool:
     """If `=` looks for the value anywhere in the text. A whole id contains itself only, so an index finds it."""
     if not isinstance(value, str) or not value or field.choices:
         return False
     return not (field.name == "resource_id" and re.fullmatch(rf"{field.model.prefix}-[0-9a-f]{{8}}", value))
 
 
-def _exactly(path: str, field: models.Field, value: Any) -> Q:
+def _exactly(path: str, field: Any, value: Any) -> Q:
     match field, value:
         case models.DateTimeField(), _:  # the JSON shows milliseconds, the database has microseconds
             milliseconds = value.microsecond // 1000 * 1000

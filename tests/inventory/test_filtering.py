@@ -25,8 +25,11 @@ from inventory.models import (
     Region,
     Site,
     Status,
+    hardware,
 )  # fmt: skip
 from tests.conftest import client_of, fresh_project
+from wire import hostmgr_pb2 as hm
+from workers.servicers import host
 
 pytestmark = pytest.mark.django_db
 
@@ -330,6 +333,18 @@ def test_a_whole_id_is_looked_up_and_not_searched(fleet):
         assert matching(Host, "site.resourceId='<Bonn>'", fleet) == {E2}
     [query] = queries
     assert '"site_id" = ' in query["sql"] and "ILIKE" not in query["sql"] and "EXISTS" not in query["sql"]
+
+
+def test_filters_know_the_hardware_as_agents_report_it():
+    reported = {
+        hardware.Storage: host.storage(hm.SystemDisk()),
+        hardware.Nic: host.nic(hm.SystemNetwork()),
+        hardware.IpAddress: host.ip_address(hm.IPAddress(ip_address="10.0.2.15", network_prefix_bits=24)),
+        hardware.Usb: host.usb(hm.SystemUSB()),
+        hardware.Gpu: host.gpu(hm.SystemGPU()),
+    }
+    for shape, item in reported.items():
+        assert shape.__annotations__.keys() == item.keys(), shape
 
 
 # Anything at all --------------------------------------------------------------------------------------------------
