@@ -113,6 +113,12 @@ class Resource(models.Model):
         return {f"{name}{end}" for name in statuses for end in ("", "_indicator", "_timestamp")}
 
     @classmethod
+    def _told_to_people(cls) -> set[str]:
+        """Statuses, and the details that machines give to them: no reconciler waits for one, so none is woken."""
+        statuses = cls._status_columns()
+        return statuses | {name for name in cls.observed if name.removesuffix("_detail") in statuses}
+
+    @classmethod
     def facts(cls) -> set[str]:
         """The columns that only observe() writes."""
         return {f"current_{pair}" for pair in cls.wishes} | cls._status_columns() | cls.observed
@@ -167,13 +173,14 @@ class Resource(models.Model):
         """
         if check := fence.get():
             check()
-        row = type(self).objects.select_for_update(of=("self",)).filter(pk=self.pk).first()
+        columns, only_if = self._columns(facts), only_if or {}
+        needed = {*columns, *only_if, *({"desired_state"} & self.wish_columns())}
+        row = next(iter(type(self).objects.select_for_update().filter(pk=self.pk).order_by().values(*needed)), None)
         if row is None:
             raise errors.Gone(str(self))
-        if any(getattr(row, column) != value for column, value in (only_if or {}).items()):
+        if any(row[column] != value for column, value in only_if.items()):
             return False
-        columns = self._columns(facts)
-        changed = {name: value for name, value in columns.items() if getattr(row, name) != value}
+        changed = {name: value for name, value in columns.items() if row[name] != value}
         for name, value in facts.items():
             if isinstance(value, Status) and changed.keys() & {name, f"{name}_indicator"}:
                 changed[f"{name}_timestamp"] = int(time.time())
@@ -182,11 +189,10 @@ class Resource(models.Model):
             models.QuerySet.update(type(self).objects.filter(pk=self.pk), **changed)
         for name, value in {**columns, **changed}.items():
             setattr(self, name, value)
-        if self._is_deleted_as_asked(row):
+        if self._is_deleted_as(row.get("desired_state", "")):
             self.delete()
         elif changed:
-            # A status is told to people; no reconciler waits for one, so it wakes none.
-            events.announce(self, "observed", ring=bool(changed.keys() - self._status_columns() - {"updated_at"}))
+            events.announce(self, "observed", ring=bool(changed.keys() - self._told_to_people() - {"updated_at"}))
         return bool(changed)
 
     @transaction.atomic
@@ -200,8 +206,7 @@ class Resource(models.Model):
             users = sorted({str(row) for row in [*used.args[1]][:5]})
             raise errors.InUse(f"{self} is in use by {', '.join(users)}") from used
 
-    def _is_deleted_as_asked(self, row: "Resource") -> bool:
-        wanted = getattr(row, "desired_state", "")
+    def _is_deleted_as(self, wanted: str) -> bool:
         return wanted.endswith("_DELETED") and getattr(self, "current_state", None) == wanted
 
     @classmethod

@@ -6,7 +6,7 @@ import grpc
 import pytest
 
 from inventory.models import HostState, InstanceState
-from tenants.models import Event
+from tenants.models import Event, Ring
 from tests.conftest import settle
 from tests.southbound import Node, registered, wanted
 from wire import hostmgr_pb2 as hm
@@ -49,6 +49,15 @@ def test_a_heartbeat_that_says_nothing_new_never_touches_the_tables(node):
         node.heartbeat()
     node.host.refresh_from_db()
     assert (node.host.updated_at, Event.objects.count()) == before
+
+
+def test_a_new_detail_is_written_down_and_wakes_nobody(node):
+    node.heartbeat()
+    settle()
+    node.heartbeat(detail="4 of 5 components running")
+    node.instance.refresh_from_db()
+    assert node.instance.instance_status_detail == "4 of 5 components running"
+    assert not Ring.objects.exists()
 
 
 @pytest.mark.parametrize(
