@@ -22,4 +22,4 @@ class FleetBusy(TenantError):
 
 
 class MigrationFailed(TenantError):
-    """A schema couldn't be brought to the head of the migrations, and is as it was before."""
+    """A schema couldn't be brought to the head of the migrations; what it has applied is recorded in it."""

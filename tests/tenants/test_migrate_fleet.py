@@ -208,12 +208,40 @@ def test_a_failing_schema_is_told_and_as_it_was_and_the_others_go_on(database, a
     assert structure(two.schema_name) == structure(schema.TEMPLATE)
 
 
+def test_a_history_with_a_hole_is_that_schemas_failure(database, add_migration, capsys):
+    _, holed = make("one", "holed")
+    add_migration("0100_climate", COLUMN)
+    add_migration("0101_wetter", ANOTHER)
+    run("INSERT INTO django_migrations (app, name, applied) VALUES ('inventory', '0101_wetter', now())", holed)
+    add_migration("0102_shouted", PYTHON)
+    with pytest.raises(CommandError, match=r"1 of 3 schemas failed: t_\w+ \(project holed\)"):
+        migrate()
+    assert "InconsistentMigrationHistory: Migration inventory.0101_wetter is applied before" in capsys.readouterr().err
+
+
+def test_a_tenant_on_its_way_out_is_left_alone_and_one_without_a_schema_too(database, add_migration):
+    leaving, unmade = make("leaving", "unmade")
+    Project.objects.filter(pk=leaving.pk).update(state=Project.State.DELETING)
+    schema.drop(unmade)
+    add_migration("0100_climate", COLUMN)
+    assert "1 schema migrated" in migrate()
+    assert not climate(leaving)
+
+
+def test_a_lost_connection_ends_the_run_with_a_sentence_and_the_lock_with_it(database, add_migration):
+    add_migration("0100_gone", 'migrations.RunSQL("SELECT pg_terminate_backend(pg_backend_pid())")')
+    for _ in range(2):
+        with pytest.raises(CommandError, match=r"The database failed: .*terminating connection.*; run it again"):
+            migrate()
+        connection.close()
+
+
 def test_it_stops_after_so_many_failures_and_goes_on_when_run_again(database, add_migration):
     one, two, three, four = make("one", "two", "three", "four")
     for project in (two, three):
         run("ALTER TABLE inventory_region ADD climate text", project)
     add_migration("0100_climate", COLUMN)
-    with pytest.raises(CommandError, match="2 of 5 schemas failed.*2 migrated, 1 not tried; run it again"):
+    with pytest.raises(CommandError, match=r"2 of 5 schemas failed.*2 migrated, 1 not tried; run it again"):
         migrate(stop_after=2)
     assert climate(one) and "0100_climate" not in recorded(four)
     for project in (two, three):

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from django.core.checks import Tags
 from django.core.management.base import BaseCommand, CommandError
+from django.db import OperationalError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
@@ -48,6 +49,8 @@ class Command(BaseCommand):
                 self._migrate(_in_order(fleet.tenants(), canary, schema), canary, stop_after)
         except (FleetBusy, MigrationFailed) as why:
             raise CommandError(str(why)) from why
+        except OperationalError as away:
+            raise CommandError(f"The database failed: {str(away).splitlines()[0]}; run it again to go on") from away
         except KeyboardInterrupt:
             raise CommandError("Interrupted; what is done is done, run it again to go on") from None
 

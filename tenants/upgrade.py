@@ -1,0 +1,150 @@
+"""The way from a state of the migrations to the head, for every schema that is in that state.
+
+The first schema is migrated by Django's own executor, which notes the SQL that it runs; the others replay that, each in
+one transaction together with its rows in django_migrations. Migrations with Python in them run in every schema.
+"""
+
+from contextlib import nullcontext
+
+from django.apps import apps
+from django.conf import settings
+from django.db import connection, router, transaction
+from django.db.backends.postgresql.schema import DatabaseSchemaEditor
+from django.db.migrations import Migration
+from django.db.migrations.executor import MigrationExecutor
+from django.db.migrations.operations.base import Operation
+from django.db.migrations.recorder import MigrationRecorder
+
+PUBLIC = "public"
+
+
+class Upgrade:
+    """What leads from the state that a schema is in to the head, for all schemas that are in that state."""
+
+    def __init__(self, schema: str):
+        _enter(schema)
+        self._executor = _NotingExecutor()
+        loader = self._executor.loader
+        self._targets = [leaf for leaf in loader.graph.leaf_nodes() if schema == PUBLIC or leaf[0] in _tenant_apps()]
+        self._plan = self._executor.migration_plan(self._targets)
+        applied = self._executor.recorder.applied_migrations()
+        self._from_nothing = not applied
+        self._squashed = [
+            key
+            for key, migration in loader.replacements.items()
+            if key not in applied and all(replaced in applied for replaced in migration.replaces)
+        ]
+        # Whether what it does in one schema can be repeated, word by word and in one transaction, in another.
+        self.is_sql = all(map(_is_sql, self.migrations))
+        self._script: str | None = None
+        self._history_checked = False
+
+    @property
+    def migrations(self) -> list[Migration]:
+        return [migration for migration, _ in self._plan]
+
+    @property
+    def needed(self) -> bool:
+        return bool(self._plan or self._squashed)
+
+    def __str__(self) -> str:
+        names = [str(migration) for migration in self.migrations] or [".".join(key) for key in self._squashed]
+        shown = ", ".join(names) if len(names) <= 3 else f"{names[0]} ... {names[-1]} ({len(names)} migrations)"
+        return shown if self.is_sql else f"{shown} (with Python: schema by schema)"
+
+    def apply(self, schema: str) -> None:
+        """Bring a schema of this state to the head, wholly or not at all; with Python, migration by migration."""
+        if self._from_nothing:
+            _make_records_table(schema)
+        _enter(schema)
+        if not self._history_checked:
+            self._executor.loader.check_consistent_history(connection)
+            self._history_checked = True
+        if not self.is_sql:
+            self._execute()
+        elif self._script is None:
+            with transaction.atomic():
+                noted = self._execute()
+            self._script = "\n;\n".join(noted)
+        else:
+            with transaction.atomic(), connection.cursor() as cursor:
+                cursor.execute(self._script)
+
+    def _execute(self) -> list[str]:
+        self._executor.noted.clear()
+        self._executor.migrate(self._targets, plan=self._plan)
+        return list(self._executor.noted)
+
+
+class _NotingExecutor(MigrationExecutor):
+    """Django's, which notes every statement that changes the schema, so that they can be replayed in another one."""
+
+    def __init__(self) -> None:
+        super().__init__(connection)
+        self.noted: list[str] = []
+        self.recorder = _NotingRecorder(self.noted)
+
+    def apply_migration(self, state, migration, fake=False, fake_initial=False):
+        with transaction.atomic() if migration.atomic else nullcontext():
+            with _NotingEditor(self.noted, migration.atomic) as editor:
+                state = migration.apply(state, editor)
+            self.record_migration(migration)
+            if migration.atomic:
+                # As the end of a transaction would: a table whose deferred checks are pending can't be altered.
+                _run_and_note(self.noted, "SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED")
+        return state
+
+
+class _NotingEditor(DatabaseSchemaEditor):
+    def __init__(self, noted: list[str], atomic: bool):
+        super().__init__(connection, atomic=atomic)
+        self._noted = noted
+
+    def execute(self, sql, params=()):
+        sql = str(sql) if params is None else connection.ops.compose_sql(str(sql), params)
+        self._noted.append(sql)
+        super().execute(sql, None)
+
+
+class _NotingRecorder(MigrationRecorder):
+    def __init__(self, noted: list[str]):
+        super().__init__(connection)
+        self._noted = noted
+
+    def ensure_schema(self) -> None:
+        """Does nothing: the executor's recorder lives through many schemas, each of which has had its table made."""
+
+    def record_applied(self, app, name):
+        row = "INSERT INTO django_migrations (app, name, applied) VALUES (%s, %s, now())"
+        _run_and_note(self._noted, connection.ops.compose_sql(row, [app, name]))
+
+
+def _run_and_note(noted: list[str], sql: str) -> None:
+    noted.append(sql)
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+
+
+def _enter(schema: str) -> None:
+    connection.set_schema(schema)
+
+
+def _make_records_table(schema: str) -> None:
+    connection.set_schema(schema, include_public=False)  # else the table of public is taken for this one's
+    MigrationRecorder(connection).ensure_schema()
+
+
+def _is_sql(migration: Migration) -> bool:
+    """Whether it is SQL only, here: operations of shared apps do nothing in a tenant's schema, whatever they are."""
+    if not router.allow_migrate(connection.alias, migration.app_label):
+        return True
+    return migration.atomic and all(map(_reduces_to_sql, migration.operations))
+
+
+def _reduces_to_sql(operation: Operation) -> bool:
+    within = getattr(operation, "database_operations", ())  # of SeparateDatabaseAndState
+    return operation.reduces_to_sql and all(map(_reduces_to_sql, within))
+
+
+def _tenant_apps() -> set[str]:
+    return {config.label for config in apps.get_app_configs() if config.name in settings.TENANT_APPS}
