@@ -128,14 +128,14 @@ class Timeline:
     """What happens to the crew in one round, and when; drawn from the seed before it begins."""
 
     KINDS = (
-        *("kill_child", "kill_child", "kill_child_at_work", "kill_child_at_work", "kill_child_at_work"),
-        *("kill_worker", "kill_session", "freeze_worker", "flush", "flush", "kill_beat", "freeze_beat"),
+        *("kill_child", "kill_child", *["kill_child_at_work"] * 4, "kill_worker", "kill_session", "freeze_worker"),
+        *("flush", "flush", "flush", "kill_beat", "freeze_beat", "freeze_beat"),
     )
 
     def __init__(self, seed: int) -> None:
         self.dice = Random(f"timeline {seed}")
         self.moments = sorted(
-            (round(self.dice.uniform(0, 1.5), 3), self.dice.choice(self.KINDS)) for _ in range(self.dice.randint(3, 7))
+            (round(self.dice.uniform(0, 1.5), 3), self.dice.choice(self.KINDS)) for _ in range(self.dice.randint(3, 6))
         )
         self.told: list[str] = []
 

@@ -17,7 +17,7 @@ from tests.chaos.waiting import until
 from tests.southbound import Node, registered, wanted
 
 ACTIONS = 7  # of a workflow
-LIVES = 6  # in one round
+LIVES = 5  # in one round
 
 _one_os = threading.Lock()  # wanted() makes the operating system when it meets none
 
