@@ -12,6 +12,6 @@ class Command(BaseCommand):
         parser.add_argument("project")
 
     def handle(self, project, **options):
-        call_command("migrate_schemas", verbosity=0)
+        call_command("migrate_fleet", verbosity=0)
         call_command("create_project", project, org=project)
         call_command("create_admin")
