@@ -78,6 +78,7 @@ def migrated(django_db_setup, django_db_blocker):
     name = f"fleet_{uuid4().hex[:8]}"
     on_server(f"CREATE DATABASE {name}")
     with django_db_blocker.unblock(), in_database(name):
+        assert migrate(plan=True).startswith("public: contenttypes.0001_initial ... ")
         migrate()
         Organization.objects.create(name="tests")
     yield name
@@ -185,11 +186,14 @@ def test_tenants_of_different_releases_all_come_to_the_head(database, add_migrat
     assert run("SELECT climate FROM inventory_region", oldest) == [("wet at 100%",)]
 
 
-def test_an_empty_schema_is_migrated_from_nothing(database):
-    [project] = make("emptied")
-    run(f'DROP SCHEMA "{project.schema_name}" CASCADE; CREATE SCHEMA "{project.schema_name}"', project)
-    migrate()
-    assert structure(project.schema_name) == structure(schema.TEMPLATE)
+def test_an_empty_schema_becomes_what_the_stock_command_makes_of_it(database):
+    ours, stock = projects = make("ours", "stock")
+    for project in projects:
+        run(f'DROP SCHEMA "{project.schema_name}" CASCADE; CREATE SCHEMA "{project.schema_name}"', project)
+    call_command("migrate_schemas", schema_name=stock.schema_name, verbosity=0, interactive=False)
+    assert "1 schema migrated" in migrate()
+    assert structure(ours.schema_name) == structure(stock.schema_name) == structure(schema.TEMPLATE)
+    assert recorded(ours) == recorded(stock)
 
 
 def test_a_failing_schema_is_told_and_as_it_was_and_the_others_go_on(database, add_migration, capsys):

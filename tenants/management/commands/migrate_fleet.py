@@ -58,8 +58,8 @@ class Command(BaseCommand):
         schemas = [Tenant(fleet.PUBLIC), *_in_order(fleet.tenants(), canary, only)]
         pending = fleet.pending(schemas)
         for upgrade in dict.fromkeys(one.upgrade for one in pending):
-            schemas = [str(one.tenant) for one in pending if one.upgrade is upgrade]
-            shown = ", ".join(schemas) if len(schemas) <= 3 else f"{schemas[0]} and {len(schemas) - 1} others"
+            names = [str(one.tenant) for one in pending if one.upgrade is upgrade]
+            shown = ", ".join(names) if len(names) <= 3 else f"{names[0]} and {len(names) - 1} others"
             self.stdout.write(f"{shown}: {upgrade}")
         if not pending:
             self.stdout.write(f"Nothing to do: {_count(len(schemas))} at the head")
@@ -71,8 +71,10 @@ class Command(BaseCommand):
 
     def _migrate(self, schemas: list[Tenant], canary: str | None, stop_after: int) -> None:
         began, pending = time.monotonic(), fleet.pending(schemas)
+        if not pending:
+            self._say(f"Nothing to do: {_count(len(schemas))} at the head")
+            return
         failed: list[Tenant] = []
-        tried = 0
         with self._progress(len(pending)) as advance:
             for tried, one in enumerate(pending, start=1):
                 try:
@@ -84,16 +86,11 @@ class Command(BaseCommand):
                         break
                 advance(tried)
         if failed:
-            names = ", ".join(map(str, failed))
-            left = len(pending) - tried
             raise CommandError(
-                f"{len(failed)} of {_count(len(pending))} failed: {names}; {tried - len(failed)} migrated, "
-                f"{left} not tried; run it again to go on"
+                f"{len(failed)} of {_count(len(pending))} failed: {', '.join(map(str, failed))}; "
+                f"{tried - len(failed)} migrated, {len(pending) - tried} not tried; run it again to go on"
             )
-        if pending:
-            self._say(f"{_count(len(pending))} migrated in {time.monotonic() - began:.1f} s")
-        else:
-            self._say(f"Nothing to do: {_count(len(schemas))} at the head")
+        self._say(f"{_count(len(pending))} migrated in {time.monotonic() - began:.1f} s")
 
     def _say(self, line: str) -> None:
         if not self.quiet:
