@@ -7,7 +7,7 @@ from pathlib import Path
 
 from provisioning.dkam import microos, python
 from provisioning.dkam.kernel import Kernel
-from provisioning.dkam.tools import require, run
+from provisioning.dkam.tools import as_root, remove, require, run
 
 NAME = "debian-12.raw.gz"
 PACKAGES = (
@@ -39,18 +39,17 @@ def make(root_tar: Path, packages_tar: Path, checkout: Path, folder: Path) -> No
     _partitions(raw, root_image.stat().st_size)
     _boot_partition(raw, root / "usr/lib/systemd/boot/efi/systemd-bootx64.efi", folder)
     _copy_sparse(root_image, raw, ROOT_START)
-    shutil.rmtree(root)
+    remove(root)
     _compress(raw, folder / NAME)
     for scratch in (raw, root_image, folder / "vmlinuz", folder / "disk-initramfs"):
         scratch.unlink()
 
 
 def _fill_root(root: Path, root_tar: Path, kernel: Kernel, checkout: Path, scratch: Path) -> None:
-    with tarfile.open(root_tar) as tar:
-        # Devices come from devtmpfs; leaving them out lets anyone unpack.
-        tar.extractall(root, members=[m for m in tar if not m.isdev()], filter="fully_trusted")  # noqa: S202 - Debian's
+    # Devices come from devtmpfs; leaving them out lets anyone unpack.
+    run(*as_root(), "tar", "-xpf", root_tar, "-C", root, "--numeric-owner", "--exclude=./dev/*")
     kernel.install_modules(root)
-    shutil.copytree(FILES / "root", root, dirs_exist_ok=True)
+    _copy_own_files(root)
     code = root / microos.CODE
     python.install_wheels(code, checkout / "requirements.txt", scratch)
     python.install_sources(code, checkout)
@@ -65,6 +64,14 @@ def _fill_root(root: Path, root_tar: Path, kernel: Kernel, checkout: Path, scrat
     (root / "etc/hostname").write_text("edge-node\n")
 
 
+def _copy_own_files(root: Path) -> None:
+    for source in (path for path in (FILES / "root").rglob("*") if path.is_file()):
+        target = root / source.relative_to(FILES / "root")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target)
+        target.chmod(0o644)  # whatever the umask was when this checkout was made
+
+
 def _enable(root: Path, unit: str, wants: str) -> None:
     link = root / "etc/systemd/system" / wants / Path(unit).name
     link.parent.mkdir(parents=True, exist_ok=True)
@@ -76,7 +83,8 @@ def _root_file_system(root: Path, folder: Path) -> Path:
     used = sum(_blocks(path) for path in root.rglob("*")) * 4096
     size = -(-(used * 21 // 20 + ROOT_SPARE) // MIB) * MIB
     target = folder / "root.ext4"
-    run("mke2fs", "-q", "-F", "-t", "ext4", "-L", "rootfs", "-d", root, "-m", "1", target, f"{size // 1024}k")
+    options = "-q -F -t ext4 -m 1 -L rootfs -d"
+    run(*as_root(), "mke2fs", *options.split(), root, target, f"{size // 1024}k")
     return target
 
 

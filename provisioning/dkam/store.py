@@ -4,10 +4,11 @@ import fcntl
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from provisioning.dkam.tools import remove
 
 FACTS = "facts.json"
 KEPT = 3  # digests of one artifact that stay on disk: the served one and two that installs under way may still read
@@ -57,7 +58,7 @@ class Store:
         with (home / ".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             for leftover in home.glob("*.partial"):
-                shutil.rmtree(leftover)
+                remove(leftover)
             if self.has(name, digest):
                 yield None
                 return
@@ -66,7 +67,7 @@ class Store:
             try:
                 yield partial
             except BaseException:
-                shutil.rmtree(partial, ignore_errors=True)
+                remove(partial)
                 raise
             partial.replace(self.folder(name, digest))
 
@@ -80,4 +81,4 @@ class Store:
         os.utime(home / digest)
         built = [path for path in home.iterdir() if path.is_dir() and not path.is_symlink() and not path.suffix]
         for old in sorted(built, key=lambda path: path.stat().st_mtime)[:-KEPT]:
-            shutil.rmtree(old)
+            remove(old)

@@ -1,5 +1,6 @@
 """Other people's programs, run as steps of a build: found or named with their package, and their last words kept."""
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -17,7 +18,7 @@ PACKAGES = {
     "qemu-system-x86_64": "qemu-system-x86",
     "sfdisk": "fdisk",
     "syslinux": "syslinux",
-    "unshare": "util-linux",
+    "newuidmap": "uidmap",
     "zstd": "zstd",
 }
 FILES = {
@@ -35,7 +36,8 @@ def require(*tools: str) -> None:
 
 def require_all() -> None:
     """All that building and a QEMU machine need, so that what is missing is told at once and not piece by piece."""
-    missing = {tool: package for tool, package in PACKAGES.items() if not _is_there(tool)}
+    needless = {"newuidmap"} if os.geteuid() == 0 else set()
+    missing = {tool: package for tool, package in PACKAGES.items() if tool not in needless and not _is_there(tool)}
     _refuse(missing | {file.name: package for file, package in FILES.items() if not file.exists()})
 
 
@@ -46,6 +48,16 @@ def _is_there(tool: str) -> bool:
 def _refuse(missing: dict[str, str]) -> None:
     if missing:
         raise ToolMissing(missing)
+
+
+def as_root() -> tuple[str, ...]:
+    """What goes before a command that has to see and make files of other owners: for an ordinary user, a namespace in
+    which they are root over the ids that /etc/subuid gives them."""
+    return () if os.geteuid() == 0 else ("unshare", "--map-root-user", "--map-auto")
+
+
+def remove(folder: Path) -> None:
+    run(*as_root(), "rm", "-rf", folder)
 
 
 def run(*command: str | Path, stdin: str = "", **environment: str) -> str:

@@ -27,6 +27,7 @@ def environment():
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("machine")  # one at a time
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize(("disk", "nic", "firmware"), KINDS)
 def test_a_machine_is_installed_and_reports(environment, disk, nic, firmware):
