@@ -1,6 +1,7 @@
 """`python -m bench [NAME ...]`: measure, show a table, and write bench/latest.json."""
 
 import argparse
+import signal
 import sys
 
 from bench import report, rig
@@ -14,6 +15,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="bench", description="Measure the claims about speed beside their floors.")
     parser.add_argument("names", nargs="*", metavar="NAME", help="which; all if none is named")
     names = parser.parse_args().names
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # else the data folder would stay
     try:
         with rig.start() as measured:
             if unknown := [name for name in names if name not in benches()]:
@@ -30,14 +32,15 @@ def main() -> int:
 def measure(bench: Bench, measured: rig.Rig) -> report.Result:
     """Ours and the floor in turn, so that whatever else the machine does meets both."""
     report.progress(bench.name)
-    try:
-        bench.check(measured)
-    except Unfair as unfair:
-        raise Unfair(f"{bench.name}: {unfair}") from unfair
     result = report.Result(bench)
-    for _ in range(REPETITIONS):
-        result.ours.append(bench.ours.measure(measured))
-        result.floor.append(bench.floor.measure(measured))
+    with bench.around(measured):
+        try:
+            bench.check(measured)
+        except Unfair as unfair:
+            raise Unfair(f"{bench.name}: {unfair}") from unfair
+        for _ in range(REPETITIONS):
+            result.ours.append(bench.ours.measure(measured))
+            result.floor.append(bench.floor.measure(measured))
     return result
 
 

@@ -16,6 +16,7 @@ are those that the benches declare.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache
@@ -53,6 +54,7 @@ class Bench:
     floor: Side
     figures: dict[str, Unit]
     check: Callable[[Rig], None] = lambda rig: None  # raises Unfair if the two don't do the same job
+    around: Callable[[Rig], AbstractContextManager] = lambda rig: nullcontext()  # what runs only for this bench
     urls: Sequence[Any] = ()  # paths below /v1/projects/<project>/
     calls: dict[str, Callable[..., Awaitable]] = field(default_factory=dict)  # gRPC methods of the service bench.Floor
 

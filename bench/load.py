@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-SECONDS = 1.5  # of one measurement
+SECONDS = 1.2  # of one measurement
 WARM_UP = 20  # calls of each caller that don't count
 
 
@@ -38,7 +38,7 @@ def by_threads(open_caller: Callable[[], Callable[[], object]], callers: int, us
     waits: list[list[float]] = [[] for _ in range(callers)]
     faults: list[BaseException] = []
     before: list[float] = []
-    gate = threading.Barrier(callers, action=lambda: before.append(used()))
+    gate = threading.Barrier(callers, action=lambda: before.append(used()), timeout=60)
 
     def work(mine: list[float]) -> None:
         try:

@@ -48,7 +48,7 @@ class Rig:
 
     @contextmanager
     def worker(self) -> Iterator[None]:
-        """The Celery worker that reconciles, with nothing left to do from what was measured before."""
+        """The Celery worker that reconciles, rid of all that was asked for by what was measured before."""
         import redis
         from django.conf import settings
 

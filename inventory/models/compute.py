@@ -91,7 +91,7 @@ class Host(Resource):
             raise errors.InventoryError("A host needs a uuid or a serialNumber")
 
     def _insert(self):
-        with transaction.atomic():
+        with transaction.atomic(savepoint=False):  # ask() and save() begin it
             super()._insert()
             claims.claim(self.resource_id, self.uuid, self.serial_number)
             if not self.name:  # a host without a name is called by its id
