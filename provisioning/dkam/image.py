@@ -83,7 +83,7 @@ def _root_file_system(root: Path, folder: Path) -> Path:
     used = sum(_blocks(path) for path in root.rglob("*")) * 4096
     size = -(-(used * 21 // 20 + ROOT_SPARE) // MIB) * MIB
     target = folder / "root.ext4"
-    options = "-q -F -t ext4 -m 1 -L rootfs -d"
+    options = "-q -F -t ext4 -b 4096 -m 1 -L rootfs -d"
     run(*as_root(), "mke2fs", *options.split(), root, target, f"{size // 1024}k")
     return target
 
