@@ -11,7 +11,7 @@ from pathlib import Path
 from provisioning.dkam.tools import remove
 
 FACTS = "facts.json"
-KEPT = 2  # digests of one artifact that stay on disk: the served one, and the one that installs under way may still read
+KEPT = 2  # digests of one artifact that stay on disk: the served one, and one that an install under way may read
 
 
 class Store:
