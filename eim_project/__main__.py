@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import errno
 import os
 import sys
 
@@ -33,7 +34,13 @@ def main() -> int:
             return asyncio.run(stack.run(job, stay=not (options.demo and options.exit)))
     except StackError as error:
         print(f"eim: {error}", file=sys.stderr)
-        return 1
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        print(
+            f"eim: the disk is full ({error.filename}): make room, or set EIM_DATA to another folder", file=sys.stderr
+        )
+    return 1
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from eim_project.processes import Program
+from eim_project.processes import Program, StackError
 from eim_project.stack import PROJECT, Outcome, Stack
 from eim_project.supervisor import Supervisor
 from eim_project.terminal import Terminal
@@ -219,7 +219,9 @@ class Api:
             with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
                 return json.load(answer)
         except urllib.error.HTTPError as error:
-            raise RuntimeError(f"{method} {path}: {error.code} {error.read().decode(errors='replace')}") from error
+            raise StackError(
+                f"the API refuses {method} {path}: {error.code} {error.read().decode(errors='replace')}"
+            ) from error
 
 
 # What the CSV file takes for granted ---------------------------------------------------------------------------------

@@ -157,6 +157,7 @@ def _postgres(data: Path, port: int, user: pwd.struct_passwd | None, durable: bo
         ready=lambda: succeeds([str(programs / "pg_isready"), "-q", "-U", ROLE, "-h", LOOPBACK, "-p", str(port)]),
         before=lambda: _end_leftover(folder / "postmaster.pid", folder),
         stop_signal=signal.SIGINT,  # "fast": ends the sessions, keeps what was committed
+        orphan_signal=signal.SIGINT,
         user=user,
         cwd=folder,
     )
@@ -202,6 +203,7 @@ def _valkey(data: Path, port: int, user: pwd.struct_passwd | None) -> Program:
         argv=[str(_valkey_server(data)), str(config)],
         ready=lambda: _answers_ping(port, password),
         before=lambda: _end_leftover(pid_file, folder),
+        orphan_signal=signal.SIGTERM,
         user=user,
         cwd=folder,
     )

@@ -10,7 +10,13 @@ from pathlib import Path
 from eim_project.processes import StackError
 
 USUAL = {"http": 8000, "https": 8443, "grpc": 50051, "flower": 5555}
-NEIGHBOURS = 1000  # ports after the usual one, of which any free one will do
+# Where to look when that is taken: all below 32768, for the kernel lends higher ones to outgoing connections.
+OTHERS = {
+    "http": range(8001, 8400),
+    "https": range(8444, 8844),
+    "grpc": range(10051, 10451),
+    "flower": range(5556, 5956),
+}
 KNOWN_TO_MACHINES = {"https", "grpc"}
 
 
@@ -41,11 +47,11 @@ def _port(name: str, address: str, kept: int | None) -> int:
         return kept
     if kept and name in KNOWN_TO_MACHINES:
         raise StackError(f"port {kept}, which installed machines know, is taken: end what has it, or set {variable}")
-    others = range(USUAL[name] + 1, USUAL[name] + NEIGHBOURS)
-    for port in (USUAL[name], *random.sample(others, len(others))):  # at random, for others may be starting, too
+    others = random.sample(OTHERS[name], len(OTHERS[name]))  # at random, for another stack may be starting, too
+    for port in (USUAL[name], *others):
         if _is_free(address, port):
             return port
-    raise StackError(f"no port after {USUAL[name]} is free: set {variable}")
+    raise StackError(f"no port for {name} is free: set {variable}")
 
 
 def _is_free(address: str, port: int) -> bool:

@@ -39,6 +39,9 @@ class Program:
     ready_line: str = ""  # ready when it has written this; for programs that listen nowhere
     before: Callable[[], None] = nothing  # before every start: clears away what a crash left
     stop_signal: int = signal.SIGTERM
+    orphan_signal: int = (
+        signal.SIGKILL
+    )  # when the stack is killed; a worker that waits for a dead broker hears no other
     user: pwd.struct_passwd | None = None  # whom to run as, when not as the one who started the stack
     cwd: Path | None = None
 
@@ -48,18 +51,18 @@ class Program:
             "env": {**(_HARMLESS if self.apart else os.environ), **self.environment},
             "cwd": self.cwd,
             "start_new_session": True,
-            "preexec_fn": partial(_die_with_parent, self.stop_signal, os.getpid()),
+            "preexec_fn": partial(_die_with_parent, self.orphan_signal, os.getpid()),
         }
         if self.user:
             options |= {"user": self.user.pw_uid, "group": self.user.pw_gid, "extra_groups": []}
         return options
 
 
-def _die_with_parent(stop_signal: int, parent: int) -> None:
-    """In the child, after the change of user that would undo it: get stop_signal when the parent goes, even by kill."""
-    _libc.prctl(_PR_SET_PDEATHSIG, stop_signal)
+def _die_with_parent(number: int, parent: int) -> None:
+    """In the child, after the change of user that would undo it: get this signal when the parent goes, even by kill."""
+    _libc.prctl(_PR_SET_PDEATHSIG, number)
     if os.getppid() != parent:
-        os.kill(os.getpid(), stop_signal)
+        os.kill(os.getpid(), number)
 
 
 def end_group(leader: int, number: int = signal.SIGKILL) -> None:

@@ -42,15 +42,6 @@ class Stack:
     redis_url: str
     pid: int
 
-    @classmethod
-    def running(cls) -> "Stack | None":
-        """The one that runs in this data folder, if it is healthy."""
-        try:
-            stack = cls(**json.loads(_stack_file().read_text()))
-        except FileNotFoundError:
-            return None
-        return stack if stack.pid == embedded.owner(settings.EIM_DATA) else None
-
     def environment(self) -> dict[str, str]:
         """What a process of ours needs to know to take part in this stack."""
         return {
@@ -88,8 +79,8 @@ def _stack_file() -> Path:
 
 
 def programs(stack: Stack) -> list[Program]:
-    """Everything but the servers. One web process with threads, because each more costs 100 MB."""
-    web = f"--bind={settings.EIM_BIND}:{_port_of(stack.http)} --workers=1 --threads=8 --worker-class=gthread --preload"
+    """Everything but the servers. One web process with threads, because another process costs 100 MB."""
+    web = f"--bind={settings.EIM_BIND}:{_port_of(stack.http)} --workers=1 --threads=16 --worker-class=gthread --preload"
     web += " --timeout=60 --graceful-timeout=5 --no-control-socket --log-level=warning"
     worker = "worker --loglevel=INFO --without-mingle --without-gossip"
     flower = f"flower --address={settings.EIM_BIND} --port={_port_of(stack.flower)} --logging=warning"
@@ -160,6 +151,7 @@ async def run(job: Job | None, stay: bool) -> int:
         _stack_file().unlink(missing_ok=True)
         await supervisor.stop(*(name for name in supervisor.names() if name not in SERVERS))
         await supervisor.stop(*SERVERS)
+    assert outcome is not None  # nobody leaves without a job
     terminal.show(outcome.line)
     return 0 if outcome.good else 1
 

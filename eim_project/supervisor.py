@@ -13,11 +13,11 @@ from pathlib import Path
 from eim_project.processes import Program, StackError, end_group
 
 START_SECONDS = 90
-STOP_SECONDS = 8  # then by force; the servers stop after their clients, and all must fit in 15 s
+STOP_SECONDS = 6  # then by force; first the clients, then the servers, and all of it in less than 15 s
 PROBE_EVERY = 10.0  # seconds
-PROBES_TO_FAIL = 3  # so many in a row, and a program is taken to hang
+PROBES_TO_FAIL = 18  # so many in a row, and a program is taken to hang; a web server full of downloads isn't
 LONGEST_PAUSE = 30.0  # seconds between two starts of a program that keeps dying
-LOG_BYTES = 10 * 2**20  # a log that has grown so large is set aside at the next start
+LOG_BYTES = 10 * 2**20  # a log that has grown so large is set aside, and the one before it goes
 
 Say = Callable[[str, str], None]  # who, what; one line
 
@@ -168,16 +168,19 @@ class _Watched:
         transport, _ = await asyncio.get_running_loop().connect_read_pipe(
             lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(pipe, "rb")
         )
-        if self._log.exists() and self._log.stat().st_size > LOG_BYTES:
-            self._log.rename(self._log.with_suffix(".log.1"))
-        with self._log.open("a", buffering=1) as log:
-            while line := await _line(reader):
-                log.write(f"{line}\n")
-                self._tail.append(line)
-                if self.program.ready_line and self.program.ready_line in line:
-                    self._said_ready.set()
-                self._supervisor.heard(self.program.name, line)
+        while line := await _line(reader):
+            self._write(line)
+            self._tail.append(line)
+            if self.program.ready_line and self.program.ready_line in line:
+                self._said_ready.set()
+            self._supervisor.heard(self.program.name, line)
         transport.close()
+
+    def _write(self, line: str) -> None:
+        with suppress(OSError), self._log.open("a") as log:  # a full disk must not stop who only wants to talk
+            log.write(f"{line}\n")
+            if log.tell() > LOG_BYTES:
+                self._log.rename(self._log.with_suffix(".log.1"))
 
     async def _last_words(self) -> str:
         await self._drain()

@@ -88,6 +88,22 @@ def test_what_it_writes_is_in_its_log(supervisor, tmp_path):
     assert (tmp_path / "logs/child.log").read_text() == "here I am\n"
 
 
+def test_a_log_that_is_too_long_is_set_aside(supervisor, tmp_path, heard, monkeypatch):
+    monkeypatch.setattr("eim_project.supervisor.LOG_BYTES", 1000)
+
+    async def scene():
+        await supervisor.start(
+            program("for n in range(300): print('line', n, flush=True)\nimport time; time.sleep(600)")
+        )
+        await heard.until("line 299")
+        await supervisor.stop()
+
+    asyncio.run(scene())
+    kept = [path.stat().st_size for path in (tmp_path / "logs").iterdir()]
+    assert len(kept) == 2
+    assert sum(kept) < 2100
+
+
 def test_a_program_that_ignores_the_signal_is_ended_by_force(supervisor, monkeypatch):
     monkeypatch.setattr("eim_project.supervisor.STOP_SECONDS", 0.5)
 
@@ -111,6 +127,7 @@ def test_what_a_program_has_started_ends_with_it(supervisor, heard):
 
 def test_a_program_that_hangs_is_killed_and_started_again(supervisor, said, monkeypatch):
     monkeypatch.setattr("eim_project.supervisor.PROBE_EVERY", 0.05)
+    monkeypatch.setattr("eim_project.supervisor.PROBES_TO_FAIL", 3)
     healthy = [True, False, False, False]
 
     async def scene():

@@ -3,12 +3,15 @@
 import fcntl
 import json
 import os
+import random
 import signal
 import ssl
 import subprocess
 import sys
 import termios
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -18,7 +21,6 @@ from django.conf import settings
 from eim_project.management.commands.memory import family
 from tests.eim_project.waiting import alive, wait_until
 
-pytestmark = pytest.mark.xdist_group("up")  # they share a stack, one after the other
 UP = [sys.executable, "manage.py", "up"]
 
 
@@ -27,10 +29,15 @@ class Up:
 
     def __init__(self, data):
         kept = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "REDIS_URL")}
-        self.environment = {**kept, "EIM_DATA": str(data), "EIM_ARTIFACTS": str(data / "artifacts")}
+        ports = random.sample(range(20000, 30000), 4)  # where no stack of the developer's listens
+        names = ("EIM_HTTP_PORT", "EIM_HTTPS_PORT", "EIM_GRPC_PORT", "EIM_FLOWER_PORT")
+        own = {"EIM_DATA": str(data), "EIM_ARTIFACTS": str(data / "artifacts")}
+        self.environment = {**kept, **own, **dict(zip(names, map(str, ports), strict=True))}
         self.file = data / "stack.json"
 
-    def start(self, terminal: int | None = None) -> subprocess.Popen:
+    @contextmanager
+    def started(self, terminal: int | None = None) -> Iterator[subprocess.Popen]:
+        """Healthy when the block begins, and gone after it, whatever happens in it."""
         options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
         if terminal is not None:
             own_it = partial(fcntl.ioctl, terminal, termios.TIOCSCTTY, 0)
@@ -38,9 +45,13 @@ class Up:
         process = subprocess.Popen(
             UP, cwd=settings.BASE_DIR, env=self.environment, start_new_session=True, text=True, **options
         )
-        wait_until(lambda: self.file.exists() or process.poll() is not None, seconds=90)
-        assert process.poll() is None, process.stdout and process.stdout.read()
-        return process
+        try:
+            wait_until(lambda: self.file.exists() or process.poll() is not None, seconds=90)
+            assert process.poll() is None, process.stdout and process.stdout.read()
+            yield process
+        finally:
+            process.kill()
+            process.communicate()
 
     def run(self, command: list[str], **environment) -> subprocess.CompletedProcess:
         return subprocess.run(
@@ -64,10 +75,8 @@ def up(data):
 
 @pytest.fixture(scope="module")
 def running(up):
-    process = up.start()
-    yield process
-    process.kill()
-    process.communicate()
+    with up.started() as process:
+        yield process
 
 
 def pids_of(stack: subprocess.Popen, part: str) -> list[int]:
@@ -140,20 +149,20 @@ def test_ctrl_c_or_a_closed_terminal_end_everything(up, terminal_does):
     """Also that a stack starts on the data of one that was killed."""
     up.file.unlink(missing_ok=True)
     keyboard, screen = os.openpty()
-    process = up.start(terminal=screen)
-    os.close(screen)
-    family_before = list(family(process.pid))
-    if terminal_does == "ctrl-c":
-        os.write(keyboard, b"\x03")
-    else:
-        os.close(keyboard)
-    assert process.wait(15) == 0
+    with up.started(terminal=screen) as process:
+        os.close(screen)
+        family_before = list(family(process.pid))
+        if terminal_does == "ctrl-c":
+            os.write(keyboard, b"\x03")
+        else:
+            os.close(keyboard)
+        assert process.wait(15) == 0
     assert not [pid for pid in family_before if alive(pid)]
     assert not up.file.exists()
 
 
 def test_down_ends_it(up):
-    process = up.start()
-    assert up.run([sys.executable, "manage.py", "down"]).stdout == "Stopped.\n"
-    assert process.wait(1) == 0
+    with up.started() as process:
+        assert up.run([sys.executable, "manage.py", "down"]).stdout == "Stopped.\n"
+        assert process.wait(1) == 0
     assert up.run([sys.executable, "manage.py", "down"]).stdout == "Nothing runs here.\n"
