@@ -9,6 +9,8 @@ from pathlib import Path
 
 from eim_project import embedded
 
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")  # we fork to start programs, gRPC need not warn of it
+
 if "DATABASE_URL" not in os.environ or "REDIS_URL" not in os.environ:
     # xdist's workers inherit the environment, so they find the servers that the first process started.
     home = Path("/var/lib/eim") if os.geteuid() == 0 else Path(__file__).parent.parent / "var"

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
@@ -15,6 +16,8 @@ import redis
 from django.conf import settings
 from django_tenants.utils import schema_context
 
+from eim_project.processes import Program, end_group
+from tenants.models import Ring
 from tests.chaos.waiting import until
 from workers.models import Work
 
@@ -28,28 +31,22 @@ class Crew:
 
     def __init__(self, folder: Path, database_url: str, broker_url: str) -> None:
         self.folder, self.broker = folder, redis.Redis.from_url(broker_url)
-        self.environment = os.environ | {
-            "DATABASE_URL": database_url,
-            "CELERY_BROKER_URL": broker_url,
-            "EIM_LEASE": str(LEASE),
-            "PYTHONUNBUFFERED": "1",
-        }
+        self.environment = {"DATABASE_URL": database_url, "CELERY_BROKER_URL": broker_url, "EIM_LEASE": str(LEASE)}
         self.running: dict[str, subprocess.Popen] = {}
+        self._orphans: list[psutil.Process] = []
         self._logs: dict[str, Path] = {}
 
     def start(self, name: str, queues: str = "wake,reconcile,tenant", processes: int = 2) -> None:
-        """A session of its own for each, so that it can be ended with all its children."""
         if name == BEAT:
             arguments = ["beat", "--pidfile=", f"--schedule={self.folder / 'schedule'}"]
         else:
             arguments = f"worker --without-mingle --without-gossip -n {name}@%h -c {processes} -Q {queues}".split()
             arguments += ["-I", "tests.chaos.slow"]
+        celery = [sys.executable, "-m", "celery", "-A", "eim_project.celery:app", *arguments, "--loglevel=INFO"]
+        program = Program(name, celery, self.environment, cwd=settings.BASE_DIR)
         self._logs[name] = self.folder / f"{name} {time.monotonic():.3f}.log"
         with self._logs[name].open("w") as log:
-            self.running[name] = subprocess.Popen(
-                [sys.executable, "-m", "celery", "-A", "eim_project.celery:app", *arguments, "--loglevel=INFO"],
-                cwd=settings.BASE_DIR, env=self.environment, stdout=log, stderr=log, start_new_session=True,
-            )  # fmt: skip
+            self.running[name] = subprocess.Popen(program.argv, stdout=log, stderr=log, **program.popen_options())
 
     def wait_until_ready(self) -> None:
         for name in self.running:
@@ -58,58 +55,67 @@ class Crew:
 
     def stop(self, *names: str) -> None:
         for name in names or [*self.running]:
-            _kill_session(self.running.pop(name))
+            self._end(self.running.pop(name))
+        for orphan in self._orphans:
+            with suppress(psutil.NoSuchProcess):
+                orphan.kill()
 
-    # What happens to it. Each draws what it needs from the dice, and tells in a few words what it did. ----------------
+    def _children(self, name: str) -> list[psutil.Process]:
+        with suppress(psutil.NoSuchProcess):  # ended by itself a moment ago
+            return sorted(psutil.Process(self.running[name].pid).children(), key=lambda child: child.pid)
+        return []
 
-    def kill_child(self, dice: Random) -> str:
-        return self._kill_child(dice.choice(WORKERS), dice)
+    @staticmethod
+    def _end(process: subprocess.Popen) -> None:
+        end_group(process.pid)
+        process.wait()
 
-    def kill_child_at_work(self, dice: Random) -> str:
-        """At a random moment they are mostly idle; this moment isn't."""
-        name, deadline = dice.choice(WORKERS), time.monotonic() + 0.5
+    # What happens to it. `chance`, from 0 to 1, is the part that isn't decided by the worker's name. ------------------
+
+    def kill_child(self, name: str, chance: float) -> str:
+        if not (children := self._children(name)):
+            return f"kill no child of {name}: it has none"
+        victim = children[int(chance * len(children))]
+        with suppress(psutil.NoSuchProcess):
+            victim.kill()
+        return f"kill child {victim.pid} of {name}"
+
+    def kill_child_at_work(self, name: str, chance: float) -> str:
+        """At a random moment they are mostly idle; now one of them reconciles, or hears what was rung for."""
+        at_work = Work.objects.filter(leased_until__isnull=False) if chance < 0.5 else Ring.objects.all()
+        deadline = time.monotonic() + 0.5
         with schema_context("public"):
-            while not Work.objects.filter(leased_until__isnull=False).exists() and time.monotonic() < deadline:
-                time.sleep(0.001)
-        time.sleep(dice.uniform(0, 0.01))
-        return self._kill_child(name, dice)
+            while not at_work.exists() and time.monotonic() < deadline:
+                time.sleep(0.002)
+        time.sleep(chance * 100 % 1 / 100)
+        return self.kill_child(name, chance * 1000 % 1)
 
-    def _kill_child(self, name: str, dice: Random) -> str:
-        with suppress(psutil.NoSuchProcess):  # killed itself a moment ago
-            if children := psutil.Process(self.running[name].pid).children():
-                victim = dice.choice(sorted(children, key=lambda child: child.pid))
-                victim.kill()
-                return f"kill child {victim.pid} of {name}"
-        return f"kill no child of {name}: it has none"
-
-    def kill_worker(self, dice: Random) -> str:
+    def kill_worker(self, name: str, chance: float) -> str:
         """The parent alone: its children finish what they are at, as orphans, beside those of the new one."""
-        name = dice.choice(WORKERS)
+        self._orphans += self._children(name)
         self.running[name].kill()
         self.running[name].wait()
         self.start(name)
         return f"kill {name}"
 
-    def kill_session(self, dice: Random) -> str:
-        name = dice.choice(WORKERS)
-        _kill_session(self.running[name])
+    def kill_session(self, name: str, chance: float) -> str:
+        self._end(self.running[name])
         self.start(name)
         return f"kill {name} and its children"
 
-    def kill_beat(self, dice: Random) -> str:
-        _kill_session(self.running[BEAT])
+    def kill_beat(self, name: str, chance: float) -> str:
+        self._end(self.running[BEAT])
         self.start(BEAT)
         return "kill beat"
 
-    def flush(self, dice: Random) -> str:
+    def flush(self, name: str, chance: float) -> str:
         self.broker.flushdb()
         return "flush the broker"
 
     def freeze(self, name: str) -> Callable[[], None]:
         """Stop it and its children. Returns what makes it go on, as if nothing had happened: it doesn't know."""
         leader = self.running[name].pid
-        with suppress(ProcessLookupError):
-            os.killpg(leader, signal.SIGSTOP)
+        os.killpg(leader, signal.SIGSTOP)
 
         def thaw() -> None:
             with suppress(ProcessLookupError):  # killed meanwhile
@@ -118,10 +124,12 @@ class Crew:
         return thaw
 
 
-def _kill_session(process: subprocess.Popen) -> None:
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+@dataclass(frozen=True)
+class Disturbance:
+    at: float  # seconds after the lives began
+    kind: str
+    worker: str
+    chance: float
 
 
 class Timeline:
@@ -133,27 +141,29 @@ class Timeline:
     )
 
     def __init__(self, seed: int) -> None:
-        self.dice = Random(f"timeline {seed}")
-        self.moments = sorted(
-            (round(self.dice.uniform(0, 1.5), 3), self.dice.choice(self.KINDS)) for _ in range(self.dice.randint(3, 6))
-        )
+        dice = Random(f"timeline {seed}")
+        self.moments = [
+            Disturbance(at, dice.choice(self.KINDS), dice.choice(WORKERS), dice.random())
+            for at in sorted(dice.uniform(0, 1.5) for _ in range(dice.randint(3, 6)))
+        ]
         self.told: list[str] = []
 
     def happen_to(self, crew: Crew) -> None:
         began, frozen = time.monotonic(), []  # (when it goes on, how)
-        for at, kind in self.moments:
-            time.sleep(max(0.0, began + at - time.monotonic()))
-            if kind.startswith("freeze"):
-                name = BEAT if kind == "freeze_beat" else self.dice.choice(WORKERS)
-                seconds = LEASE + 0.5 if name in WORKERS else self.dice.uniform(0.5, 2.5)
+        for moment in self.moments:
+            time.sleep(max(0.0, began + moment.at - time.monotonic()))
+            if moment.kind.startswith("freeze"):
+                # A worker for longer than its lease: it wakes and believes that the work is still its own.
+                name = BEAT if moment.kind == "freeze_beat" else moment.worker
+                seconds = 0.5 + 2 * moment.chance if name == BEAT else LEASE + 0.5
                 frozen.append((time.monotonic() + seconds, crew.freeze(name)))
                 did = f"freeze {name} for {seconds:.1f} s"
             else:
-                did = getattr(crew, kind)(self.dice)
-            self.told.append(f"{at:.3f} s: {did}")
+                did = getattr(crew, moment.kind)(moment.worker, moment.chance)
+            self.told.append(f"{moment.at:.3f} s: {did}")
         for when, thaw in sorted(frozen, key=lambda pair: pair[0]):
             time.sleep(max(0.0, when - time.monotonic()))
             thaw()
 
     def __str__(self) -> str:
-        return "; ".join(self.told or (f"{at:.3f} s: {kind}" for at, kind in self.moments))
+        return "; ".join(self.told or map(str, self.moments))
