@@ -1,10 +1,13 @@
 """The way from a state of the migrations to the head, for every schema that is in that state.
 
 The first schema is migrated by Django's own executor, which notes the SQL that it runs; the others replay that, each in
-one transaction together with its rows in django_migrations. Migrations with Python in them run in every schema.
+one transaction together with its rows in django_migrations. Migrations with Python in them run in every schema, with
+the models that were rendered for the first one: rendering them takes longer than most such migrations.
 """
 
 from contextlib import nullcontext
+from itertools import groupby
+from typing import NamedTuple
 
 from django.apps import apps
 from django.conf import settings
@@ -14,6 +17,7 @@ from django.db.migrations import Migration
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.recorder import MigrationRecorder
+from django.db.migrations.state import ProjectState
 
 PUBLIC = "public"
 
@@ -36,7 +40,7 @@ class Upgrade:
         ]
         # Whether what it does in one schema can be repeated, word by word and in one transaction, in another.
         self.is_sql = all(map(_is_sql, self.migrations))
-        self._script: str | None = None
+        self._steps: tuple[str | _Python, ...] = ()
         self._history_checked = False
 
     @property
@@ -60,31 +64,45 @@ class Upgrade:
         if not self._history_checked:
             self._executor.loader.check_consistent_history(connection)
             self._history_checked = True
-        if not self.is_sql:
-            self._execute()
-        elif self._script is None:
-            with transaction.atomic():
-                noted = self._execute()
-            self._script = "\n;\n".join(noted)
+        if self._steps:
+            self._replay()
         else:
-            with transaction.atomic(), connection.cursor() as cursor:
-                cursor.execute(self._script)
+            with transaction.atomic() if self.is_sql else nullcontext():
+                self._steps = self._learn()
 
-    def _execute(self) -> list[str]:
+    def _learn(self) -> "tuple[str | _Python, ...]":
         self._executor.noted.clear()
         self._executor.migrate(self._targets, plan=self._plan)
-        return list(self._executor.noted)
+        return tuple(self._executor.noted)
+
+    def _replay(self) -> None:
+        for is_sql, steps in groupby(self._steps, key=lambda step: isinstance(step, str)):
+            if is_sql:
+                with transaction.atomic(), connection.cursor() as cursor:
+                    cursor.execute("\n;\n".join(steps))
+            else:
+                for migration, before in steps:
+                    self._executor.apply_migration(before.clone(), migration)
+                    self._executor.noted.clear()  # it is known; a thousand rendered states are a lot of memory
+
+
+class _Python(NamedTuple):
+    """A migration that must be run, not replayed, and the state that it starts from."""
+
+    migration: Migration
+    before: ProjectState
 
 
 class _NotingExecutor(MigrationExecutor):
-    """Django's, which notes every statement that changes the schema, so that they can be replayed in another one."""
+    """Django's, which notes what it does to one schema, so that it can be done to another one."""
 
     def __init__(self) -> None:
         super().__init__(connection)
-        self.noted: list[str] = []
+        self.noted: list[str | _Python] = []
         self.recorder = _NotingRecorder(self.noted)
 
     def apply_migration(self, state, migration, fake=False, fake_initial=False):
+        before, start = state.clone(), len(self.noted)
         with transaction.atomic() if migration.atomic else nullcontext():
             with _NotingEditor(self.noted, migration.atomic) as editor:
                 state = migration.apply(state, editor)
@@ -92,11 +110,13 @@ class _NotingExecutor(MigrationExecutor):
             if migration.atomic:
                 # As the end of a transaction would: a table whose deferred checks are pending can't be altered.
                 _run_and_note(self.noted, "SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED")
+        if not _is_sql(migration):
+            self.noted[start:] = [_Python(migration, _rendered(before))]
         return state
 
 
 class _NotingEditor(DatabaseSchemaEditor):
-    def __init__(self, noted: list[str], atomic: bool):
+    def __init__(self, noted: list, atomic: bool):
         super().__init__(connection, atomic=atomic)
         self._noted = noted
 
@@ -107,7 +127,7 @@ class _NotingEditor(DatabaseSchemaEditor):
 
 
 class _NotingRecorder(MigrationRecorder):
-    def __init__(self, noted: list[str]):
+    def __init__(self, noted: list):
         super().__init__(connection)
         self._noted = noted
 
@@ -119,7 +139,15 @@ class _NotingRecorder(MigrationRecorder):
         _run_and_note(self._noted, connection.ops.compose_sql(row, [app, name]))
 
 
-def _run_and_note(noted: list[str], sql: str) -> None:
+def _rendered(state: ProjectState) -> ProjectState:
+    """With all its models made anew, which is what RunPython asks for, again and again, of a state that is delayed."""
+    state.clear_delayed_apps_cache()
+    state.apps  # noqa: B018  renders them
+    state.is_delayed = False
+    return state
+
+
+def _run_and_note(noted: list, sql: str) -> None:
     noted.append(sql)
     with connection.cursor() as cursor:
         cursor.execute(sql)
