@@ -32,6 +32,7 @@ def main() -> int:
 def measure(bench: Bench, measured: rig.Rig) -> report.Result:
     """Ours and the floor in turn, so that whatever else the machine does meets both."""
     report.progress(bench.name)
+    measured.tidy()
     result = report.Result(bench)
     with bench.around(measured):
         try:

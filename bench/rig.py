@@ -46,6 +46,13 @@ class Rig:
         ours = os.getpid()
         return sum(_ticks(pid) for pid in family(ours) if pid != ours) / os.sysconf("SC_CLK_TCK")
 
+    def tidy(self) -> None:
+        """Rid the tables of what the bench before has deleted."""
+        from django.db import connection
+
+        with connection.cursor() as cursor:
+            cursor.execute("VACUUM (ANALYZE)")
+
     @contextmanager
     def worker(self) -> Iterator[None]:
         """The Celery worker that reconciles, rid of all that was asked for by what was measured before."""
@@ -100,7 +107,6 @@ def _prepare(data: Path, urls: embedded.Urls) -> Rig:
     django.setup()
     from django.conf import settings
     from django.core.management import call_command
-    from django.db import connection
 
     from bench import rows
     from eim_project.stack import Stack
@@ -114,8 +120,6 @@ def _prepare(data: Path, urls: embedded.Urls) -> Rig:
     project = Project.objects.get(name=PROJECT)
     with schema.in_schema(project):
         rows.fill(HOSTS)
-    with connection.cursor() as cursor:
-        cursor.execute("ANALYZE")
     stack = Stack(
         http=f"http://{embedded.LOOPBACK}:{settings.EIM_HTTP_PORT}",
         https=f"https://{embedded.LOOPBACK}:{settings.EIM_HTTPS_PORT}",
