@@ -207,19 +207,20 @@ def _login(prepared: str) -> str:
     for line in prepared.splitlines():
         if line.startswith("admin "):
             return f"admin, password {line.removeprefix('admin ')}   (shown only now)"
-    return "admin, password as shown at the first start; another one: .venv/bin/python manage.py changepassword admin"
+    return "admin, password as at the first start (new: .venv/bin/python manage.py changepassword admin)"
 
 
 def _welcome(stack: Stack, login: str) -> str:
     return f"""
   log in         {login}
-  API            {stack.http}/v1/projects/{PROJECT}/compute/hosts   (also {stack.https})
-  browse         the same address in a browser, when logged in
+  API            {stack.http}/v1/projects/{PROJECT}/compute/hosts   (in a browser, too)
   API documents  {stack.http}/docs/
-  admin          {stack.http}/admin/   the project's own: {stack.http}/p/{PROJECT}/admin/
+  admin          {stack.http}/admin/
+  project admin  {stack.http}/p/{PROJECT}/admin/
   Flower         {stack.flower}   user admin, password {stack.flower_password}
   metrics        {stack.http}/metrics
-  gRPC           {stack.grpc}   CA {stack.ca}
+  for machines   {stack.https}, gRPC {stack.grpc}
+  their CA       {stack.ca}
   logs           {settings.EIM_DATA / "logs"}
 
   Ctrl-C ends everything.
