@@ -38,7 +38,7 @@ class Life:
         try:
             with schema_context(schema):
                 PLOTS[self.plot](Machine(address, self.serial), self.turn)
-        except Exception as problem:
+        except Exception as problem:  # whatever it is, whose life it was belongs to it
             problem.add_note(f"in the life of {self}")
             raise
         finally:

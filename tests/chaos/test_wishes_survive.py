@@ -104,7 +104,7 @@ def test_all_ends_as_if_nothing_had_been(number, first_seed, crew, southbound_ad
         undisturbed = play(lives, southbound_address)
         between = time.monotonic()
         disturbed = play(lives, southbound_address, lambda: timeline.happen_to(crew))
-        took = f"{between - began:.1f} s undisturbed, {time.monotonic() - between:.1f} s with"
+        took = f"{between - began:.1f} s undisturbed, {time.monotonic() - between:.1f} s with:"
         assert disturbed == undisturbed
     except BaseException as problem:
         problem.add_note(f"CHAOS_SEED={seed}: {', '.join(map(str, lives))}. {timeline}")
