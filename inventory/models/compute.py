@@ -54,7 +54,7 @@ class Host(Resource):
     user_lvm_size = models.PositiveIntegerField(default=0)  # GB
     # Who the machine is. Asked for when it is registered; after that only the machine itself tells more.
     uuid = models.UUIDField(null=True, blank=True, unique=True)
-    serial_number = models.CharField(max_length=128, blank=True)
+    serial_number = models.CharField(max_length=128, blank=True, db_index=True)
 
     desired_state, current_state = wish(HostState)
     host_status, host_status_indicator, host_status_timestamp = status("Not Connected")
