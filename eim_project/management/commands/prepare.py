@@ -12,6 +12,7 @@ class Command(BaseCommand):
         parser.add_argument("project")
 
     def handle(self, project, **options):
+        call_command("check", databases=["default"])  # refuses to go on behind a pooler that mixes tenants' schemas
         call_command("migrate_fleet", verbosity=0)
         call_command("create_project", project, org=project)
         call_command("create_admin")
