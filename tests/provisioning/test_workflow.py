@@ -1,10 +1,13 @@
 """A host gets its operating system, action by action, by either generation of the worker."""
 
 import json
+from io import StringIO
 
 import grpc
 import pytest
+from django.core.management import CommandError, call_command
 from django.db import connection
+from django.urls import set_script_prefix
 
 from inventory.errors import LeaseLost
 from inventory.models import HostState, Indicator, InstanceState
@@ -12,8 +15,8 @@ from inventory.models.base import fence
 from provisioning import workflow
 from provisioning.models import Workflow, WorkflowState
 from tenants import credentials
-from tenants.models import EdgeCredential
-from tests.conftest import settle
+from tenants.models import EdgeCredential, User
+from tests.conftest import client_of, settle
 from tests.southbound import MAC, Node, registered, wanted
 from wire import tink
 from workers.models import Work
@@ -219,3 +222,50 @@ def test_stored_actions_are_plain_data(node):
     assert json.loads(json.dumps(run.actions)) == run.actions
     image = run.actions[2]["environment"]
     assert image["IMG_URL"].startswith("https://127.0.0.1:") and image["COMPRESSED"] == "true"
+
+
+@pytest.fixture
+def failed(node):
+    [context] = node.contexts()
+    node.report(context.workflow_id, "secure-boot-status-flag-read", "STATE_FAILED", "secure boot is off")
+    settle()
+    return node.instance
+
+
+def test_trying_again_is_a_call_of_the_api(failed, there):
+    api = client_of(there, "im-rw")
+    path = f"{api.base}/compute/instances/{failed}/retry"
+    assert client_of(there, "im-r").post(path).status_code == 403
+    assert api.post(path).json()["attempt"] == 2
+    settle()
+    assert shown(failed).startswith("Provisioning In Progress")
+    answer = api.post(f"{api.base}/compute/instances/inst-00000000/retry")
+    assert answer.status_code == 404 and answer.json()["message"] == "instance_resource not found"
+
+
+def test_trying_again_is_a_command_too_and_says_what_it_cannot_try(failed, there):
+    out, err = StringIO(), StringIO()
+    with pytest.raises(CommandError, match="1 of 2 could not be tried again"):
+        call_command("retry_provisioning", failed.host_id, "host-00000000", project=there.name, stdout=out, stderr=err)
+    assert f"{failed.host_id}: workflow-" in out.getvalue() and "host-00000000: " in err.getvalue()
+    with pytest.raises(CommandError, match="There is no project nobody"):
+        call_command("retry_provisioning", failed.host_id, project="nobody")
+
+
+def test_trying_again_is_an_action_of_the_admin(failed, there, client):
+    client.force_login(User.objects.create_superuser(f"root{there.name}", password="x"))
+    run = workflow.latest(failed)
+    page = f"/p/{there.name}/admin/provisioning/workflow/"
+    try:
+        answer = client.post(page, {"action": "retry", "_selected_action": [run.pk]}, follow=True)
+    finally:
+        set_script_prefix("/")
+    assert "attempt 2" in answer.content.decode()
+    assert Workflow.objects.filter(instance_id=str(failed)).count() == 2
+
+
+def test_an_installed_machine_is_not_tried_again(node):
+    node.work_through()
+    settle()
+    with pytest.raises(workflow.NotToBeInstalled, match="is INSTANCE_STATE_RUNNING"):
+        workflow.retry(node.instance)
