@@ -41,6 +41,7 @@ ON_THE_CONSOLE = {
     r"micro-OS [\d.]+ (edge.microos ended.*)": "{}",
     r"cloud-init\[\d+\]: .* running 'init-local'": "the installed system has started",
     r"login:": "the installed system is up",
+    r"(heartbeat|hardware) accepted": "its agent's {} is accepted",
 }
 
 
