@@ -3,13 +3,14 @@
 import errno
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from provisioning.dkam import debian, image, microos, python
-from provisioning.dkam.errors import BuildFailed, DiskFull
+from provisioning.dkam.errors import BuildFailed, CommandFailed, DiskFull
 from provisioning.dkam.store import Store
 
 Report = Callable[[str], None]
@@ -40,7 +41,7 @@ class Step:
     make: Callable[[Inputs, dict[str, Path], Path], None]  # (inputs, folders of what it needs, its own folder)
     needs: tuple[str, ...] = ()
     serves: tuple[str, ...] = ()  # files that machines download; their sha256 and size are noted in facts.json
-    room_bytes: int = field(default=2**30)  # free disk space it wants before it starts
+    room_bytes: int = 2**30  # free disk space it wants before it starts
 
 
 def _packages(names: tuple[str, ...]) -> Callable[[Inputs], dict[str, object]]:
@@ -119,33 +120,29 @@ def build(name: str, inputs: Inputs, report: Report) -> Path:
     if missing:
         raise BuildFailed(f"{name} needs {', '.join(missing)} built first")
     wanted = digest(name, inputs)
-    with _TellingAFullDisk(step, store):
-        with store.making(name, wanted) as folder:
-            if folder is None:
-                report(f"{step.title}: nothing changed")
-            else:
-                report(step.title)
-                needs = {need: store.folder(need, digest(need, inputs)) for need in step.needs}
-                step.make(inputs, needs, folder)
-                store.note_facts(folder, step.serves)
-        store.point(name, wanted)
+    store.root.mkdir(parents=True, exist_ok=True)
+    with store.making(name, wanted) as folder:
+        if folder is None:
+            report(f"{step.title}: nothing changed")
+        else:
+            report(step.title)
+            needs = {need: store.folder(need, digest(need, inputs)) for need in step.needs}
+            _make(step, inputs, needs, folder)
+            store.note_facts(folder, step.serves)
+    store.point(name, wanted)
     return store.folder(name, wanted)
 
 
-class _TellingAFullDisk:
-    """Turn a lack of room, before or during a step, into the sentence that says how much is wanted where."""
-
-    def __init__(self, step: Step, store: Store) -> None:
-        self.step, self.store = step, store
-
-    def __enter__(self) -> None:
-        self.store.root.mkdir(parents=True, exist_ok=True)
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        free_bytes = shutil.disk_usage(self.store.root).free
-        full = isinstance(error, OSError) and error.errno == errno.ENOSPC
-        if full or (isinstance(error, BuildFailed) and "No space left" in str(error)):
-            raise DiskFull(self.store.root, self.step.room_bytes, free_bytes) from error
+def _make(step: Step, inputs: Inputs, needs: dict[str, Path], folder: Path) -> None:
+    """A lack of room, before or during a step, is told with how much is wanted where."""
+    if (free_bytes := shutil.disk_usage(folder).free) < step.room_bytes:
+        raise DiskFull(inputs.artifacts, step.room_bytes, free_bytes)
+    try:
+        step.make(inputs, needs, folder)
+    except (OSError, CommandFailed) as fault:
+        if getattr(fault, "errno", None) == errno.ENOSPC or os.strerror(errno.ENOSPC) in str(fault):
+            raise DiskFull(inputs.artifacts, step.room_bytes, shutil.disk_usage(folder).free) from fault
+        raise
 
 
 def _own_code(*patterns: str) -> str:

@@ -146,6 +146,13 @@ def test_a_full_disk_is_told_with_the_way_out(inputs, step, monkeypatch):
         build.build("base", inputs, print)
 
 
+def test_a_step_does_not_start_without_the_room_it_needs(inputs, step, monkeypatch):
+    greedy = build.Step("base", "The base", lambda inputs: {}, None, room_bytes=2**60)
+    monkeypatch.setitem(build.BY_NAME, "base", greedy)
+    with pytest.raises(errors.DiskFull):
+        build.build("base", inputs, print)
+
+
 def test_a_missing_program_is_told_with_its_package(monkeypatch, tmp_path):
     monkeypatch.setattr(tools, "SEARCH_PATH", str(tmp_path))
     with pytest.raises(errors.ToolMissing, match="mcopy, zstd are missing: sudo apt-get install mtools zstd"):
