@@ -7,7 +7,7 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-from eim_project import embedded
+from eim_project import embedded, tls
 
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")  # we fork to start programs, gRPC need not warn of it
 
@@ -20,4 +20,5 @@ if "DATABASE_URL" not in os.environ or "REDIS_URL" not in os.environ:
     running.callback(shutil.rmtree, data, ignore_errors=True)
     atexit.register(running.close)
     urls = running.enter_context(embedded.services(data, durable=False))
+    tls.ensure(data / "tls", ["localhost", "127.0.0.1"])  # here, once: each worker would make it at the same time
     os.environ |= {"EIM_DATA": str(data), "DATABASE_URL": urls.database, "REDIS_URL": urls.redis}
