@@ -14,7 +14,7 @@ from functools import cache
 from typing import Any
 
 from django.db import transaction
-from django.db.models import ForeignKey, PositiveBigIntegerField, Q, QuerySet
+from django.db.models import CharField, ForeignKey, Func, PositiveBigIntegerField, Q, QuerySet
 from rest_framework import exceptions, serializers, viewsets
 from rest_framework.response import Response
 from rest_framework.validators import UniqueValidator
@@ -73,6 +73,16 @@ class HardwarePart(serializers.ListField):
 class Timestamps(serializers.Serializer):
     createdAt = serializers.DateTimeField(source="created_at")
     updatedAt = serializers.DateTimeField(source="updated_at")
+
+
+class Rfc3339(Func):
+    """A point in time as clients read it: UTC, to the millisecond. Made by Postgres: a page of hosts has 1,000 of them,
+
+    which took Python a quarter of the request to parse and to write.
+    """
+
+    template = """to_char(%(expressions)s AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')"""
+    output_field = CharField()
 
 
 class ResourceSerializer(serializers.ModelSerializer):
@@ -145,13 +155,13 @@ def reader(serializer: type[ResourceSerializer]) -> tuple[QuerySet, Callable[[tu
 
     A query to derive others from: choosing its 90 columns takes Django longer than Postgres takes to find a host.
     """
-    columns: list[str] = []
+    columns: list[str | Rfc3339] = []
     source = _object(serializer(), "", columns)
     rows = serializer.Meta.model.objects.order_by().values_list(*columns)
-    return rows, eval(f"lambda row: {source}", {"_time": _time})  # noqa: S307  our own declaration, no input
+    return rows, eval(f"lambda row: {source}")  # noqa: S307  our own declaration, no input
 
 
-def _object(serializer: serializers.BaseSerializer, prefix: str, columns: list[str]) -> str:
+def _object(serializer: serializers.BaseSerializer, prefix: str, columns: list[str | Rfc3339]) -> str:
     absent = getattr(serializer.Meta, "when_absent", {}) if hasattr(serializer, "Meta") else {}
     items = (
         f"{name!r}: {_value(field, prefix, columns, absent.get(name, {}))}"
@@ -161,7 +171,7 @@ def _object(serializer: serializers.BaseSerializer, prefix: str, columns: list[s
     return "{" + ", ".join(items) + "}"
 
 
-def _value(field: serializers.Field, prefix: str, columns: list[str], absent: Any) -> str:
+def _value(field: serializers.Field, prefix: str, columns: list[str | Rfc3339], absent: Any) -> str:
     path = prefix + field.source.replace(".", "__")
     if isinstance(field, serializers.BaseSerializer):
         if field.source == "*":
@@ -170,28 +180,21 @@ def _value(field: serializers.Field, prefix: str, columns: list[str], absent: An
         return f"({_object(field, f'{path}__', columns)} if {there} is not None else {absent!r})"
     if isinstance(field, Reference):
         return f"({_column(f'{path}_id', columns)} or '')"
-    column = _column(path, columns)
+    column = _column(Rfc3339(path) if isinstance(field, serializers.DateTimeField) else path, columns)
     match field:
         case HardwarePart():
             return f"{column}[{field.part!r}]"
         case Uint64():
             return f"str({column})"
-        case serializers.DateTimeField():
-            return f"_time({column})"
         case serializers.UUIDField():
             return f"(str({column}) if {column} else '')"
     return column
 
 
-def _column(path: str, columns: list[str]) -> str:
-    if path not in columns:
-        columns.append(path)
-    return f"row[{columns.index(path)}]"
-
-
-def _time(value) -> str:
-    """RFC 3339, UTC, to the millisecond."""
-    return value.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def _column(column: str | Rfc3339, columns: list[str | Rfc3339]) -> str:
+    if column not in columns:
+        columns.append(column)
+    return f"row[{columns.index(column)}]"
 
 
 # Endpoints --------------------------------------------------------------------------------------------------------

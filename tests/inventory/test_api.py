@@ -207,3 +207,11 @@ def test_a_project_of_others_and_one_that_does_not_exist_look_the_same(acme, bet
 def test_without_a_good_token_it_is_401(acme, client, header):
     answer = client.get(f"/v1/projects/{acme.name}/regions", HTTP_AUTHORIZATION=header)
     assert answer.status_code == 401 and json.loads(answer.content)["code"] == "Unauthenticated"
+
+
+def test_times_are_utc_to_the_millisecond_in_every_nested_resource_too(api):
+    region = api.post(f"{api.base}/regions", {"name": "Europe"}).json()["resourceId"]
+    site = api.post(f"{api.base}/sites", {"name": "Berlin", "regionId": region}).json()
+    row = Site.objects.get(resource_id=site["resourceId"])
+    expected = row.created_at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    assert site["timestamps"]["createdAt"] == expected and site["region"]["timestamps"]["createdAt"].endswith("Z")
