@@ -103,9 +103,10 @@ class Orchestrator:
         return self.current < len(self.actions) and self.actions[self.current]["state"] not in ("FAILED", "TIMEOUT")
 
     async def OnboardNodeStream(self, requests, context):
-        await self.meet(context, "OnboardNodeStream")
         script = iter(self.onboarding)
         async for _ in requests:
+            # Not before a request is read: grpc's client reports a stream that ended under its write as INTERNAL.
+            await self.meet(context, "OnboardNodeStream")
             answer = next(script, None)
             if answer is None:
                 return
