@@ -8,6 +8,7 @@ from inventory import errors
 from inventory.models import Instance
 from provisioning import workflow
 from tenants.events import acting_as
+from tenants.permissions import name_of
 
 
 @api_view(["POST"])
@@ -17,7 +18,7 @@ def retry(request, resource_id: str, **kwargs) -> Response:
     if instance is None:
         raise errors.NotFound("instance_resource not found")
     try:
-        with acting_as(getattr(request.user, "name", "") or request.user.get_username()):
+        with acting_as(name_of(request.user)):
             run = workflow.retry(instance)
     except workflow.NotToBeInstalled as why:
         raise errors.TransitionNotAllowed(str(why)) from why

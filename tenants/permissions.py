@@ -37,6 +37,11 @@ def roles_in(user: "tokens.Caller | User", project: Project) -> set[str]:
     return set(Membership.objects.filter(user=user, project=project).values_list("role", flat=True))
 
 
+def name_of(user: "tokens.Caller | User") -> str:
+    """Who the journal says it was."""
+    return user.name if isinstance(user, tokens.Caller) else user.get_username()
+
+
 class HasProjectRole(BasePermission):
     """im-r reads, im-rw reads and writes, in the project that the URL names."""
 

@@ -22,6 +22,7 @@ from rest_framework.validators import UniqueValidator
 from inventory import errors, filtering
 from inventory.models.base import EpochField, Resource
 from tenants.events import acting_as
+from tenants.permissions import name_of
 
 LARGEST_PAGE = 100
 FARTHEST_OFFSET = 10_000
@@ -217,7 +218,7 @@ class ResourceViewSet(viewsets.GenericViewSet):
 
     def initial(self, request, *args, **kwargs):
         super().initial(request, *args, **kwargs)
-        self._who = acting_as(getattr(request.user, "name", "") or request.user.get_username())
+        self._who = acting_as(name_of(request.user))
         self._who.__enter__()
 
     def finalize_response(self, request, response, *args, **kwargs):
