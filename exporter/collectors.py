@@ -17,7 +17,7 @@ class Fleet:
     def collect(self) -> Iterator[GaugeMetricFamily]:
         hosts = GaugeMetricFamily("edge_hosts", "Hosts by what their status says", labels=["project", "status"])
         instances = GaugeMetricFamily("edge_instances", "Instances by what is current", labels=["project", "state"])
-        for project in Project.objects.filter(state=Project.State.READY):
+        for project in Project.objects.ready():
             with schema_context(project.schema_name):
                 for status, count in Host.objects.order_by().values_list("host_status").annotate(Count("pk")):
                     hosts.add_metric([project.name, status], count)

@@ -1,4 +1,4 @@
-"""What the inventory refuses, a class a cause, and how a refusal looks over HTTP.
+"""How a refusal looks over HTTP.
 
 Clients of the archived system look for `"code":"FailedPrecondition"` and for some sentences in the raw body, so codes
 are the names of gRPC codes and bodies are {"code", "message"}.
@@ -10,49 +10,24 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
-from tenants.errors import AlreadyClaimed
+from tenants.errors import (
+    AlreadyClaimed,
+    Duplicate,
+    Gone,
+    InUse,
+    LeaseLost,
+    NotFound,
+    NotYours,
+    ResourceError,
+    TransitionNotAllowed,
+)
 
+InventoryError = ResourceError  # its name on this floor
 
-class InventoryError(Exception):
-    """The base of all below. str() is the sentence that the operator reads."""
-
-    code, status = "InvalidArgument", 400
-
-
-class TransitionNotAllowed(InventoryError):
-    """The wish can't follow from what is."""
-
-
-class NotYours(InventoryError):
-    """A column was written by somebody who has no business with it: wishes by ask(), facts by observe()."""
-
-    code, status = "PermissionDenied", 403
-
-
-class InUse(InventoryError):
-    """It can't go while others refer to it."""
-
-    code = "FailedPrecondition"
-
-
-class Duplicate(InventoryError):
-    """Something of this name, UUID or serial number is there already."""
-
-    code = "FailedPrecondition"
-
-
-class NotFound(InventoryError):
-    """No such resource in this project."""
-
-    code, status = "NotFound", 404
-
-
-class LeaseLost(Exception):
-    """A worker whose lease ran out tried to write. Not for operators: the loop drops the work."""
-
-
-class Gone(Exception):
-    """The row went while somebody was about to write facts to it."""
+__all__ = [
+    "Duplicate", "Gone", "InUse", "InventoryError", "LeaseLost", "NotFound", "NotYours", "TransitionNotAllowed",
+    "as_response", "sentence",
+]  # fmt: skip
 
 
 _CODES = {400: "InvalidArgument", 401: "Unauthenticated", 403: "PermissionDenied", 404: "NotFound",
@@ -64,7 +39,7 @@ def as_response(problem: Exception, context) -> Response | None:
     """DRF's exception handler: every refusal as {"code", "message"}. None lets Django answer 500."""
     headers = {}
     match problem:
-        case InventoryError():
+        case ResourceError():
             code, message, status = problem.code, str(problem), problem.status
         case AlreadyClaimed():
             code, message, status = "FailedPrecondition", str(problem), 400

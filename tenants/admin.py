@@ -5,19 +5,19 @@ from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.models import Group
 from django.utils.html import format_html
 
-from tenants.models import Event, Membership, Organization, Project, User
+from tenants.models import Event, Grant, Organization, Project, User
 
 admin.site.unregister(Group)
 
 
-class MembershipInline(admin.TabularInline):
-    model = Membership
+class GrantInline(admin.TabularInline):
+    model = Grant
     extra = 0
 
 
 @admin.register(User)
 class PersonAdmin(UserAdmin):
-    inlines = [MembershipInline]
+    inlines = [GrantInline]
 
 
 @admin.register(Organization)
@@ -29,11 +29,11 @@ class OrganizationAdmin(admin.ModelAdmin):
 class ProjectAdmin(admin.ModelAdmin):
     """Projects are made by `manage.py create_project`, which makes their schemas too."""
 
-    list_display = ["name", "organization", "uuid", "state", "inventory"]
+    list_display = ["name", "organization", "uuid", "current_state", "inventory"]
     list_select_related = ["organization"]
-    fields = ["name", "organization", "uuid", "schema_name", "state", "description"]
-    readonly_fields = ["name", "organization", "uuid", "schema_name", "state"]
-    inlines = [MembershipInline]
+    fields = ["name", "organization", "uuid", "schema_name", "desired_state", "current_state", "status", "description"]
+    readonly_fields = ["name", "organization", "uuid", "schema_name", "desired_state", "current_state", "status"]
+    inlines = [GrantInline]
 
     @admin.display
     def inventory(self, project):

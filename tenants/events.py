@@ -13,7 +13,7 @@ from django.db import connection, transaction
 from django.db.models import Model
 from kombu.exceptions import OperationalError
 
-from tenants.models import Event, Ring
+from tenants.models.journal import Event, Ring
 
 log = logging.getLogger(__name__)
 _who: ContextVar[str] = ContextVar("who", default="")
@@ -50,7 +50,7 @@ def announce_all(resources: Sequence[Model], verb: str, *, ring: bool = True, as
     """announce() the same of many resources, in two statements."""
     schema, who = connection.schema_name, _who.get()
     Event.objects.bulk_create(
-        Event(schema=schema, kind=resource._meta.model_name, resource_id=str(resource), verb=verb, who=who)
+        Event(schema=schema, kind=resource._meta.model_name, resource_id=resource.resource_id, verb=verb, who=who)
         for resource in resources
     )
     if not ring:

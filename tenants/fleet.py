@@ -17,7 +17,7 @@ from django_tenants.utils import quote_schema_name
 from psycopg.errors import LockNotAvailable
 
 from tenants.errors import FleetBusy, MigrationFailed
-from tenants.models import Project
+from tenants.models import Project, TenantState
 from tenants.schema import TEMPLATE
 from tenants.upgrade import PUBLIC, Upgrade
 
@@ -40,7 +40,7 @@ def tenants() -> list[Tenant]:
     """Every project that is or becomes ready, in the order in which they were made."""
     if Project._meta.db_table not in connection.introspection.table_names():
         return []  # before the very first migration
-    kept = Project.objects.exclude(state=Project.State.DELETING).order_by("pk")
+    kept = Project.objects.filter(desired_state=TenantState.CREATED).order_by("pk")
     return [Tenant(schema, project) for schema, project in kept.values_list("schema_name", "name")]
 
 

@@ -12,7 +12,8 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_POST
 
 from tenants import credentials, tokens
-from tenants.models import Membership, Project, Role, SigningKey, User
+from tenants.models import SigningKey
+from tenants.roles import roles_of
 from tenants.secrets import seal
 
 REALM = "/realms/master"
@@ -39,7 +40,7 @@ def token(request: HttpRequest) -> HttpResponse:
         case "password":
             name, client_id = form.get("username", ""), form.get("client_id", "")
             user = authenticate(request, username=name, password=form.get("password", ""))
-            roles = None if user is None else roles_of_user(user)
+            roles = None if user is None else sorted(roles_of(user))
             wrong = ("invalid_grant", "Invalid user credentials", 401)
         case other:
             return _refused("unsupported_grant_type", f"{other!r} is neither client_credentials nor password", 400)
@@ -51,14 +52,6 @@ def token(request: HttpRequest) -> HttpResponse:
         "token_type": "Bearer",
         "scope": form.get("scope", ""),
     })  # fmt: skip
-
-
-def roles_of_user(user: User) -> list[str]:
-    """ "<project uuid>_<role>" for every membership; a superuser writes everywhere."""
-    held = {f"{m.project.uuid}_{m.role}" for m in Membership.objects.filter(user=user).select_related("project")}
-    if user.is_superuser:
-        held |= {f"{uuid}_{Role.WRITE.value}" for uuid in Project.objects.values_list("uuid", flat=True)}
-    return sorted(held)
 
 
 @require_GET

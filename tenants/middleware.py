@@ -43,4 +43,4 @@ class TenantMiddleware:
 
     @staticmethod
     def ready_project(name: str) -> Project | None:
-        return Project.objects.filter(name=name, state=Project.State.READY).first()
+        return Project.objects.ready().filter(name=name).first()

@@ -19,7 +19,7 @@ from django.db.migrations.loader import MigrationLoader
 from django_tenants.utils import schema_context, schema_exists
 
 from tenants.errors import SchemaMissing
-from tenants.models import Project, SchemaTemplate
+from tenants.models import Project, SchemaTemplate, TenantState
 
 log = logging.getLogger(__name__)
 
@@ -115,6 +115,4 @@ def in_schema(project: Project):
 def make_ready(project: Project) -> None:
     """Make the schema and let the project be served. Safe to repeat, as after a crash halfway."""
     create(project)
-    if project.state == Project.State.CREATING:
-        project.state = Project.State.READY
-        project.save()
+    project.observe(state=TenantState.CREATED)

@@ -14,7 +14,7 @@ from rest_framework.test import APIClient
 from eim_project import tls
 from provisioning.models import Workflow
 from tenants import issuer, schema, tokens
-from tenants.models import Claim, EdgeCredential, Event, Organization, Project, Ring
+from tenants.models import Claim, EdgeCredential, Event, Organization, Project, Ring, TenantState
 from workers import engine, models, tasks
 from workers.models import Work
 
@@ -102,9 +102,8 @@ def committed(django_db_setup, django_db_blocker):
 @contextmanager
 def fresh_project():
     connection.set_schema_to_public()
-    organization, _ = Organization.objects.get_or_create(name="tests")
-    project = Project(name=f"p{uuid4().hex[:10]}", organization=organization)
-    project.save()
+    project = Project(name=f"p{uuid4().hex[:10]}", organization=Organization.objects.get(name="tests"))
+    project.ask(state=TenantState.CREATED)
     schema.make_ready(project)
     try:
         yield project

@@ -17,9 +17,9 @@ from django.db import transaction
 from django.db.models import F, Model, Q, QuerySet
 from django_tenants.utils import schema_context
 
-from inventory.errors import Gone, LeaseLost
-from inventory.models.base import Indicator, Resource, Status, fence
+from tenants.errors import Gone, LeaseLost
 from tenants.events import acting_as
+from tenants.resource import Indicator, Resource, Status, fence
 from workers import models
 from workers.models import Queue, Work
 

@@ -100,7 +100,7 @@ def node_of(token: str) -> Node:
 @lru_cache(maxsize=1000)
 def _schema_of(project_uuid: UUID, _period: int) -> str:
     """Asked of the database once a period: an unchanged heartbeat doesn't touch it. That there is none isn't kept."""
-    project = Project.objects.filter(uuid=project_uuid, state=Project.State.READY).first()
+    project = Project.objects.ready().filter(uuid=project_uuid).first()
     if project is None:
         raise Refusal(grpc.StatusCode.UNAUTHENTICATED, "The token's project is gone")
     return project.schema_name

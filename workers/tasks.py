@@ -58,7 +58,7 @@ def run(self, queue: str) -> int:
 def audit() -> int:
     """In case all else fails: one tenant in sixty a minute, compare all wishes with the facts."""
     woken, shard = 0, int(time.time() // 60) % 60
-    tenants = Project.objects.filter(state=Project.State.READY).values_list("pk", "schema_name")
+    tenants = Project.objects.ready().values_list("pk", "schema_name")
     for schema in ["public", *(schema for pk, schema in tenants if pk % 60 == shard)]:
         with schema_context(schema):
             for reconciler in engine.registry.values():

@@ -50,6 +50,6 @@ def ready_project(name: str | None) -> Project:
     if not name:
         raise CommandError("Which project? Say --project NAME, or set EDGEORCH_PROJECT")
     project = Project.objects.filter(name=name).first()
-    if project is None or project.state != Project.State.READY:
+    if project is None or not project.is_ready:
         raise CommandError(f"Project {name} is {project.state if project else 'not there'}")
     return project

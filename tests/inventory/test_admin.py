@@ -5,7 +5,7 @@ from django.urls import get_script_prefix, set_script_prefix
 
 from inventory.admin import site
 from inventory.models import Host, HostState, Region, Resource
-from tenants.models import Membership, Role, User
+from tenants.models import Grant, Role, User
 
 pytestmark = pytest.mark.django_db
 
@@ -28,7 +28,7 @@ def script_prefix():
 @pytest.fixture
 def ada(client, acme):
     user = User.objects.create_user("ada", password="lovelace", is_staff=True)
-    Membership.objects.create(user=user, project=acme, role=Role.WRITE)
+    Grant.objects.create(user=user, project=acme, role=Role.WRITE)
     client.force_login(user)
     client.base = f"/p/{acme.name}/admin"
     return client
@@ -87,7 +87,7 @@ def test_a_form_cannot_write_facts_or_the_machines_identity(ada, acme):
 def test_whoever_may_not_write_the_project_is_sent_to_the_login(client, acme, role):
     user = User.objects.create_user("eve", is_staff=True)
     if role:
-        Membership.objects.create(user=user, project=acme, role=role)
+        Grant.objects.create(user=user, project=acme, role=role)
     client.force_login(user)
     assert client.get(f"/p/{acme.name}/admin/inventory/host/").status_code == 302
 

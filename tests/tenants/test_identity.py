@@ -10,7 +10,7 @@ from inventory.models import Host, HostState
 from tenants import credentials, tokens
 from tenants.errors import BadToken
 from tenants.issuer import make_signing_key
-from tenants.models import Membership, Role, SigningKey, User
+from tenants.models import Grant, Role, SigningKey, User
 
 pytestmark = pytest.mark.django_db
 
@@ -20,7 +20,7 @@ TOKEN = "/realms/master/protocol/openid-connect/token"
 @pytest.fixture
 def ada(acme):
     user = User.objects.create_user("ada", password="lovelace")
-    Membership.objects.create(user=user, project=acme, role=Role.READ)
+    Grant.objects.create(user=user, project=acme, role=Role.READ)
     return user
 
 

@@ -19,7 +19,7 @@ from django.db import connection
 from django_tenants.utils import schema_context
 
 from tenants import fleet, schema
-from tenants.models import Organization, Project
+from tenants.models import Organization, Project, TenantState
 from tests.tenants.test_schema import structure
 
 COLUMN = """
@@ -125,7 +125,7 @@ def make(*names: str) -> list[Project]:
     organization = Organization.objects.get(name="tests")
     projects = [Project(name=name, organization=organization) for name in names]
     for project in projects:
-        project.save()
+        project.ask(state=TenantState.CREATED)
         schema.make_ready(project)
     return projects
 
@@ -225,7 +225,7 @@ def test_a_history_with_a_hole_is_that_schemas_failure(database, add_migration, 
 
 def test_a_tenant_on_its_way_out_is_left_alone_and_one_without_a_schema_too(database, add_migration):
     leaving, unmade = make("leaving", "unmade")
-    Project.objects.filter(pk=leaving.pk).update(state=Project.State.DELETING)
+    leaving.ask(state=TenantState.DELETED)
     schema.drop(unmade)
     add_migration("0100_climate", COLUMN)
     assert "1 schema migrated" in migrate()
@@ -356,8 +356,8 @@ def many(count: int) -> None:
     organization = Organization.objects.get(name="tests")
     sql = schema.template_sql()
     for number in range(count):
-        project = Project(name=f"many-{number}", organization=organization, state=Project.State.READY)
-        project.save()
+        project = Project(name=f"many-{number}", organization=organization)
+        project.ask(state=TenantState.CREATED)
         run(sql.replace(schema.TEMPLATE, project.schema_name), project)
 
 

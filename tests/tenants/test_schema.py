@@ -61,7 +61,7 @@ def test_making_a_project_twice_is_harmless_and_a_name_belongs_to_one_organizati
 
 
 def test_a_name_that_cannot_be_in_a_url_is_refused(committed):
-    with pytest.raises(CommandError, match="Enter a valid"):
+    with pytest.raises(CommandError, match="A name has lower-case letters"):
         call_command("create_project", "no spaces", org="tests")
 
 

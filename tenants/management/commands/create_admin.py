@@ -6,7 +6,7 @@ import secrets
 from django.core.management.base import BaseCommand
 
 from tenants.issuer import make_signing_key
-from tenants.models import Membership, Project, Role, SigningKey, User
+from tenants.models import Grant, Project, Role, SigningKey, User
 
 
 class Command(BaseCommand):
@@ -26,4 +26,4 @@ class Command(BaseCommand):
             self.stdout.write(f"admin {password}")
         for found in Project.objects.filter(name=project):
             for role in (Role.WRITE, Role.ONBOARD):
-                Membership.objects.get_or_create(user=admin, project=found, role=role)
+                Grant.objects.get_or_create(user=admin, project=found, role=role)

@@ -4,7 +4,7 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 
 from tenants import schema
-from tenants.models import Organization, Project
+from tenants.models import Organization, Project, TenantState
 
 
 class Command(BaseCommand):
@@ -16,16 +16,22 @@ class Command(BaseCommand):
         parser.add_argument("--description", default="")
 
     def handle(self, *, name, org, description, **_):
-        organization, _ = Organization.objects.get_or_create(name=org)
+        organization = Organization.objects.filter(name=org).first()
+        if organization is None:
+            organization = Organization(name=org)
+            self.ask(organization)
         project = Project.objects.filter(name=name).first()
         if project is None:
             project = Project(name=name, organization=organization, description=description)
-            try:
-                project.full_clean(exclude=["schema_name"])
-            except ValidationError as wrong:
-                raise CommandError("; ".join(wrong.messages)) from wrong
-            project.save()
+            self.ask(project)
         elif project.organization != organization:
             raise CommandError(f"Project {name} belongs to organization {project.organization}; names are unique")
         schema.make_ready(project)
-        self.stdout.write(f"Project {name} ({project.uuid}) is {project.state}")
+        self.stdout.write(f"Project {name} ({project.uuid}) is {project.current_state}")
+
+    @staticmethod
+    def ask(resource):
+        try:
+            resource.ask(state=TenantState.CREATED)
+        except ValidationError as wrong:
+            raise CommandError("; ".join(wrong.messages)) from wrong

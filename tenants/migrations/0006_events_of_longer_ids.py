@@ -4,6 +4,6 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("tenants", "0002_rows_belong_to_their_schema")]
+    dependencies = [("tenants", "0005_states_and_memberships_go")]
 
     operations = [migrations.AlterField("event", "resource_id", models.CharField(max_length=25))]

@@ -1,0 +1,18 @@
+"""Organizations, projects (a project is a tenant: a UUID and a schema), who may do what in them, and the shared tables.
+
+The shared tables (Claim, Ring, Event and, upstairs, Work and Workflow) hold rows of all tenants. Row-level security
+(tenants/rls.py) lets a connection see only the rows of the schema that its search_path begins with, and all of
+them from public; a fresh connection, whose search_path is neither, sees none.
+"""
+
+from tenants.models.journal import Event, Ring
+from tenants.models.machine import Claim, EdgeCredential
+from tenants.models.people import Grant, Role, User
+from tenants.models.project import Organization, Project, TenantState
+from tenants.models.schema import SchemaTemplate
+from tenants.models.token import SigningKey
+
+__all__ = [
+    "Claim", "EdgeCredential", "Event", "Grant", "Organization", "Project", "Ring", "Role", "SchemaTemplate",
+    "SigningKey", "TenantState", "User",
+]  # fmt: skip

@@ -1,0 +1,254 @@
+"""What all resources share: an id, wishes (desired_*), facts (current_* and what machines report) and statuses.
+
+Two verbs carry the law of the system. ask() writes wishes; only the northbound side calls it. observe() writes facts;
+only reconcilers and southbound servicers call it. save() writes neither. None can write another's columns, so an
+operator and a reconciler who change one row at the same time never overwrite each other.
+"""
+
+import secrets
+import time
+from contextvars import ContextVar
+from typing import Any, ClassVar, NamedTuple, cast
+
+from django.db import IntegrityError, models, transaction
+from django.utils import timezone
+
+from tenants import errors, events
+
+
+class EpochField(models.BigIntegerField):
+    """Seconds since 1970, UTC; a JSON number on the wire, where other 64-bit numbers are strings."""
+
+
+class Indicator(models.TextChoices):
+    UNSPECIFIED = "STATUS_INDICATION_UNSPECIFIED"
+    ERROR = "STATUS_INDICATION_ERROR"
+    IN_PROGRESS = "STATUS_INDICATION_IN_PROGRESS"
+    IDLE = "STATUS_INDICATION_IDLE"
+
+
+class Status(NamedTuple):
+    """What an operator reads, and its colour."""
+
+    text: str
+    indicator: str = Indicator.UNSPECIFIED
+
+
+def status(default: str = "") -> tuple[models.Field, ...]:
+    """The three columns of a status: its text, its indicator, and since when."""
+    return (
+        models.CharField(max_length=1024, default=default, editable=False),
+        models.CharField(max_length=32, choices=Indicator, default=Indicator.UNSPECIFIED, editable=False),
+        EpochField(default=0, editable=False),
+    )
+
+
+def wish(choices: type[models.TextChoices]) -> tuple[models.Field, models.Field]:
+    """The two columns of a pair: what is desired and what is current. The first choice is the unspecified one."""
+    unspecified = next(iter(choices))
+    return (
+        models.CharField(max_length=40, choices=choices, default=unspecified, editable=False),
+        models.CharField(max_length=40, choices=choices, default=unspecified, editable=False),
+    )
+
+
+# Set by the loop around a reconciler: raises LeaseLost if the worker isn't the one that holds the lease any more.
+fence: ContextVar[Any] = ContextVar("fence", default=None)
+
+
+class Resources(models.QuerySet):
+    """Bulk writes that pass ask() and observe() by are refused."""
+
+    def update(self, **values):
+        self._refuse(values)
+        return super().update(**values)
+
+    def bulk_update(self, objs, fields, batch_size=None):
+        self._refuse(fields)
+        return super().bulk_update(objs, fields, batch_size)
+
+    def bulk_create(self, objs, *args, **kwargs):
+        raise errors.NotYours(f"{self.model.__name__} is made by ask(): its id, its claim and its ring come with it")
+
+    def _refuse(self, columns):
+        if guarded := cast(type[Resource], self.model).guarded() & {*columns}:
+            raise errors.NotYours(f"{', '.join(sorted(guarded))} can't be written by update(): use ask() or observe()")
+
+
+class Resource(models.Model):
+    prefix: ClassVar[str]  # of the resource_id, as in "host-1a2b3c4d"
+    wishes: ClassVar[dict[str, str]] = {}  # pair -> the status that tells how it goes, {"state": "host_status"}
+    statuses: ClassVar[set[str]] = set()  # those that are of no pair
+    observed: ClassVar[set[str]] = set()  # plain columns that machines report
+    allowed: ClassVar[dict[str, dict]] = {}  # pair -> {current: what may be asked for}; a pair not named allows all
+
+    resource_id = models.CharField(max_length=24, unique=True, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    objects = Resources.as_manager()
+
+    class Meta:
+        abstract = True
+        ordering = ["resource_id"]
+
+    def __str__(self):
+        return self.resource_id
+
+    @classmethod
+    def wish_columns(cls) -> set[str]:
+        return {f"desired_{pair}" for pair in cls.wishes}
+
+    @classmethod
+    def _status_columns(cls) -> set[str]:
+        statuses = cls.statuses | {*cls.wishes.values()}
+        return {f"{name}{end}" for name in statuses for end in ("", "_indicator", "_timestamp")}
+
+    @classmethod
+    def _told_to_people(cls) -> set[str]:
+        """Statuses, and the details that machines give to them: no reconciler waits for one, so none is woken."""
+        statuses = cls._status_columns()
+        return statuses | {name for name in cls.observed if name.removesuffix("_detail") in statuses}
+
+    @classmethod
+    def facts(cls) -> set[str]:
+        """The columns that only observe() writes."""
+        return {f"current_{pair}" for pair in cls.wishes} | cls._status_columns() | cls.observed
+
+    @classmethod
+    def guarded(cls) -> set[str]:
+        return cls.wish_columns() | cls.facts()
+
+    @transaction.atomic
+    def save(self, **kwargs):
+        """Write the plain columns, and nothing of the wishes and facts, whatever this object holds in them."""
+        if self._state.adding:
+            self._refuse_guarded()
+            return self._insert()
+        self._save_plain()
+        events.announce(self, "changed")
+
+    def _save_plain(self):
+        plain = {f.name for f in self._meta.concrete_fields if not f.primary_key} - self.guarded()
+        super().save(update_fields=plain)
+
+    @transaction.atomic  # or the bell rings while an earlier refusal still hides the row
+    def ask(self, **wishes: str) -> None:
+        """Write down what the operator wants, with the plain columns. Only the northbound side calls this.
+
+        Raises TransitionNotAllowed if a wish can't follow from what is. Asking again for what was asked already is a
+        wish all the same: it is announced, and clears a refusal.
+        """
+        asked = {f"desired_{pair}": value for pair, value in wishes.items()}
+        if self._state.adding:
+            self._refuse_guarded()
+            is_so = self
+        else:
+            is_so = type(self).objects.select_for_update(of=("self",)).get(pk=self.pk)
+        for pair, value in wishes.items():
+            is_so._allow(pair, value)
+        for column, value in asked.items():
+            setattr(self, column, value)
+        if self._state.adding:
+            return self._insert()
+        models.QuerySet.update(type(self).objects.filter(pk=self.pk), **asked)
+        self._save_plain()
+        events.announce(self, "asked", asked=True)
+
+    @transaction.atomic
+    def observe(self, *, only_if: dict[str, Any] | None = None, **facts: Any) -> bool:
+        """Write down what is so, if it is not what is written already. Only reconcilers and servicers call this.
+
+        facts: pairs (state="HOST_STATE_ONBOARDED"), statuses (host_status=Status("Running", Indicator.IDLE)) and
+        observed columns. only_if names columns that must still hold these values, as after a wish that may have
+        changed. True if something was written. Raises Gone if the row is, LeaseLost if the loop's lease is.
+        """
+        if check := fence.get():
+            check()
+        columns, only_if = self._columns(facts), only_if or {}
+        needed = {*columns, *only_if, *({"desired_state"} & self.wish_columns())}
+        row = next(iter(type(self).objects.select_for_update().filter(pk=self.pk).order_by().values(*needed)), None)
+        if row is None:
+            raise errors.Gone(str(self))
+        if any(row[column] != value for column, value in only_if.items()):
+            return False
+        changed = {name: value for name, value in columns.items() if row[name] != value}
+        for name, value in facts.items():
+            if isinstance(value, Status) and changed.keys() & {name, f"{name}_indicator"}:
+                changed[f"{name}_timestamp"] = int(time.time())
+        if changed:
+            changed["updated_at"] = timezone.now()
+            models.QuerySet.update(type(self).objects.filter(pk=self.pk), **changed)
+        for name, value in {**columns, **changed}.items():
+            setattr(self, name, value)
+        if self._is_deleted_as(row.get("desired_state", "")):
+            self.delete()
+        elif changed:
+            events.announce(self, "observed", ring=bool(changed.keys() - self._told_to_people() - {"updated_at"}))
+        return bool(changed)
+
+    @transaction.atomic
+    def delete(self, *args, **kwargs):
+        """Remove the row. Raises InUse if others refer to it."""
+        events.announce(self, "deleted")
+        try:
+            with transaction.atomic():
+                return super().delete(*args, **kwargs)
+        except (models.ProtectedError, models.RestrictedError) as used:
+            users = sorted({str(row) for row in [*used.args[1]][:5]})
+            raise errors.InUse(f"{self} is in use by {', '.join(users)}") from used
+
+    def _is_deleted_as(self, wanted: str) -> bool:
+        return wanted.endswith("_DELETED") and getattr(self, "current_state", None) == wanted
+
+    @classmethod
+    def default_of(cls, column: str) -> Any:
+        field = cls._meta.get_field(column)
+        assert isinstance(field, models.Field)
+        return field.get_default()
+
+    def _allow(self, pair: str, value: str) -> None:
+        current = getattr(self, f"current_{pair}")
+        table = self.allowed.get(pair)
+        if table is not None and value not in table[current]:
+            raise errors.TransitionNotAllowed(
+                f"{self.resource_id or self.prefix} can't become {value}: it is {current}"
+            )
+
+    def _refuse_guarded(self) -> None:
+        for name in self.guarded():
+            if getattr(self, name) != self.default_of(name):
+                raise errors.NotYours(f"{name} can't be set by save(): use ask() or observe()")
+
+    def _insert(self) -> None:
+        """With a new id. There are 2**32 of them a kind, so at scale they collide: then another is drawn."""
+        self.full_clean(exclude=["resource_id"], validate_unique=False, validate_constraints=False)
+        for _ in range(5):
+            self.resource_id = f"{self.prefix}-{secrets.token_hex(4)}"
+            try:
+                with transaction.atomic():
+                    super().save(force_insert=True)
+                break
+            except IntegrityError as taken:
+                if "resource_id" not in str(taken):
+                    raise errors.Duplicate(self.duplicate_sentence()) from taken
+        else:
+            raise errors.Duplicate(f"Five ids in a row were taken for a new {self.prefix}")
+        events.announce(self, "created")
+
+    def duplicate_sentence(self) -> str:
+        return f"There is a {self.prefix} like this already: {getattr(self, 'name', '')!r}"
+
+    @classmethod
+    def _columns(cls, facts: dict[str, Any]) -> dict[str, Any]:
+        columns: dict[str, Any] = {}
+        for name, value in facts.items():
+            if isinstance(value, Status):
+                columns[name], columns[f"{name}_indicator"] = value.text[:1024], str(value.indicator)
+            elif name in cls.wishes:
+                columns[f"current_{name}"] = str(value)
+            else:
+                columns[name] = value
+        if strange := columns.keys() - cls.facts():
+            raise errors.NotYours(f"observe() can't write {', '.join(sorted(strange))} of a {cls.prefix}")
+        return columns
