@@ -19,6 +19,7 @@ class OsUpdatePolicy(Resource):
     """What an instance is updated to: the latest that there is, or what is named here."""
 
     prefix = "osupdatepolicy"
+    fixed = {"update_policy", "update_packages", "update_sources", "update_kernel_command", "target_os"}
 
     name = name_field(blank=False)
     description = models.CharField(max_length=200, blank=True, validators=[letters(PLAIN)])
@@ -64,6 +65,7 @@ class OsUpdateRun(Resource):
     prefix = "osupdaterun"
     statuses = {"status"}
     observed = {"status_details", "end_time"}
+    fixed = {"name", "description", "applied_policy", "instance", "start_time"}
 
     name = models.CharField(max_length=40, blank=True, validators=[letters(PLAIN)])
     description = models.CharField(max_length=200, blank=True, validators=[letters(PLAIN)])

@@ -37,6 +37,7 @@ class TelemetryGroup(Resource):
     """Sources that are collected together. To change one, make another."""
 
     prefix = "telemetrygroup"
+    fixed = {"kind"}
 
     name = name_field(blank=False)
     kind = models.CharField(max_length=40, choices=TelemetryResourceKind)
@@ -57,6 +58,7 @@ class TelemetryProfile(Resource):
     """That a group is collected at an instance, or at all of a site or a region: metrics how often, logs how severe."""
 
     prefix = "telemetryprofile"
+    fixed = {"kind"}
 
     resource_id = models.CharField(max_length=25, unique=True, editable=False)
     region = models.ForeignKey(
