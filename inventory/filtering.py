@@ -22,6 +22,7 @@ from inventory.errors import InventoryError
 from inventory.lookups import Item, like
 from inventory.models.base import Resource
 from inventory.models.hardware import Uint64
+from inventory.naming import squashed
 
 LONGEST = 1000  # letters
 MOST_COMPARISONS = 100
@@ -193,14 +194,9 @@ def _find(model: type[Resource], name: str) -> tuple[Target, list[Edge]]:
 
 def _pick(names: Mapping[str, Target], part: str, name: str) -> Target:
     try:
-        return names[_squashed(part)]
+        return names[squashed(part)]
     except KeyError:
         raise _refusal(f"{name}: there is no field {part!r}") from None
-
-
-def _squashed(name: str) -> str:
-    """The same for all spellings: parentRegion and parent_region, siteID and siteId, localaccount."""
-    return name.replace("_", "").lower()
 
 
 @cache
@@ -212,15 +208,15 @@ def _names(model: type[Resource]) -> Mapping[str, Target]:
         name = field.get_accessor_name() if field.auto_created and not field.concrete else field.name
         if field.is_relation:
             if edge := _edge(field):
-                names[_squashed(name)] = edge
-                names |= {_squashed(f"{name}_id"): edge.id} if edge.id else {}
+                names[squashed(name)] = edge
+                names |= {squashed(f"{name}_id"): edge.id} if edge.id else {}
         elif lists := _lists(getattr(field, "default", None)):
             for part, shape in lists.items():
-                names[_squashed(f"{model.__name__}{part}")] = Items(field.name, f"$.{part}[*]", shape)
+                names[squashed(f"{model.__name__}{part}")] = Items(field.name, f"$.{part}[*]", shape)
         elif not field.primary_key:
-            names[_squashed(name)] = Column(name, field)
+            names[squashed(name)] = Column(name, field)
     for own_id in (f"{model.__name__}id", f"{model.prefix}resourceid"):  # instanceID, osResourceID
-        names.setdefault(_squashed(own_id), names["resourceid"])
+        names.setdefault(squashed(own_id), names["resourceid"])
     if "parentregion" in names:
         names["parentid"] = names["parentregionid"]
     return names
@@ -251,9 +247,9 @@ def _lists_of(shape: Any) -> dict[str, type]:
 @cache
 def _fields(items: Items) -> Mapping[str, Target]:
     kinds = get_type_hints(items.shape)
-    fields: dict[str, Target] = {_squashed(key): ItemField(items, key, kind) for key, kind in kinds.items()}
+    fields: dict[str, Target] = {squashed(key): ItemField(items, key, kind) for key, kind in kinds.items()}
     for key, shape in _lists_of(items.shape).items():
-        fields[_squashed(key)] = Items(items.column, f"{items.path}.{key}[*]", shape)
+        fields[squashed(key)] = Items(items.column, f"{items.path}.{key}[*]", shape)
     return fields
 
 

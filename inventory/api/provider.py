@@ -13,6 +13,8 @@ class ProviderSerializer(ResourceSerializer):
 
 
 class ProviderViewSet(ResourceViewSet):
+    """Providers: what machines are provisioned and managed through. To change one, make another."""
+
     serializer_class = ProviderSerializer
-    collection = "providers"
-    http_method_names = ["get", "post", "delete", "head", "options"]  # to change one, make another
+    collection, service, nouns = "providers", "ProviderService", ("Provider", "Providers")
+    http_method_names = ["get", "post", "delete", "head", "options"]
