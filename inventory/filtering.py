@@ -209,6 +209,8 @@ def _names(model: type[Resource]) -> Mapping[str, Target]:
         if field.is_relation:
             if edge := _edge(field):
                 names[squashed(name)] = edge
+                if not field.concrete:
+                    names.setdefault(squashed(f"{name}s"), edge)  # workloadMembers, of which there is one at most
                 names |= {squashed(f"{name}_id"): edge.id} if edge.id else {}
         elif lists := _lists(getattr(field, "default", None)):
             for part, shape in lists.items():
@@ -224,9 +226,12 @@ def _names(model: type[Resource]) -> Mapping[str, Target]:
 
 def _edge(field: Any) -> Edge | None:
     """Leads from one resource to others, never out of the inventory."""
-    if field.many_to_many or not issubclass(field.related_model or object, Resource):
+    if not issubclass(field.related_model or object, Resource):
         return None
     to = field.related_model
+    if field.many_to_many:
+        there = field.related_query_name() if field.concrete else field.remote_field.name
+        return Edge(to, "pk", there, None)
     if field.concrete:
         far = field.target_field
         return Edge(to, field.attname, far.name, Column(f"{field.name}__{far.name}", far))

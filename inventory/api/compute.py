@@ -9,6 +9,7 @@ from rest_framework.response import Response
 
 from inventory import errors, filtering
 from inventory.api.base import (
+    Constant,
     Derived,
     Flag,
     HardwarePart,
@@ -18,8 +19,10 @@ from inventory.api.base import (
     ResourceSerializer,
     ResourceViewSet,
     Same,
+    Texts,
     Uuid,
     Whole,
+    by_id,
     with_values,
 )  # fmt: skip
 from inventory.api.location import SiteSerializer, inherit
@@ -27,21 +30,34 @@ from inventory.api.os import OperatingSystemSerializer
 from inventory.api.provider import ProviderSerializer
 from inventory.api.queries import FilterQuery, ListQuery, PatchQuery, Query
 from inventory.models import (
+    AmtState,
+    CustomConfig,
+    Customization,
     Host,
     HostState,
     Indicator,
     Instance,
     InstanceKind,
     InstanceState,
+    LocalAccount,
     OperatingSystem,
+    OsUpdatePolicy,
+    PowerCommandPolicy,
+    PowerState,
     SecurityFeature,
     Site,
     hardware,
 )  # fmt: skip
 
 # What counts as an error in the summary, of a host and of its instance.
-STATUSES_OF_HOSTS = ("host", "onboarding", "registration")
-STATUSES_OF_INSTANCES = ("instance", "provisioning")
+STATUSES_OF_HOSTS = ("host", "onboarding", "registration", "power", "amt")
+STATUSES_OF_INSTANCES = ("instance", "provisioning", "update", "trusted_attestation")
+
+# What PUT leaves alone if the body doesn't have it: whoever renames a host doesn't mean to touch its power.
+OUT_OF_BAND = {
+    "desiredPowerState", "powerCommandPolicy", "desiredAmtState", "amtControlMode", "amtDnsSuffix", "desiredKvmState",
+    "desiredSolState",
+}  # fmt: skip
 
 
 def shown_nic(nic: dict) -> dict:
@@ -73,11 +89,37 @@ class HostSerializer(ResourceSerializer):
 
     class Meta(ResourceSerializer.Meta):
         model = Host
-        hidden = {"hardware", "pxe_mac"}
-        writable = {"name", "metadata", "uuid"}
+        hidden = {
+            "hardware", "pxe_mac", "kind", "hardware_kind", "mgmt_ip", "kvm_session_status_indicator",
+            "kvm_session_status_timestamp", "sol_session_status_indicator", "sol_session_status_timestamp",
+        }  # fmt: skip
+        writable = {"name", "metadata", "uuid", *OUT_OF_BAND}
         needed = {"name"}
-        mutable = {"name", "metadata", "siteId"}
-        asks = {"state": HostState.ONBOARDED}
+        mutable = {"name", "metadata", "siteId", *OUT_OF_BAND}
+        kept = OUT_OF_BAND
+        asks = {"state": HostState.ONBOARDED, "power_state": PowerState.ON}
+
+    def create(self, plain):
+        """Whatever the body wishes, a new host is to be onboarded and powered on, one after the other."""
+        wishes = Host.wish_columns() & plain.keys()
+        plain = {name: value for name, value in plain.items() if name not in wishes}
+        return super().create({**plain, "power_command_policy": PowerCommandPolicy.ORDERED})
+
+    def validate(self, plain):
+        if self.partial and "amt_control_mode" in plain:
+            host = self.instance
+            if host.desired_amt_state == host.current_amt_state == AmtState.PROVISIONED:
+                raise exceptions.ValidationError(
+                    {"amtControlMode": f"{host} is provisioned: ask for AMT_STATE_UNPROVISIONED first"}
+                )
+        return plain
+
+    def update(self, host, plain):
+        """A reset is an act, not a state: the next one has another name, so that it is seen as another."""
+        if plain.get("desired_power_state") == PowerState.RESET:
+            states = host.current_power_state, host.desired_power_state
+            plain["desired_power_state"] = PowerState.RESET_REPEAT if PowerState.RESET in states else PowerState.RESET
+        return super().update(host, plain)
 
 
 class HostRegisterSerializer(serializers.Serializer):
@@ -110,14 +152,18 @@ class HostRegisterSerializer(serializers.Serializer):
             uuid=said.get("uuid"),
             user_lvm_size=said.get("userLvmSize", 0),
         )
-        host.ask(state=self.state(said))
+        vpro = AmtState.PROVISIONED if said["enableVpro"] else AmtState.UNPROVISIONED
+        host.ask(state=self.state(said), power_state=PowerState.ON, amt_state=vpro)
         return host
 
     def update(self, host, said):
         """Who the machine is doesn't change any more; what the body doesn't have stays as it is."""
         host.name = said.get("name", host.name)
         host.user_lvm_size = said.get("userLvmSize", host.user_lvm_size)
-        host.ask(state=self.state(said))
+        wishes = {"state": self.state(said)}
+        if "enableVpro" in self.initial_data:
+            wishes["amt_state"] = AmtState.PROVISIONED if said["enableVpro"] else AmtState.UNPROVISIONED
+        host.ask(**wishes)
         return host
 
 
@@ -177,6 +223,8 @@ class HostViewSet(ResourceViewSet):
     def remove(self, host):
         """A machine that was never here leaves at once; of any other, what it was given is taken back first."""
         host.ask(state=HostState.DELETED)
+        if host.current_state == HostState.UNSPECIFIED and not Instance.objects.filter(host=host).exists():
+            host.delete()
 
     def summary(self, request, *args, **kwargs):
         """In one pass over the hosts."""
@@ -214,19 +262,45 @@ def check_spelling(model: type[Host] | type[Instance], resource_id: str) -> None
         raise errors.InventoryError(f"{resource_id!r} is not the id of a {model._meta.verbose_name}")
 
 
+class CustomConfigs(Texts):
+    """The ids of custom configs; the same one twice is one."""
+
+    def __init__(self):
+        super().__init__(source="custom_config", required=False, max_length=100)
+
+    def to_internal_value(self, data):
+        ids = dict.fromkeys(super().to_internal_value(data))
+        return [by_id(CustomConfig.objects.all(), resource_id) for resource_id in ids]
+
+
 class InstanceSerializer(ResourceSerializer):
     instanceID = Same()
     host = Nested(HostSerializer, without={"instance", "hostStorages", "hostNics", "hostUsbs", "hostGpus"})
     os = Nested(OperatingSystemSerializer)
     hostID = Reference(source="host", queryset=Host.objects.all(), required=True)
     osID = Reference(source="os", queryset=OperatingSystem.objects.all(), required=True)
+    localaccount = Constant(None)
+    localAccountID = Reference(source="local_account", queryset=LocalAccount.objects.all())
+    updatePolicy = Constant(None)
+    osUpdatePolicyID = Reference(source="os_update_policy", queryset=OsUpdatePolicy.objects.all())
+    workloadMembers = Constant([])
+    customConfig = Constant([])
+    customConfigID = CustomConfigs()
 
     class Meta(ResourceSerializer.Meta):
         model = Instance
+        hidden = {"vm_memory_bytes", "vm_cpu_cores", "vm_storage_bytes"}
         writable = {"name", "kind", "securityFeature"}
-        mutable = {"name", "kind", "hostID", "osID"}
+        mutable = {"name", "kind", "hostID", "osID", "osUpdatePolicyID"}
         kept = {"kind", "hostID", "osID"}
         asks = {"state": InstanceState.RUNNING}
+
+    def create(self, plain):
+        configs = plain.pop("custom_config", [])
+        with transaction.atomic():
+            instance = super().create(plain)
+            Customization.objects.bulk_create(Customization(instance=instance, custom_config=one) for one in configs)
+        return instance
 
     def validate(self, plain):
         """Clients leave kind and security feature unspecified; machines are metal, and unsecured unless asked."""

@@ -8,7 +8,6 @@ from rest_framework.viewsets import GenericViewSet
 from inventory import errors
 from inventory.api.base import (
     EMPTY,
-    Constant,
     Derived,
     Nested,
     Reference,
@@ -17,6 +16,7 @@ from inventory.api.base import (
     Same,
 )  # fmt: skip
 from inventory.api.fields import Pattern
+from inventory.api.provider import ProviderSerializer
 from inventory.api.queries import ListQuery, PatchQuery, Query, YesNo
 from inventory.models import Region, Site
 
@@ -34,6 +34,7 @@ class RegionSerializer(ResourceSerializer):
 
     class Meta(ResourceSerializer.Meta):
         model = Region
+        hidden = {"region_kind"}
         writable = {"name", "metadata"}
 
 
@@ -41,11 +42,15 @@ class SiteSerializer(ResourceSerializer):
     siteID = Same()
     region = Nested(RegionSerializer, without={"parentRegion"}, absent=EMPTY)
     regionId = Reference(source="region", queryset=Region.objects.all())
-    provider = Constant(None)
+    provider = Nested(ProviderSerializer)
     inheritedMetadata = Derived([])
 
     class Meta(ResourceSerializer.Meta):
         model = Site
+        hidden = {
+            "address", "dns_servers", "docker_registries", "metrics_endpoint", "http_proxy", "https_proxy", "ftp_proxy",
+            "no_proxy",
+        }  # fmt: skip
         writable = {"name", "siteLat", "siteLng", "metadata"}
 
 

@@ -13,9 +13,9 @@ class OperatingSystemSerializer(ResourceSerializer):
         model = OperatingSystem
         writable = {
             "name", "architecture", "imageUrl", "imageId", "sha256", "profileName", "description", "securityFeature",
-            "osType", "osProvider", "tlsCaCert",
+            "osType", "osProvider", "tlsCaCert", "metadata", "installedPackagesUrl", "existingCvesUrl", "fixedCvesUrl",
         }  # fmt: skip
-        mutable = {"name", "architecture"}
+        mutable = {"name", "architecture", "metadata"}
         kept = {"name", "sha256"}
 
     def validate(self, plain):

@@ -1,15 +1,16 @@
 """Providers."""
 
-from inventory.api.base import ResourceSerializer, ResourceViewSet, Same
+from inventory.api.base import ResourceSerializer, ResourceViewSet, Same, Texts
 from inventory.models import Provider
 
 
 class ProviderSerializer(ResourceSerializer):
     providerID = Same()
+    apiCredentials = Texts(source="api_credentials", required=False, max_length=100)
 
     class Meta(ResourceSerializer.Meta):
         model = Provider
-        writable = {"name", "providerKind", "providerVendor", "apiEndpoint", "config"}
+        writable = {"name", "providerKind", "providerVendor", "apiEndpoint", "apiCredentials", "config"}
 
 
 class ProviderViewSet(ResourceViewSet):
