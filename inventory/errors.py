@@ -4,7 +4,7 @@ Clients of the archived system look for `"code":"FailedPrecondition"` and for so
 are the names of gRPC codes and bodies are {"code", "message"}.
 """
 
-from django.core.exceptions import ValidationError
+from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.db import DataError, IntegrityError
 from django.http import Http404, HttpRequest, JsonResponse
 from rest_framework import exceptions
@@ -91,7 +91,10 @@ def _sentence_of_model(problem: ValidationError) -> str:
     if not hasattr(problem, "error_dict"):
         return "; ".join(problem.messages)
     named = problem.message_dict.items()
-    return "; ".join(f"{camel(name)}: {' '.join(messages)}" for name, messages in named)
+    return "; ".join(
+        " ".join(messages) if name == NON_FIELD_ERRORS else f"{camel(name)}: {' '.join(messages)}"
+        for name, messages in named
+    )
 
 
 def sentence(detail) -> str:

@@ -223,8 +223,6 @@ class HostViewSet(ResourceViewSet):
     def remove(self, host):
         """A machine that was never here leaves at once; of any other, what it was given is taken back first."""
         host.ask(state=HostState.DELETED)
-        if host.current_state == HostState.UNSPECIFIED and not Instance.objects.filter(host=host).exists():
-            host.delete()
 
     def summary(self, request, *args, **kwargs):
         """In one pass over the hosts."""
