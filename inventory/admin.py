@@ -88,13 +88,13 @@ class ResourceAdmin(admin.ModelAdmin):
 
     asks: dict[str, str] = {}  # what adding one wishes
     deletes: dict[str, str] = {}  # what deleting one wishes; without it the row goes at once
-    fixed: set[str] = set()  # columns that are given once, when one is added
+    fixed: set[str] = set()  # columns that are given once, when one is added, besides those that the model says
 
     def get_readonly_fields(self, request, obj=None):
         if not obj:
             return []
         facts = {f.name for f in self.model._meta.concrete_fields if not f.editable and not f.primary_key}
-        return sorted(facts | self.fixed | {"created_at", "updated_at"})
+        return sorted(facts | self.fixed | self.model.fixed | {"created_at", "updated_at"})
 
     # The admin's own permissions are about models; here the project's role decides, for all of them.
     def has_module_permission(self, request):
@@ -180,7 +180,6 @@ class OsUpdatePolicyAdmin(ResourceAdmin):
     list_display = ["resource_id", "name", "update_policy", "target_os__name"]
     list_select_related = ["target_os"]
     search_fields = ["name", "resource_id"]
-    fixed = {"update_policy", "update_packages", "update_sources", "update_kernel_command", "target_os"}
 
 
 @admin.register(OsUpdateRun, site=site)
@@ -248,7 +247,7 @@ class InstanceAdmin(ResourceAdmin):
     list_select_related = ["host", "os"]
     list_filter = ["current_state"]
     search_fields = ["resource_id", "host__name", "host__resource_id"]
-    fixed = {"host", "os", "security_feature", "local_account"}
+    fixed = {"host", "os"}
     asks = {"state": InstanceState.RUNNING}
     deletes = {"state": InstanceState.DELETED}
     actions = [asking("Invalidate: trust it no more", state=InstanceState.UNTRUSTED)]
@@ -258,14 +257,12 @@ class InstanceAdmin(ResourceAdmin):
 class LocalAccountAdmin(ResourceAdmin):
     list_display = ["resource_id", "username", "ssh_key"]
     search_fields = ["username", "resource_id"]
-    fixed = {"username", "ssh_key"}
 
 
 @admin.register(CustomConfig, site=site)
 class CustomConfigAdmin(ResourceAdmin):
     list_display = ["resource_id", "name", "description"]
     search_fields = ["name", "resource_id"]
-    fixed = {"name", "description", "config"}
 
 
 @admin.register(RemoteAccess, site=site)
@@ -273,7 +270,6 @@ class RemoteAccessAdmin(ResourceAdmin):
     list_display = ["resource_id", "instance", "local_port", shown("configuration_status"), "expiration_timestamp"]
     list_select_related = ["instance"]
     search_fields = ["resource_id", "instance__resource_id"]
-    fixed = {"instance", "expiration_timestamp"}
     asks = {"state": RemoteAccessState.ENABLED}
     deletes = {"state": RemoteAccessState.DELETED}
 
@@ -309,7 +305,6 @@ class WorkloadMemberAdmin(ResourceAdmin):
     list_display = ["resource_id", "kind", "workload__name", "instance"]
     list_select_related = ["workload", "instance"]
     search_fields = ["resource_id", "workload__name", "instance__resource_id"]
-    fixed = {"kind", "workload", "instance"}
 
 
 @admin.register(TelemetryGroup, site=site)
@@ -317,7 +312,6 @@ class TelemetryGroupAdmin(ResourceAdmin):
     list_display = ["resource_id", "name", "kind", "collector_kind"]
     list_filter = ["kind", "collector_kind"]
     search_fields = ["name", "resource_id"]
-    fixed = {"name", "kind", "collector_kind", "groups"}
 
 
 @admin.register(TelemetryProfile, site=site)
@@ -328,7 +322,6 @@ class TelemetryProfileAdmin(ResourceAdmin):
     list_select_related = ["group", "region", "site", "instance"]
     list_filter = ["kind"]
     search_fields = ["resource_id", "group__name"]
-    fixed = {"kind"}
 
 
 @admin.register(NetworkSegment, site=site)

@@ -178,7 +178,7 @@ def by_id(rows, resource_id: object):
 
 def not_found_sentence(model) -> str:
     """In the words that the archived command line looks for: "region_resource not found"."""
-    kind = {"inst": "instance", "os": "operating_system"}.get(model.prefix, model.prefix)
+    kind = str(model._meta.verbose_name).replace(" ", "_").lower()
     return f"{kind}_resource not found"
 
 

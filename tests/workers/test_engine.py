@@ -3,6 +3,7 @@
 import threading
 from contextlib import contextmanager
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 from django.db import connection, connections
@@ -12,6 +13,7 @@ from django_tenants.utils import schema_context
 from inventory import errors
 from inventory.models import Host, HostState, Indicator, Status
 from inventory.models.base import fence
+from tenants import credentials
 from tenants.models import Event, Ring
 from tests.conftest import settle
 from workers import engine, models, tasks
@@ -48,9 +50,11 @@ def ends(monkeypatch):
 
 @pytest.fixture
 def host(there, ends):
-    host = Host(serial_number="SN00001")
+    """One whose credentials must be taken back before it can go."""
+    host = Host(serial_number="SN00001", uuid=uuid4())
     host.ask(state=HostState.REGISTERED)
     host.observe(state=HostState.REGISTERED)
+    credentials.issue(host.uuid)
     settle()
     return host
 
