@@ -8,12 +8,13 @@ from rest_framework import exceptions, serializers
 from rest_framework.response import Response
 
 from inventory import errors, filtering
+from inventory.api.access import CustomConfigSerializer, LocalAccountSerializer
 from inventory.api.base import (
-    Constant,
     Derived,
     Flag,
     HardwarePart,
     Nested,
+    NestedMany,
     Pattern,
     Reference,
     ResourceSerializer,
@@ -25,8 +26,10 @@ from inventory.api.base import (
     by_id,
     with_values,
 )  # fmt: skip
+from inventory.api.fields import LINK_STATES, pattern_of_id
 from inventory.api.location import SiteSerializer, inherit
 from inventory.api.os import OperatingSystemSerializer
+from inventory.api.policy import OsUpdatePolicySerializer
 from inventory.api.provider import ProviderSerializer
 from inventory.api.queries import FilterQuery, ListQuery, PatchQuery, Query
 from inventory.models import (
@@ -64,7 +67,7 @@ def shown_nic(nic: dict) -> dict:
     """A NIC as clients read it: its link's state is an object there, and its addresses are resources."""
     return {
         **nic,
-        "linkState": {"type": nic.get("linkState") or "NETWORK_INTERFACE_LINK_STATE_UNSPECIFIED", "timestamps": None},
+        "linkState": {"type": nic.get("linkState") or LINK_STATES[0], "timestamps": None},
         "ipaddresses": [
             {"resourceId": "", **address, "timestamps": None} for address in nic.get("ipaddresses") or []
         ],
@@ -113,13 +116,6 @@ class HostSerializer(ResourceSerializer):
                     {"amtControlMode": f"{host} is provisioned: ask for AMT_STATE_UNPROVISIONED first"}
                 )
         return plain
-
-    def update(self, host, plain):
-        """A reset is an act, not a state: the next one has another name, so that it is seen as another."""
-        if plain.get("desired_power_state") == PowerState.RESET:
-            states = host.current_power_state, host.desired_power_state
-            plain["desired_power_state"] = PowerState.RESET_REPEAT if PowerState.RESET in states else PowerState.RESET
-        return super().update(host, plain)
 
 
 class HostRegisterSerializer(serializers.Serializer):
@@ -173,6 +169,16 @@ class RegisterQuery(Query):
     )
 
 
+class SummarySerializer(serializers.Serializer):
+    total = serializers.IntegerField(help_text="All that the filter finds.")
+    error = serializers.IntegerField(help_text="Hosts with an error, of their own or of their instance.")
+    running = serializers.IntegerField(help_text="Hosts whose instance runs, without any error.")
+    unallocated = serializers.IntegerField(help_text="Hosts without a site, whatever else they are.")
+
+    class Meta:
+        ref_name = "GetHostSummaryResponse"
+
+
 class NoteQuery(Query):
     note = Pattern(
         r"""^$|^[a-zA-Z\-_0-9./:;=@?!#,<>*()" ]+$""", required=False, allow_blank=True, max_length=512, min_length=1,
@@ -190,6 +196,13 @@ class HostViewSet(ResourceViewSet):
         "list": ListQuery, "partial_update": PatchQuery, "summary": FilterQuery, "register": RegisterQuery,
         "invalidate": NoteQuery,
     }  # fmt: skip
+
+    answers = {"summary": SummarySerializer, "register": HostSerializer, "register_again": HostSerializer}
+    examples = {
+        "create": {"name": "rack-7", "metadata": [{"key": "city", "value": "berlin"}]},
+        "register": {"name": "rack-7", "serialNumber": "SN00001", "autoOnboard": True},
+        "partial_update": {"name": "rack-7", "desiredPowerState": "POWER_STATE_ON"},
+    }
 
     def get_serializer_class(self):
         return HostRegisterSerializer if self.action in ("register", "register_again") else HostSerializer
@@ -221,7 +234,7 @@ class HostViewSet(ResourceViewSet):
         return self.wish(resource_id, HostState.UNTRUSTED, **({"note": note} if note else {}))
 
     def remove(self, host):
-        """A machine that was never here leaves at once; of any other, what it was given is taken back first."""
+        """It goes at once if its machine was never here; else when what the machine was given is taken back."""
         host.ask(state=HostState.DELETED)
 
     def summary(self, request, *args, **kwargs):
@@ -264,7 +277,8 @@ class CustomConfigs(Texts):
     """The ids of custom configs; the same one twice is one."""
 
     def __init__(self):
-        super().__init__(source="custom_config", required=False, max_length=100)
+        child = Pattern(pattern_of_id(CustomConfig), max_length=len(CustomConfig.prefix) + 9)
+        super().__init__(source="custom_config", required=False, max_length=100, child=child)
 
     def to_internal_value(self, data):
         ids = dict.fromkeys(super().to_internal_value(data))
@@ -277,12 +291,14 @@ class InstanceSerializer(ResourceSerializer):
     os = Nested(OperatingSystemSerializer)
     hostID = Reference(source="host", queryset=Host.objects.all(), required=True)
     osID = Reference(source="os", queryset=OperatingSystem.objects.all(), required=True)
-    localaccount = Constant(None)
+    localaccount = Nested(LocalAccountSerializer, source="local_account")
     localAccountID = Reference(source="local_account", queryset=LocalAccount.objects.all())
-    updatePolicy = Constant(None)
+    updatePolicy = Nested(OsUpdatePolicySerializer, source="os_update_policy", without={"targetOs"})
     osUpdatePolicyID = Reference(source="os_update_policy", queryset=OsUpdatePolicy.objects.all())
-    workloadMembers = Constant([])
-    customConfig = Constant([])
+    workloadMembers = NestedMany(
+        "inventory.api.workload.WorkloadMemberSerializer", edge="instance_id", without={"instance", "member"}
+    )
+    customConfig = NestedMany(CustomConfigSerializer, edge="instances__resource_id", ids="customConfigID")
     customConfigID = CustomConfigs()
 
     class Meta(ResourceSerializer.Meta):

@@ -50,7 +50,7 @@ class WorkloadMemberSerializer(ResourceSerializer):
     instanceId = Reference(source="instance", queryset=Instance.objects.all(), required=True)
 
     class Meta(ResourceSerializer.Meta):
-        model = WorkloadMember
+        model, ref_name = WorkloadMember, "WorkloadMember"
         writable = {"kind"}
 
     def create(self, plain):
