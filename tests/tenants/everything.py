@@ -1,8 +1,35 @@
 """One of every resource of the inventory, for tests that want to see what others see of it."""
 
+import time
+
 from django.apps import apps
 
-from inventory.models import Host, HostState, Instance, InstanceState, OperatingSystem, Provider, Region, Resource, Site
+from inventory.models import (
+    CustomConfig,
+    Endpoint,
+    Host,
+    HostState,
+    Instance,
+    InstanceState,
+    LocalAccount,
+    Netlink,
+    NetworkSegment,
+    OperatingSystem,
+    OsUpdatePolicy,
+    OsUpdateRun,
+    Ou,
+    Provider,
+    Region,
+    RemoteAccess,
+    RepeatedSchedule,
+    Resource,
+    SingleSchedule,
+    Site,
+    TelemetryGroup,
+    TelemetryProfile,
+    Workload,
+    WorkloadMember,
+)
 
 SECRET = "secret-of-beta"
 
@@ -29,7 +56,30 @@ def one_of_everything() -> dict[type[Resource], Resource]:
     host = make(
         Host(name=SECRET, serial_number="SECRET00001", site=site, provider=provider), state=HostState.ONBOARDED
     )
-    make(Instance(name=SECRET, host=host, os=system), state=InstanceState.RUNNING)
+    instance = make(Instance(name=SECRET, host=host, os=system), state=InstanceState.RUNNING)
+    make(Ou(name=SECRET))
+    policy = make(OsUpdatePolicy(name=SECRET, update_policy="UPDATE_POLICY_LATEST"))
+    make(OsUpdateRun(name=SECRET, instance=instance, applied_policy=policy, start_time=1))
+    workload = make(Workload(name=SECRET, kind="WORKLOAD_KIND_CLUSTER"))
+    make(WorkloadMember(kind="WORKLOAD_MEMBER_KIND_CLUSTER_NODE", workload=workload, instance=instance))
+    make(LocalAccount(username=SECRET, ssh_key="ssh-ed25519 AAAA"))
+    make(CustomConfig(name=SECRET, config=f"#cloud-config\nhostname: {SECRET}\n"))
+    make(RemoteAccess(instance=instance, expiration_timestamp=int(time.time()) + 3600), state="REMOTE_ACCESS_STATE_ENABLED")
+    make(SingleSchedule(name=SECRET, target_host=host, start_seconds=int(time.time()) + 3600))
+    always = dict.fromkeys(["cron_minutes", "cron_hours", "cron_day_month", "cron_month", "cron_day_week"], "*")
+    make(RepeatedSchedule(name=SECRET, target_site=site, duration_seconds=60, **always))
+    made |= {TelemetryGroup: {}, TelemetryProfile: {}}
+    for kind, told in (("METRICS", {"metrics_interval": 60}), ("LOGS", {"log_level": "SEVERITY_LEVEL_INFO"})):
+        group = TelemetryGroup(
+            name=SECRET, kind=f"TELEMETRY_RESOURCE_KIND_{kind}", groups=[SECRET],
+            collector_kind="TELEMETRY_COLLECTOR_KIND_HOST",
+        )  # fmt: skip
+        group.ask()
+        profile = TelemetryProfile(kind=group.kind, group=group, instance=instance, **told)
+        profile.ask()
+        made[TelemetryGroup][kind], made[TelemetryProfile][kind] = group, profile
+    make(NetworkSegment(name=SECRET, site=site))
+    make(Netlink(name=SECRET, src=make(Endpoint(name=SECRET, host=host))), state="NETLINK_STATE_ONLINE")
     missing = {model for model in apps.get_app_config("inventory").get_models() if issubclass(model, Resource)}
     assert missing == made.keys(), f"make one of {missing - made.keys()} too"
     return made
