@@ -34,9 +34,9 @@ from inventory.models import (
 SECRET = "secret-of-beta"
 
 
-def one_of_everything() -> dict[type[Resource], Resource]:
+def one_of_everything() -> dict:
     """Made in the current schema; wherever a text may stand, it has SECRET in it."""
-    made: dict[type[Resource], Resource] = {}
+    made: dict = {}
 
     def make(resource: Resource, **wishes: str) -> Resource:
         resource.ask(**wishes)
@@ -64,8 +64,9 @@ def one_of_everything() -> dict[type[Resource], Resource]:
     make(WorkloadMember(kind="WORKLOAD_MEMBER_KIND_CLUSTER_NODE", workload=workload, instance=instance))
     make(LocalAccount(username=SECRET, ssh_key="ssh-ed25519 AAAA"))
     make(CustomConfig(name=SECRET, config=f"#cloud-config\nhostname: {SECRET}\n"))
-    make(RemoteAccess(instance=instance, expiration_timestamp=int(time.time()) + 3600), state="REMOTE_ACCESS_STATE_ENABLED")
-    make(SingleSchedule(name=SECRET, target_host=host, start_seconds=int(time.time()) + 3600))
+    in_an_hour = int(time.time()) + 3600
+    make(RemoteAccess(instance=instance, expiration_timestamp=in_an_hour), state="REMOTE_ACCESS_STATE_ENABLED")
+    make(SingleSchedule(name=SECRET, target_host=host, start_seconds=in_an_hour))
     always = dict.fromkeys(["cron_minutes", "cron_hours", "cron_day_month", "cron_month", "cron_day_week"], "*")
     make(RepeatedSchedule(name=SECRET, target_site=site, duration_seconds=60, **always))
     made |= {TelemetryGroup: {}, TelemetryProfile: {}}
@@ -85,8 +86,22 @@ def one_of_everything() -> dict[type[Resource], Resource]:
     return made
 
 
-# The last fixed part of a path before an id -> the model that the id is of.
-COLLECTIONS: dict[str, type[Resource]] = {
+# How the path of a collection ends -> the model that an id behind it is of, and which one of it.
+COLLECTIONS: dict[str, type[Resource] | tuple[type[Resource], str]] = {
     "regions": Region, "sites": Site, "providers": Provider, "os": OperatingSystem,
-    "operating_systems": OperatingSystem, "hosts": Host, "instances": Instance,
+    "operating_systems": OperatingSystem, "hosts": Host, "instances": Instance, "os-update-policies": OsUpdatePolicy,
+    "os_update_policy": OsUpdatePolicy, "os-update-runs": OsUpdateRun, "os_update_run": OsUpdateRun,
+    "schedules/single": SingleSchedule, "schedules/repeated": RepeatedSchedule, "workloads": Workload,
+    "workload_members": WorkloadMember, "localAccounts": LocalAccount, "customConfigs": CustomConfig,
+    "loggroups": (TelemetryGroup, "LOGS"), "groups/logs": (TelemetryGroup, "LOGS"),
+    "metricgroups": (TelemetryGroup, "METRICS"), "groups/metrics": (TelemetryGroup, "METRICS"),
+    "profiles/logs": (TelemetryProfile, "LOGS"), "logprofiles": (TelemetryProfile, "LOGS"),
+    "profiles/metrics": (TelemetryProfile, "METRICS"), "metricprofiles": (TelemetryProfile, "METRICS"),
 }  # fmt: skip
+
+
+def ids_by_collection() -> dict[str, str]:
+    """One of everything, made in the current schema: {"regions": "region-1a2b3c4d"} and so on."""
+    made = one_of_everything()
+    which = {path: kind if isinstance(kind, tuple) else (kind, None) for path, kind in COLLECTIONS.items()}
+    return {path: (made[model][one] if one else made[model]).resource_id for path, (model, one) in which.items()}
