@@ -9,6 +9,7 @@ from django.db import DataError, IntegrityError
 from django.http import Http404, HttpRequest, JsonResponse
 from rest_framework import exceptions
 from rest_framework.response import Response
+from rest_framework.settings import api_settings
 from rest_framework.views import set_rollback
 
 from inventory.naming import camel
@@ -100,7 +101,9 @@ def _sentence_of_model(problem: ValidationError) -> str:
 def sentence(detail) -> str:
     """DRF's nested details as one sentence: `name: too long; sha256: required`."""
     if isinstance(detail, dict):
-        return "; ".join(f"{field}: {sentence(inner)}" for field, inner in detail.items())
+        own = api_settings.NON_FIELD_ERRORS_KEY  # of the whole, not of a field
+        told = ((field, sentence(why)) for field, why in detail.items())
+        return "; ".join(why if field == own else f"{field}: {why}" for field, why in told)
     if isinstance(detail, list):
         return "; ".join(sentence(inner) for inner in detail if inner)
     return str(detail)

@@ -30,13 +30,14 @@ def an_instance(serial: str = "SN00001", site: Site | None = None) -> Instance:
     return made(Instance(name="edge", host=host, os=os), state=InstanceState.RUNNING)
 
 
-def is_unknown_to_others(beta, path: str, resource_id: str, collection: str, kind: str, methods=("get", "delete")):
+def is_unknown_to_others(beta, path, resource_id, collection, kind, methods=("get", "delete")) -> None:
     """Another tenant's token finds nothing in its own project under this id, and changes nothing here."""
     theirs = client_of(beta, "im-rw")
     for method in methods:
         answer = getattr(theirs, method)(f"{theirs.base}/{path}/{resource_id}", {})
-        assert (answer.status_code, answer.json()) == (404, {"code": "NotFound", "message": f"{kind} not found"}), method
-    assert theirs.get(f"{theirs.base}/{path}").json() == {collection: [], "totalElements": 0, "hasNext": False}
+        assert refused(answer, f"{kind} not found", "NotFound", 404), method
+    nothing = {collection: [], "totalElements": 0, "hasNext": False}
+    assert theirs.get(f"{theirs.base}/{path}").json() == nothing
 
 
 def refused(answer, message: str, code: str = "InvalidArgument", status: int = 400) -> bool:
