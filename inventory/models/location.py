@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, validate_ipv46_address
 from django.db import models
 
@@ -90,8 +91,10 @@ def proxy() -> models.CharField:
 
 
 def check_addresses(addresses: list) -> None:
-    for address in addresses if isinstance(addresses, list) else [addresses]:
-        validate_ipv46_address(address)
+    if not isinstance(addresses, list):
+        raise ValidationError("a list of IP addresses is needed")
+    for address in addresses:
+        validate_ipv46_address(str(address))
 
 
 class Site(Resource):
