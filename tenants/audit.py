@@ -9,8 +9,7 @@ it: the journal (tenants.Event) is written with each change, in its transaction.
 import getpass
 import logging
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import timedelta
 
 from django.conf import settings
@@ -73,25 +72,17 @@ def record(request: HttpRequest, response: HttpResponse) -> None:
     )  # fmt: skip
 
 
-@contextmanager
-def of_command(words: list[str]) -> Iterator[None]:
-    """A line for what is typed at the server; of its words only names, for others may be secrets."""
-    name = words[1] if len(words) > 1 else ""
-    result = 500
-    try:
-        yield
-        result = 200
-    except SystemExit as end:
-        result = 500 if end.code else 200
-        raise
-    finally:
-        if name not in UNAUDITED and not {"-h", "--help"} & set(words):
-            named = words[2] if name in NAMED_BY_ITS_FIRST_WORD and len(words) > 2 else ""
-            connection.set_schema_to_public()
-            _write(
-                kind=Audit.Kind.COMMAND, who=os.environ.get("SUDO_USER") or getpass.getuser(), method="RUN",
-                action=_shown(name, 100), resource_id=_shown(named, 64), status=result,
-            )  # fmt: skip
+def record_command(words: list[str], failed: bool) -> None:
+    """A line for what was typed at the server; of its words only names, for others may be secrets."""
+    name, *rest = words or [""]
+    if name in UNAUDITED or {"-h", "--help"} & set(rest):
+        return
+    connection.set_schema_to_public()
+    _write(
+        kind=Audit.Kind.COMMAND, who=os.environ.get("SUDO_USER") or getpass.getuser(), method="RUN",
+        action=_shown(name, 100), resource_id=_shown(rest[0], 64) if name in NAMED_BY_ITS_FIRST_WORD and rest else "",
+        status=500 if failed else 200,
+    )  # fmt: skip
 
 
 def forget_old() -> int:
@@ -105,9 +96,11 @@ def forget_old() -> int:
                 "DELETE FROM tenants_audit WHERE at < %s AND id IN (SELECT id FROM tenants_audit ORDER BY id LIMIT %s)",
                 [cutoff, BATCH],
             )
-            forgotten += cursor.rowcount
-            if cursor.rowcount < BATCH:
-                return forgotten
+            gone = cursor.rowcount
+            cursor.execute("SET LOCAL eim.forgets_the_old = 'off'")
+        forgotten += gone
+        if gone < BATCH:
+            return forgotten
 
 
 def _write(**line) -> None:
@@ -132,7 +125,7 @@ def _asker(request: HttpRequest) -> tuple[str, str, str]:
 
 
 def _signing_in(request: HttpRequest) -> tuple[str, str, str]:
-    """Of a sign-in, whose it was meant to be: only if they exist, for people type passwords into the line above, too."""
+    """Of a sign-in, whose it was meant to be: only if they exist: people type passwords there, too."""
     form = request.POST if hasattr(request, "_post") else {}
     client, name = form.get("client_id", ""), form.get("username", "")
     if name and name.isprintable() and User.objects.filter(username=name).exists():

@@ -116,4 +116,7 @@ def _time(query, name: str) -> datetime:
     return found
 
 
-urlpatterns = [path("v1/projects/<slug:project>/audit", AuditView.as_view()), path("v1/audit", WholeAuditView.as_view())]
+urlpatterns = [
+    path("v1/projects/<slug:project>/audit", AuditView.as_view()),
+    path("v1/audit", WholeAuditView.as_view()),
+]

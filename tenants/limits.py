@@ -32,8 +32,7 @@ OF_AN_ACCOUNT = parse_many("5 per 15 seconds; 10 per 2 minutes; 20 per 15 minute
 OF_AN_ACCOUNT_ANYWHERE = parse_many("100 per 15 minutes; 300 per hour")
 OF_AN_ADDRESS = parse_many("30 per minute; 150 per 15 minutes; 300 per hour")
 # Refusals that are written into the audit: a flood of them mustn't fill the disk.
-REFUSALS_OF_AN_ACCOUNT_ANYWHERE = parse_many("100 per 15 minutes; 300 per hour")
-OF_AN_ADDRESS = parse_many("60 per minute; 600 per hour")
+REFUSALS_OF_AN_ADDRESS = parse_many("60 per minute; 600 per hour")
 REFUSALS = parse_many("600 per minute; 6000 per hour")
 
 

@@ -8,12 +8,22 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import set_script_prefix
 from django_tenants.utils import schema_context
 
-from tenants.errors import BadToken, NoAccess, NotAProject, NotYetReady, OnItsWayOut, ResourceError, Unserved, WhichProject
+from tenants.errors import (
+    BadToken,
+    NoAccess,
+    NotAProject,
+    NotYetReady,
+    OnItsWayOut,
+    ResourceError,
+    Unserved,
+    WhichProject,
+)
 from tenants.models import Project
 from tenants.models.people import IN_PROJECT
 from tenants.permissions import bearer_of, held, why_unserved
 from tenants.request import API, bound, refused
 
+PUBLIC = "public"
 _PROJECT = re.compile(r"^/v\d+/projects/([^/]+)/")
 _LEGACY = "/edge-infra.orchestrator.apis/v2/"
 _PAGES = re.compile(r"^(/p/([^/]+))(/.*)$")
@@ -39,16 +49,16 @@ class TenantMiddleware:
         if API.match(request.path_info) and request.path_info.endswith("/"):
             request.path_info = request.path_info[:-1]  # the archived API took both
         named, request.page_of = self._in_path(request)
-        try:
-            project = self._resolve(named, request)
-        except ResourceError as why:
-            request.unserved = why
-            return self.get_response(request)
-        if project is None:
-            return self.get_response(request)
-        with schema_context(project.schema_name), bound(project=project.name):
-            request.project = project
-            return self.get_response(request)
+        # Said even where the connection is there already: whatever its last user left it in isn't built upon.
+        with schema_context(PUBLIC):
+            try:
+                request.project = self._resolve(named, request)
+            except ResourceError as why:
+                request.unserved = why
+            if request.project is None:
+                return self.get_response(request)
+            with schema_context(request.project.schema_name), bound(project=request.project.name):
+                return self.get_response(request)
 
     def process_view(self, request: HttpRequest, view, args, kwargs) -> HttpResponse | None:
         """Pages of a project that comes or goes say so to its people; to others there is a door, as to any name."""

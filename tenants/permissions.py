@@ -1,5 +1,7 @@
 """Who may: a bearer token's roles, or the memberships of somebody who is logged in."""
 
+import ipaddress
+
 from django.conf import settings
 from django.http import HttpRequest
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
@@ -36,7 +38,7 @@ def bearer_of(request: HttpRequest) -> "tokens.Caller | User | None":
     """Whose token came with the request; None if none came. Raises BadToken, which says why."""
     header = request.META.get("HTTP_AUTHORIZATION", "")
     if not header:
-        return anybody() if not settings.AUTHENTICATION and not _is_of_another_site(request) else None
+        return anybody() if not settings.AUTHENTICATION and _is_local(request) else None
     scheme, _, token = header.partition(" ")
     if scheme.lower() != "bearer":
         raise BadToken("The Authorization header must be `Bearer` and a token")
@@ -48,12 +50,20 @@ def anybody() -> User:
     return User(username="anybody (authentication is off)", is_superuser=True, is_staff=True)
 
 
-def _is_of_another_site(request: HttpRequest) -> bool:
-    """Whether a page from elsewhere made a browser ask: any page could, of a server on the reader's own machine."""
+def _is_local(request: HttpRequest) -> bool:
+    """Asked on this machine, whatever the server was bound to; and not because a page from elsewhere made a browser
+
+    ask, as any page can of a server on its reader's own machine.
+    """
+    try:
+        if not ipaddress.ip_address(request.client_address).is_loopback:
+            return False
+    except ValueError:
+        return False
     origin = request.META.get("HTTP_ORIGIN")
     if origin is None:
-        return request.META.get("HTTP_SEC_FETCH_SITE", "none") not in ("none", "same-origin")
-    return origin != f"{request.scheme}://{request.get_host()}" and origin not in settings.CORS_ALLOWED_ORIGINS
+        return request.META.get("HTTP_SEC_FETCH_SITE", "none") in ("none", "same-origin")
+    return origin in (f"{request.scheme}://{request.get_host()}", *settings.CORS_ALLOWED_ORIGINS)
 
 
 def held(user: "tokens.Caller | User") -> set[str]:

@@ -1,4 +1,4 @@
-"""What comes with every request, whoever sends it: an id, the client's address, headers and a body that are in order."""
+"""What comes with every request, whoever sends it: an id, a client's address, headers and a body in order."""
 
 import ipaddress
 import logging
@@ -23,13 +23,13 @@ _SANE_ID = re.compile(r"[A-Za-z0-9._-]{8,64}\Z")
 _SPACES = dict.fromkeys(map(ord, "\t\n\v\f\r\x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000"))
 _SPACES |= dict.fromkeys(range(0x2000, 0x200B))
 
-_bound: ContextVar[dict[str, str]] = ContextVar("bound", default={})
+_bound: ContextVar[dict[str, str] | None] = ContextVar("bound", default=None)
 
 
 @contextmanager
 def bound(**facts: str) -> Iterator[None]:
     """Add these facts to every line that is logged inside."""
-    token = _bound.set(_bound.get() | facts)
+    token = _bound.set((_bound.get() or {}) | facts)
     try:
         yield
     finally:
@@ -37,7 +37,7 @@ def bound(**facts: str) -> Iterator[None]:
 
 
 def facts() -> dict[str, str]:
-    return _bound.get()
+    return _bound.get() or {}
 
 
 def refused(request: HttpRequest, problem: ResourceError) -> HttpResponse:
@@ -49,7 +49,10 @@ def refused(request: HttpRequest, problem: ResourceError) -> HttpResponse:
         return HttpResponse(str(problem), content_type="text/plain", status=problem.status, headers=headers)
     body = {"code": problem.code, "message": str(problem)}
     return JsonResponse(
-        body, status=problem.status, headers=headers, json_dumps_params={"separators": (",", ":"), "ensure_ascii": False}
+        body,
+        status=problem.status,
+        headers=headers,
+        json_dumps_params={"separators": (",", ":"), "ensure_ascii": False},
     )
 
 
@@ -124,6 +127,8 @@ class OrderlyMiddleware:
             if name.startswith("HTTP_") and not (value.isascii() and value.isprintable()) and not _is_readable(value):
                 header = name.removeprefix("HTTP_").replace("_", "-").title()
                 return refused(request, NotPrintable(f"The header {header} has characters that aren't printable"))
+        if "\x00" in request.path_info or "%00" in request.META.get("QUERY_STRING", ""):
+            return refused(request, NotPrintable("The URL has a null character"))
         return self.get_response(request)
 
     def process_view(self, request: HttpRequest, view, args, kwargs) -> HttpResponse | None:

@@ -35,7 +35,7 @@ class Column:
 
 
 def columns() -> Iterator[Column]:
-    """Every sealed column of every schema; the shared tables are met once, from public, where all their rows are seen."""
+    """Every sealed column of every schema; of shared tables once, from public, where all rows are seen."""
     in_tenants = {name.rsplit(".", 1)[-1] for name in settings.TENANT_APPS}
     found = [
         (model, column.name)

@@ -6,7 +6,7 @@ from tenants import audit
 
 
 class Command(BaseCommand):
-    help = "Delete the audit's lines that are older than EIM_AUDIT_DAYS. Beat has it done every night, too."
+    help = "Delete the audit's lines that are older than EIM_AUDIT_DAYS. Beat has it done every hour, too."
 
     def handle(self, **options):
         self.stdout.write(f"{audit.forget_old()} lines forgotten")
