@@ -15,6 +15,7 @@ from datetime import timedelta
 from django.conf import settings
 from django.db import DatabaseError, connection, transaction
 from django.http import HttpRequest, HttpResponse
+from django.urls import ResolverMatch
 from django.utils import timezone
 
 from tenants import limits
@@ -64,7 +65,7 @@ def record(request: HttpRequest, response: HttpResponse) -> None:
     answered = data if isinstance(data, dict) else {}
     _write(
         kind=kind, who=who, subject=subject, method=request.method,
-        action=_shown(match.view_name if match else "", 100),
+        action=_shown(_action_of(match, request.method) if match else "", 100),
         resource_id=_shown(_resource_of(match.kwargs if match else {}) or answered.get("resourceId", ""), 64),
         address=request.client_address, user_agent=_shown(request.META.get("HTTP_USER_AGENT", ""), 100),
         request_id=request.request_id, status=response.status_code,
@@ -145,6 +146,15 @@ def _too_many_refusals(request: HttpRequest) -> bool:
         limiter.hit(limits.REFUSALS_OF_AN_ADDRESS, "refused", limits.network_of(request.client_address))
         or limiter.hit(limits.REFUSALS, "refused", connection.schema_name)
     )
+
+
+def _action_of(match: ResolverMatch, method: str) -> str:
+    """`Host.register` of the API, by the view's name and its verb; else the name of the route."""
+    if (view := getattr(match.func, "cls", None)) is None:
+        return match.view_name
+    noun = view.__name__.removesuffix("ViewSet").removesuffix("View")
+    verb = getattr(match.func, "actions", {}).get(method.lower())
+    return f"{noun}.{verb}" if verb else noun
 
 
 def _resource_of(kwargs: dict) -> str:

@@ -1,4 +1,4 @@
-"""Reading the audit: of a project for those who write in it, of everything for those who make organizations."""
+"""Reading a project's audit, for those who write in it. Of everything, superusers read in the public admin."""
 
 import re
 from datetime import datetime
@@ -13,9 +13,8 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from tenants.errors import ResourceError
-from tenants.models import Role
 from tenants.models.audit import Audit
-from tenants.permissions import WRITERS, held, roles_in, why_unserved
+from tenants.permissions import WRITERS, roles_in, why_unserved
 
 LARGEST_PAGE = 1000
 # What a client may ask for -> the column that must be equal
@@ -55,11 +54,6 @@ class WritesHere(BasePermission):
         return bool(roles_in(request.user, request.project) & WRITERS)
 
 
-class RulesOverAll(BasePermission):
-    def has_permission(self, request, view):
-        return bool(request.user and request.user.is_authenticated and Role.WRITE_ORGANIZATIONS in held(request.user))
-
-
 class AuditView(APIView):
     """Newest first. The next page is asked for by ?before=, the id of the last line that is known."""
 
@@ -82,21 +76,10 @@ class AuditView(APIView):
         if "to" in query:
             wanted &= Q(at__lt=_time(query, "to"))
         # One more than is shown tells whether there is a next page; counting them all would take longer every day.
-        lines = [*Audit.objects.filter(wanted).filter(**self.mine(request)).order_by("-id")[: size + 1]]
+        # Row-level security alone would see to whose they are; said again, the index is used.
+        mine = Audit.objects.filter(wanted, schema=request.project.schema_name)
+        lines = [*mine.order_by("-id")[: size + 1]]
         return Response({"audit": AuditSerializer(lines[:size], many=True).data, "hasNext": len(lines) > size})
-
-    def mine(self, request) -> dict[str, str]:
-        """Row-level security would see to it alone; said again, the index is used."""
-        return {"schema": request.project.schema_name}
-
-
-class WholeAuditView(AuditView):
-    """Of all projects, and of what belongs to none: sign-ins, organizations, people, commands."""
-
-    permission_classes = [RulesOverAll]
-
-    def mine(self, request) -> dict[str, str]:
-        return {}
 
 
 def _number(query, name: str, default: int, most: int) -> int:
@@ -116,7 +99,4 @@ def _time(query, name: str) -> datetime:
     return found
 
 
-urlpatterns = [
-    path("v1/projects/<slug:project>/audit", AuditView.as_view()),
-    path("v1/audit", WholeAuditView.as_view()),
-]
+urlpatterns = [path("v1/projects/<str:projectName>/audit", AuditView.as_view())]

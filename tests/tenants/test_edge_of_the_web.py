@@ -37,12 +37,11 @@ def refusal(answer) -> tuple[int, bytes]:
 
 
 @pytest.fixture
-def spread(acme, beta, settings):
-    """A region in each project, with the project's name, and the regions at the archived API's path."""
+def spread(acme, beta):
+    """A region in each project, with the project's name."""
     for project in (acme, beta):
         with schema_context(project.schema_name):
             Region(name=f"of-{project.name}").ask()
-    settings.ROOT_URLCONF = "tests.tenants.legacy_urls"
 
 
 def regions(client, path, **headers) -> list[str] | int:
@@ -227,7 +226,7 @@ def test_a_body_of_more_than_100_kb_is_refused_unless_the_route_takes_it(api, cl
 
 
 def test_a_route_may_take_more(client, settings, acme):
-    settings.ROOT_URLCONF = "tests.tenants.legacy_urls"
+    settings.ROOT_URLCONF = "tests.tenants.larger_bodies"
     assert client.post("/v1/upload", b"\x00" * 150_000, "application/octet-stream").content == b"150000"
     assert client.post("/v1/upload", b"\x00" * 250_000, "application/octet-stream").status_code == 413
     assert client.post("/v1/uploads", b"\x00" * 150_000, "application/octet-stream").content == b"150000"

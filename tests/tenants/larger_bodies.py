@@ -1,7 +1,7 @@
-"""The product's URLs, some of the API at the archived system's paths, and routes that take larger bodies."""
+"""The product's URLs, and routes that take larger bodies."""
 
 from django.http import HttpResponse
-from django.urls import include, path
+from django.urls import path
 from django.utils.decorators import method_decorator
 from django.views import View
 from django.views.decorators.csrf import csrf_exempt
@@ -25,7 +25,6 @@ class Uploads(View):
 
 urlpatterns = [
     *product,
-    path("edge-infra.orchestrator.apis/v2/", include("inventory.api.urls")),
     path("v1/upload", upload),
     path("v1/uploads", Uploads.as_view()),
 ]

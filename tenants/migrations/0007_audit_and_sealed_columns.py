@@ -26,7 +26,7 @@ DROP FUNCTION public.audit_is_append_only();
 
 
 class Migration(migrations.Migration):
-    dependencies = [("tenants", "0005_states_and_memberships_go")]
+    dependencies = [("tenants", "0006_events_of_longer_ids")]
 
     operations = [
         migrations.CreateModel(
