@@ -23,6 +23,7 @@ from tenants.errors import (
     NotYours,
     ResourceError,
     TransitionNotAllowed,
+    challenge,
 )
 
 InventoryError = ResourceError  # its name on this floor
@@ -62,6 +63,10 @@ def as_response(problem: Exception, context) -> Response | None:
     match problem:
         case ResourceError():
             code, message, status = problem.code, str(problem), problem.status
+            if problem.retry_after:
+                headers["Retry-After"] = str(problem.retry_after)
+            if status == 401:
+                headers["WWW-Authenticate"] = challenge("invalid_request", message)
         case AlreadyClaimed():
             code, message, status = "FailedPrecondition", str(problem), 400
         case ValidationError():
@@ -76,7 +81,7 @@ def as_response(problem: Exception, context) -> Response | None:
             status = problem.status_code
             code, message = _CODES.get(status, "Internal"), sentence(problem.detail)
             if isinstance(problem, exceptions.NotAuthenticated | exceptions.AuthenticationFailed):
-                headers["WWW-Authenticate"] = getattr(problem, "auth_header", 'Bearer realm="eim"')
+                headers["WWW-Authenticate"] = getattr(problem, "auth_header", challenge("", message))
         case _:
             return None
     set_rollback()
