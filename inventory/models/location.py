@@ -1,9 +1,10 @@
 """Where machines stand: regions, which may lie in regions, and the sites in them; and whose they are (units, OU)."""
 
+from ipaddress import ip_address
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.core.validators import MaxValueValidator, MinValueValidator, validate_ipv46_address
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
 from inventory import errors
@@ -94,7 +95,10 @@ def check_addresses(addresses: list) -> None:
     if not isinstance(addresses, list):
         raise ValidationError("a list of IP addresses is needed")
     for address in addresses:
-        validate_ipv46_address(str(address))
+        try:
+            ip_address(str(address))
+        except ValueError:
+            raise ValidationError(f"{address!r} is not an IP address") from None
 
 
 class Site(Resource):
