@@ -18,9 +18,10 @@ from tenants.errors import (
     Unserved,
     WhichProject,
 )
+from tenants.events import acting_as
 from tenants.models import Project
 from tenants.models.people import IN_PROJECT
-from tenants.permissions import bearer_of, held, why_unserved
+from tenants.permissions import bearer_of, held, name_of, why_unserved
 from tenants.request import API, bound, refused
 
 PUBLIC = "public"
@@ -50,7 +51,7 @@ class TenantMiddleware:
             request.path_info = request.path_info[:-1]  # the archived API took both
         named, request.page_of = self._in_path(request)
         # Said even where the connection is there already: whatever its last user left it in isn't built upon.
-        with schema_context(PUBLIC):
+        with schema_context(PUBLIC), acting_as(lambda: name_of(request.user)):
             try:
                 request.project = self._resolve(named, request)
             except ResourceError as why:
