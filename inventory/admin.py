@@ -50,11 +50,10 @@ class ProjectAdminSite(admin.AdminSite):
     site_header = site_title = "Edge Infrastructure Manager"
 
     def has_permission(self, request):
-        """Of a project that isn't there as of one that is somebody else's: no."""
-        return bool(request.project and request.user.is_active and roles_in(request.user, request.project) & WRITERS)
+        return bool(request.user.is_active and roles_in(request.user, request.project) & WRITERS)
 
     def each_context(self, request):
-        name = request.page_of
+        name = request.project.name
         return super().each_context(request) | {"site_header": f"{self.site_header}: {name}", "index_title": name}
 
 
@@ -357,7 +356,7 @@ class AuditAdmin(ToRead):
     search_fields = ["who", "resource_id", "address", "request_id"]
 
     def has_module_permission(self, request):
-        return True
+        return self.has_view_permission(request)
 
     def has_view_permission(self, request, obj=None):
-        return True
+        return bool(roles_in(request.user, request.project) & WRITERS)
