@@ -8,6 +8,7 @@ from inventory import errors
 from inventory.models import (
     AmtState,
     CustomConfig,
+    Customization,
     Endpoint,
     Host,
     HostState,
@@ -237,6 +238,25 @@ class HostAdmin(ResourceAdmin):
         self.wish(request, hosts, state=HostState.UNTRUSTED)
 
 
+class CustomizationInline(admin.TabularInline):
+    """Custom configs are chosen when an instance is made: they are of its machine's first start."""
+
+    model = Customization
+    extra = 0
+
+    def has_view_permission(self, request, obj=None):
+        return True
+
+    def has_add_permission(self, request, obj):
+        return obj is None
+
+    def has_change_permission(self, request, obj=None):
+        return False
+
+    def has_delete_permission(self, request, obj=None):
+        return False
+
+
 @admin.register(Instance, site=site)
 class InstanceAdmin(ResourceAdmin):
     list_display = [
@@ -250,6 +270,7 @@ class InstanceAdmin(ResourceAdmin):
     asks = {"state": InstanceState.RUNNING}
     deletes = {"state": InstanceState.DELETED}
     actions = [asking("Invalidate: trust it no more", state=InstanceState.UNTRUSTED)]
+    inlines = [CustomizationInline]
 
 
 @admin.register(LocalAccount, site=site)
