@@ -171,12 +171,12 @@ def _said(tenant: Tenant) -> Iterator[None]:
 
 def _why(schema: str, problem: Exception) -> str:
     if isinstance(problem.__cause__, LockNotAvailable):
-        return f"its lock wasn't had in time; {_lock_holders(schema) or 'nobody holds one now'}"
+        return f"its lock wasn't had in time; {lock_holders(schema) or 'nobody holds one now'}"
     lines = [line.strip() for line in str(problem).splitlines() if line.strip()]
     return f"{type(problem).__name__}: {' '.join(lines[:2])}"
 
 
-def _lock_holders(schema: str) -> str:
+def lock_holders(schema: str) -> str:
     """Who has locks on the schema's tables. What they run isn't told: there may be secrets in it."""
     connection.set_schema_to_public()
     with connection.cursor() as cursor:

@@ -34,6 +34,10 @@ class InstanceOnHost(Reconciler):
                 workflow.cancel(instance, "the instance is not trusted any more")
                 return Done("Unknown", state=InstanceState.UNTRUSTED)
 
+    def end_all(self):
+        workflow.cancel_all("the project is deleted")
+        return True
+
     def install(self, instance):
         if instance.host.current_state == HostState.UNTRUSTED:
             workflow.cancel(instance, "the host is not trusted any more")
