@@ -20,6 +20,12 @@ from inventory.models import (
     Site,
 )  # fmt: skip
 
+NOT_OF_HOSTS = {
+    "hardware", "pxe_mac", "kind", "hardware_kind", "mgmt_ip", "kvm_session_status_indicator",
+    "kvm_session_status_timestamp", "sol_session_status_indicator", "sol_session_status_timestamp",
+}  # fmt: skip
+NOT_OF_INSTANCES = {"vm_memory_bytes", "vm_cpu_cores", "vm_storage_bytes"}
+
 
 class InstanceOfHost(ResourceSerializer):
     """An instance as its host shows it."""
@@ -29,6 +35,7 @@ class InstanceOfHost(ResourceSerializer):
 
     class Meta(ResourceSerializer.Meta):
         model = Instance
+        hidden = NOT_OF_INSTANCES
 
 
 class HostSerializer(ResourceSerializer):
@@ -43,7 +50,7 @@ class HostSerializer(ResourceSerializer):
 
     class Meta(ResourceSerializer.Meta):
         model = Host
-        hidden = {"hardware", "pxe_mac"}
+        hidden = NOT_OF_HOSTS
         writable = {"name", "metadata", "uuid"}
         asks = {"state": HostState.ONBOARDED}
         when_absent = {"site": None, "instance": None, "provider": None}
@@ -119,7 +126,7 @@ class HostOfInstance(ResourceSerializer):
 
     class Meta(ResourceSerializer.Meta):
         model = Host
-        hidden = {"hardware", "pxe_mac"}
+        hidden = NOT_OF_HOSTS
         when_absent = {"site": None}
 
 
@@ -132,6 +139,7 @@ class InstanceSerializer(ResourceSerializer):
 
     class Meta(ResourceSerializer.Meta):
         model = Instance
+        hidden = NOT_OF_INSTANCES
         writable = {"name", "kind", "securityFeature"}
         asks = {"state": InstanceState.RUNNING}
 

@@ -11,6 +11,7 @@ class ParentRegion(ResourceSerializer):
 
     class Meta(ResourceSerializer.Meta):
         model = Region
+        hidden = {"region_kind"}
 
 
 class RegionSerializer(ResourceSerializer):
@@ -20,6 +21,7 @@ class RegionSerializer(ResourceSerializer):
 
     class Meta(ResourceSerializer.Meta):
         model = Region
+        hidden = {"region_kind"}
         writable = {"name", "metadata"}
         # Old clients read the parent of a root region without looking whether it has one.
         when_absent = {"parentRegion": {"name": "", "resourceId": "", "regionID": "", "metadata": []}}
@@ -32,6 +34,10 @@ class SiteSerializer(ResourceSerializer):
 
     class Meta(ResourceSerializer.Meta):
         model = Site
+        hidden = {
+            "address", "dns_servers", "docker_registries", "metrics_endpoint", "http_proxy", "https_proxy", "ftp_proxy",
+            "no_proxy",
+        }  # fmt: skip
         writable = {"name", "siteLat", "siteLng", "metadata"}
 
 
