@@ -194,3 +194,19 @@ def lock_holders(schema: str) -> str:
             f"process {pid} ({program}, {state} for {age}) holds {tables}"
             for pid, program, state, age, tables in cursor.fetchall()
         )
+
+
+def end_lock_holders(schema: str) -> None:
+    """End the sessions, of our own role, that have locks on the schema's tables; what they were at is rolled back."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT pg_terminate_backend(pid) FROM (
+                SELECT DISTINCT pid FROM pg_locks JOIN pg_class ON pg_class.oid = relation
+                WHERE relnamespace = to_regnamespace(%s) AND relkind IN ('r', 'p') AND granted
+                  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+                  AND pid <> pg_backend_pid()
+            ) AS holders
+            """,
+            [quote_schema_name(schema)],
+        )

@@ -58,8 +58,8 @@ def create(project: Project) -> bool:
 def dropping(schema: str) -> Iterator[list[str]]:
     """Drop a tenant's schema, a few tables in a transaction, so that neither the lock table nor other tenants suffer.
 
-    Does it while it is iterated over; yields after each transaction what is gone. Raises OperationalError, of LockNotAvailable, if somebody is in a table
-    for longer than LOCK_TIMEOUT; whoever wants that table after us would wait behind us.
+    Does it while it is iterated over; yields after each transaction what is gone. Raises OperationalError, of
+    LockNotAvailable, if somebody is in a table for longer than LOCK_TIMEOUT: who wants it after us waits behind us.
     """
     while tables := _tables(schema, TABLES_AT_ONCE):
         with _alone(LOCK_TIMEOUT) as cursor:

@@ -6,20 +6,16 @@ shared tables, credentials and workflows among them. From the wish on, nobody is
 """
 
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import chain
 
-from django.apps import apps
 from django.conf import settings
-from django.db import OperationalError
 from django.db.models import Model
 from django_tenants.utils import schema_context
-from psycopg.errors import LockNotAvailable
 
-from inventory.models import Host, Instance
-from tenants import fleet, schema, shared
+from inventory.models import Host, Instance, Netlink, RemoteAccess, Workload
+from tenants import schema, shared
 from tenants.models import Project
 from tenants.resource import Resource, fence
 from workers import engine
@@ -37,8 +33,14 @@ class Ending:
     patience: str
 
 
-# In this order, because hosts wait for their instances. Whatever has no wish to be deleted goes with its table.
-ENDINGS = (Ending(Instance, "TEARDOWN_PATIENCE"), Ending(Host, "TEARDOWN_PATIENCE"))
+# In this order, for each refers to those below it. Whatever has no wish to be deleted goes with its table.
+ENDINGS = (
+    Ending(Workload, "TEARDOWN_PATIENCE_WORKLOADS"),
+    Ending(RemoteAccess, "TEARDOWN_PATIENCE"),
+    Ending(Netlink, "TEARDOWN_PATIENCE"),
+    Ending(Instance, "TEARDOWN_PATIENCE"),
+    Ending(Host, "TEARDOWN_PATIENCE"),
+)
 
 
 def waits_for(project: Project) -> str:
@@ -80,17 +82,35 @@ def _is_patient(project: Project, number: int) -> bool:
 
 def _end(project: Project, model: type[Resource]) -> str:
     """Let all of this kind end. What of it is there yet, and must be waited for, in words."""
-    [reconciler] = (r for r in engine.registry.values() if r.model is model and r.pair == "state")
+    reconciler = next((r for r in engine.registry.values() if r.model is model and r.pair == "state"), None)
     with schema_context(project.schema_name):
-        if reconciler.end_all():
+        if reconciler is None or reconciler.end_all():  # of what nobody reconciles, there is nothing outside
             return ""
         for follower in _followers(model):
-            while rows := follower._base_manager.values_list("pk")[:ROWS_AT_ONCE]:
-                follower._base_manager.filter(pk__in=[*rows]).delete()
-        deleted = next(value for value in model._meta.get_field("desired_state").choices)
-        return ""
+            _delete_all(follower)
+        for row in model.objects.exclude(desired_state=_deleted(model))[:ASKED_AT_ONCE]:
+            row.ask(state=_deleted(model))
+        left, first = model.objects.count(), model.objects.all()[:3]
+        if not left:
+            return ""
+        status = model.wishes["state"]
+        some = ", ".join(f"{row}: {getattr(row, status) or 'no status'}" for row in first)
+        kinds = model._meta.verbose_name if left == 1 else model._meta.verbose_name_plural
+        return f"waiting on {left} {kinds} ({some}{', ...' if left > len(first) else ''})"
+
+
+def _deleted(model: type[Resource]) -> str:
+    """The wish to be deleted: HOST_STATE_DELETED."""
+    choices = model._meta.get_field("desired_state").choices
+    return next(value for value, _ in choices if value.endswith("_DELETED"))
 
 
 def _followers(model: type[Resource]) -> list[type[Model]]:
-    """Kinds that refer to this one and can't be asked to go: it can't go before them."""
-    return []
+    """Kinds that refer to this one and can't be asked to go themselves: none of it can go before they are gone."""
+    asked = {ending.model for ending in ENDINGS}
+    return [*{relation.related_model for relation in model._meta.related_objects if not relation.many_to_many} - asked]
+
+
+def _delete_all(model: type[Model]) -> None:
+    while rows := [*model._base_manager.values_list("pk", flat=True)[:ROWS_AT_ONCE]]:
+        model._base_manager.filter(pk__in=rows).delete()

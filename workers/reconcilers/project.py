@@ -2,8 +2,9 @@
 
 from datetime import timedelta
 
-from django.db import DatabaseError
+from django.db import DatabaseError, OperationalError
 from django_tenants.utils import schema_context
+from psycopg.errors import LockNotAvailable
 
 from inventory import defaults
 from tenants import fleet, schema
@@ -37,6 +38,21 @@ class ProjectSchema(Reconciler):
     def take_down(self, project):
         if why := teardown.waits_for(project):
             return Later(teardown.LOOK_AGAIN, project.says(f": {why}"))
-        if not teardown.remove(project):
+        try:
+            is_gone = teardown.remove(project)
+        except OperationalError as fault:
+            if not isinstance(fault.__cause__, LockNotAvailable):
+                raise
+            return self.get_past(project)
+        if not is_gone:
             return Later(timedelta(), project.says(": removing its data"))  # others have their turn
         return Done(project.says(" is complete"), state=TenantState.DELETED)
+
+    def get_past(self, project):
+        """Somebody is in a table of the schema. Whoever backs up the database is in all of them, for hours."""
+        holders = fleet.lock_holders(project.schema_name) or "somebody who makes or removes another project"
+        if project.forced:
+            fleet.end_lock_holders(project.schema_name)
+        return Later(
+            teardown.LOOK_AGAIN, project.says(f": waiting on {holders}; deleting it by force ends such a session")
+        )
