@@ -184,6 +184,7 @@ class TenantView(GenericAPIView):
     permission_classes = [IsAuthenticated]
     serializer_class = DescriptionSerializer
     pagination_class = None
+    lookup_field = "name"
 
     def dispatch(self, request, *args, **kwargs):
         with schema_context("public"):
@@ -191,7 +192,8 @@ class TenantView(GenericAPIView):
 
     def initial(self, request, *args, **kwargs):
         super().initial(request, *args, **kwargs)
-        if int(request.META.get("CONTENT_LENGTH") or 0) > LARGEST_BODY:
+        length = request.META.get("CONTENT_LENGTH") or "0"
+        if length.isdigit() and int(length) > LARGEST_BODY:
             raise TooLarge
         self.rights = Rights(request.user)
 
@@ -215,8 +217,12 @@ class TenantView(GenericAPIView):
             case other:
                 raise exceptions.ValidationError({name: f"true or false, not {other[:20]!r}"})
 
+    @staticmethod
+    def named(rows: QuerySet, name: str) -> Named | None:
+        return None if "\0" in name else rows.filter(name=name).first()  # Postgres has no text with such a byte
+
     def found(self, rows: QuerySet, name: str) -> Named:
-        row = rows.filter(name=name).first() if "\0" not in name else None
+        row = self.named(rows, name)
         if row is None:
             raise errors.NotFound(f"There is no {rows.model.called.lower()} {name!r}, or you have no role in it")
         return row
@@ -285,7 +291,7 @@ class Org(TenantView):
         self.rights.need(Role.WRITE_ORGANIZATIONS)
         said = self.said()
         with self.acting():
-            if there := Organization.objects.filter(name=name).first():
+            if there := self.named(Organization.objects.all(), name):
                 return Response(as_json(self.update(there, said.get("description"))))
             return Response(as_json(self.make(Organization(name=name, **said))))
 
@@ -318,7 +324,10 @@ class ProjectView(TenantView):
         """Those that the caller sees; with ?org=, those of one organization."""
         projects = self.rights.seen_projects()
         name = self.request.query_params.get("org")
-        return projects.filter(organization__name=name.replace("\0", "")) if name else projects
+        if not name:
+            return projects
+        organization = self.named(self.rights.seen_organizations(), name)
+        return projects.filter(organization=organization) if organization else projects.none()
 
 
 class ProjectList(ProjectView):
@@ -359,7 +368,7 @@ class OneProject(ProjectView):
         """
         said = self.said()
         with self.acting():
-            if there := self.seen().filter(name=name.replace("\0", "")).first():
+            if there := self.named(self.seen(), name):
                 self.rights.need(Role.WRITE_PROJECTS, there.organization)
                 return Response(as_json(self.update(there, said.get("description"))))
             return Response(as_json(self.make(Project(name=name, organization=self.organization(), **said))))
