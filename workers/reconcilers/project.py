@@ -8,6 +8,7 @@ from psycopg.errors import LockNotAvailable
 
 from inventory import defaults
 from tenants import fleet, schema
+from tenants.errors import BadDefaults
 from tenants.models import Project, TenantState
 from tenants.resource import Indicator, Status
 from workers import teardown
@@ -22,15 +23,16 @@ class ProjectSchema(Reconciler):
     def reconcile(self, project):
         try:
             return self.take_down(project) if project.is_going else self.bring_up(project)
-        except DatabaseError as fault:
+        except (DatabaseError, BadDefaults) as fault:
             why = str(fault).strip().splitlines()[0]
             project.observe(status=Status(project.says(f" failed, and is tried again: {why}"), Indicator.ERROR))
             raise
 
     def bring_up(self, project):
-        if not schema.create(project):
-            for behind in fleet.pending([fleet.Tenant(project.schema_name, project.name)]):
-                behind.migrate()  # half made by a migration, or made before the release that we are of
+        with schema_context("public"):  # migrating leaves the connection in the schema that it was about
+            if not schema.create(project):
+                for behind in fleet.pending([fleet.Tenant(project.schema_name, project.name)]):
+                    behind.migrate()  # half made by a migration, or made before the release that we are of
         with schema_context(project.schema_name):
             defaults.make()
         return Done(project.says(" is complete"), state=TenantState.CREATED)
