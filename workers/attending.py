@@ -70,7 +70,8 @@ def _give_up(reconciler: engine.Reconciler, row: Named) -> None:
     if outstanding is None:
         engine.wake_outstanding(reconciler, "public", [row.pk])  # done with the wish before this one
     elif outstanding.refused or outstanding.attempts >= TRIES:
-        raise CommandError(f"{row.shown[0].text}: {outstanding.why}; workers go on trying")
+        why = outstanding.why.splitlines()[0]
+        raise CommandError(f"{row.says('')}: {why}" + ("" if outstanding.refused else "; workers go on trying"))
 
 
 @contextmanager

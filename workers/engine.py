@@ -139,10 +139,28 @@ def run(work: Work) -> None:
 
 
 def _reconcile(reconciler: Reconciler, work: Work) -> str:
-    resource = reconciler.outstanding().filter(pk=work.target).first()
-    if resource is None:
+    try:
+        resource = reconciler.outstanding().filter(pk=work.target).first()
+        if resource is None:
+            models.finish(work)
+            return "nothing to do"
+        return _act(reconciler, work, resource)
+    except Gone:
         models.finish(work)
-        return "nothing to do"
+        return "gone"
+    except LeaseLost:
+        raise
+    except Exception as fault:  # the one place that catches all: any other exception is a passing fault
+        if not schema.exists(work.schema):
+            models.finish(work)  # the tenant is gone, and with it whatever was wished for in it
+            return "gone"
+        log.exception("reconcile failed", extra={"reconciler": reconciler.name, "target": work.target})
+        pause = min(timedelta(seconds=2**work.attempts), LONGEST_PAUSE) if work.attempts < 10 else LONGEST_PAUSE
+        models.postpone(work, pause, f"{type(fault).__name__}: {fault}", failed=True)
+        return "failed"
+
+
+def _act(reconciler: Reconciler, work: Work, resource: Resource) -> str:
     wish = reconciler.wish_of(resource)
     status = reconciler.model.wishes[reconciler.pair]
     try:
@@ -159,19 +177,6 @@ def _reconcile(reconciler: Reconciler, work: Work) -> str:
         _show(resource, reconciler, wish, Status(str(refusal), Indicator.ERROR), status)
         models.refuse(work, wish, str(refusal))
         return "refused"
-    except Gone:
-        models.finish(work)
-        return "gone"
-    except LeaseLost:
-        raise
-    except Exception as fault:  # the one place that catches all: any other exception is a passing fault
-        if not schema.exists(work.schema):
-            models.finish(work)  # the tenant is gone, and with it whatever was wished for in it
-            return "gone"
-        log.exception("reconcile failed", extra={"reconciler": reconciler.name, "resource_id": str(resource)})
-        pause = min(timedelta(seconds=2**work.attempts), LONGEST_PAUSE) if work.attempts < 10 else LONGEST_PAUSE
-        models.postpone(work, pause, f"{type(fault).__name__}: {fault}", failed=True)
-        return "failed"
     raise TypeError(f"{reconciler.name}.reconcile() must return Done or Later")
 
 

@@ -283,7 +283,7 @@ def test_an_image_that_nobody_vouches_for_is_not_installed(till):
 @pytest.mark.parametrize(
     ("spec", "says"),
     [
-        ("name: x", "spec needs osImageUrl, osImageVersion, profileName, provider, type"),
+        ("{name: x}", "spec needs osImageUrl, osImageVersion, profileName, provider, type"),
         ("{name: x, type: OS_TYPE_MUTABLE, provider: OS_PROVIDER_KIND_INFRA, profileName: mine, osImageUrl: u, "
          "osImageVersion: 24.10}", "every value of spec is a text"),
         ("{name: x, type: OS_TYPE_SOFT, provider: OS_PROVIDER_KIND_INFRA, profileName: mine, osImageUrl: u, "
