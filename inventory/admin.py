@@ -38,8 +38,10 @@ from inventory.models import (
     WorkloadMember,
     WorkloadState,
 )
+from tenants.admin import ToRead
 from tenants.errors import AlreadyClaimed
 from tenants.events import acting_as
+from tenants.models.audit import Audit
 from tenants.permissions import WRITERS, roles_in
 
 
@@ -49,10 +51,11 @@ class ProjectAdminSite(admin.AdminSite):
     site_header = site_title = "Edge Infrastructure Manager"
 
     def has_permission(self, request):
-        return bool(request.user.is_active and roles_in(request.user, request.project) & WRITERS)
+        """Of a project that isn't there as of one that is somebody else's: no."""
+        return bool(request.project and request.user.is_active and roles_in(request.user, request.project) & WRITERS)
 
     def each_context(self, request):
-        name = request.project.name
+        name = request.page_of
         return super().each_context(request) | {"site_header": f"{self.site_header}: {name}", "index_title": name}
 
 
@@ -88,13 +91,13 @@ class ResourceAdmin(admin.ModelAdmin):
 
     asks: dict[str, str] = {}  # what adding one wishes
     deletes: dict[str, str] = {}  # what deleting one wishes; without it the row goes at once
-    fixed: set[str] = set()  # columns that are given once, when one is added
+    fixed: set[str] = set()  # columns that are given once, when one is added, besides those that the model says
 
     def get_readonly_fields(self, request, obj=None):
         if not obj:
             return []
         facts = {f.name for f in self.model._meta.concrete_fields if not f.editable and not f.primary_key}
-        return sorted(facts | self.fixed | {"created_at", "updated_at"})
+        return sorted(facts | self.fixed | self.model.fixed | {"created_at", "updated_at"})
 
     # The admin's own permissions are about models; here the project's role decides, for all of them.
     def has_module_permission(self, request):
@@ -180,7 +183,6 @@ class OsUpdatePolicyAdmin(ResourceAdmin):
     list_display = ["resource_id", "name", "update_policy", "target_os__name"]
     list_select_related = ["target_os"]
     search_fields = ["name", "resource_id"]
-    fixed = {"update_policy", "update_packages", "update_sources", "update_kernel_command", "target_os"}
 
 
 @admin.register(OsUpdateRun, site=site)
@@ -248,7 +250,7 @@ class InstanceAdmin(ResourceAdmin):
     list_select_related = ["host", "os"]
     list_filter = ["current_state"]
     search_fields = ["resource_id", "host__name", "host__resource_id"]
-    fixed = {"host", "os", "security_feature", "local_account"}
+    fixed = {"host", "os"}
     asks = {"state": InstanceState.RUNNING}
     deletes = {"state": InstanceState.DELETED}
     actions = [asking("Invalidate: trust it no more", state=InstanceState.UNTRUSTED)]
@@ -258,14 +260,12 @@ class InstanceAdmin(ResourceAdmin):
 class LocalAccountAdmin(ResourceAdmin):
     list_display = ["resource_id", "username", "ssh_key"]
     search_fields = ["username", "resource_id"]
-    fixed = {"username", "ssh_key"}
 
 
 @admin.register(CustomConfig, site=site)
 class CustomConfigAdmin(ResourceAdmin):
     list_display = ["resource_id", "name", "description"]
     search_fields = ["name", "resource_id"]
-    fixed = {"name", "description", "config"}
 
 
 @admin.register(RemoteAccess, site=site)
@@ -273,7 +273,6 @@ class RemoteAccessAdmin(ResourceAdmin):
     list_display = ["resource_id", "instance", "local_port", shown("configuration_status"), "expiration_timestamp"]
     list_select_related = ["instance"]
     search_fields = ["resource_id", "instance__resource_id"]
-    fixed = {"instance", "expiration_timestamp"}
     asks = {"state": RemoteAccessState.ENABLED}
     deletes = {"state": RemoteAccessState.DELETED}
 
@@ -309,7 +308,6 @@ class WorkloadMemberAdmin(ResourceAdmin):
     list_display = ["resource_id", "kind", "workload__name", "instance"]
     list_select_related = ["workload", "instance"]
     search_fields = ["resource_id", "workload__name", "instance__resource_id"]
-    fixed = {"kind", "workload", "instance"}
 
 
 @admin.register(TelemetryGroup, site=site)
@@ -317,7 +315,6 @@ class TelemetryGroupAdmin(ResourceAdmin):
     list_display = ["resource_id", "name", "kind", "collector_kind"]
     list_filter = ["kind", "collector_kind"]
     search_fields = ["name", "resource_id"]
-    fixed = {"name", "kind", "collector_kind", "groups"}
 
 
 @admin.register(TelemetryProfile, site=site)
@@ -328,7 +325,6 @@ class TelemetryProfileAdmin(ResourceAdmin):
     list_select_related = ["group", "region", "site", "instance"]
     list_filter = ["kind"]
     search_fields = ["resource_id", "group__name"]
-    fixed = {"kind"}
 
 
 @admin.register(NetworkSegment, site=site)
@@ -353,3 +349,18 @@ class NetlinkAdmin(ResourceAdmin):
     asks = {"state": NetlinkState.ONLINE}
     deletes = {"state": NetlinkState.DELETED}
     actions = [asking("Take offline", state=NetlinkState.OFFLINE), asking("Bring online", state=NetlinkState.ONLINE)]
+
+
+@admin.register(Audit, site=site)
+class AuditAdmin(ToRead):
+    """The project's own lines: row-level security shows no others."""
+
+    list_display = ["at", "kind", "who", "method", "action", "resource_id", "address", "status", "code"]
+    list_filter = ["kind", "method", "status"]
+    search_fields = ["who", "resource_id", "address", "request_id"]
+
+    def has_module_permission(self, request):
+        return True
+
+    def has_view_permission(self, request, obj=None):
+        return True

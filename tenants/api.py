@@ -14,7 +14,7 @@ from django.urls import path
 from django_tenants.utils import schema_context
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema, inline_serializer
-from rest_framework import exceptions, serializers, status
+from rest_framework import exceptions, serializers
 from rest_framework.generics import GenericAPIView
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.response import Response
@@ -29,10 +29,6 @@ from tenants.resource import Indicator
 
 LARGEST_BODY = 65_536  # bytes
 UUID_FIRST = re.compile(r"^([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})_(.+)$")
-
-
-class TooLarge(exceptions.APIException):
-    status_code, default_detail = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE, f"The body is over {LARGEST_BODY} bytes"
 
 
 class NameTaken(errors.Duplicate):
@@ -194,7 +190,7 @@ class TenantView(GenericAPIView):
         super().initial(request, *args, **kwargs)
         length = request.META.get("CONTENT_LENGTH") or "0"
         if length.isdigit() and int(length) > LARGEST_BODY:
-            raise TooLarge
+            raise errors.TooLarge(f"The body has more than {LARGEST_BODY:,} bytes")
         self.rights = Rights(request.user)
 
     def get_queryset(self):

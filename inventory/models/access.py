@@ -16,6 +16,7 @@ class LocalAccount(Resource):
     """A user of the installed system, who logs in by an SSH key. To change one, make another."""
 
     prefix = "localaccount"
+    fixed = {"username", "ssh_key"}
 
     username = models.CharField(
         max_length=32,
@@ -45,6 +46,7 @@ class CustomConfig(Resource):
     """A piece of cloud-init that the first start of an installed system runs. To change one, make another."""
 
     prefix = "customconfig"
+    fixed = {"name", "description", "config"}
 
     name = models.CharField(
         max_length=40,
@@ -54,7 +56,7 @@ class CustomConfig(Resource):
         ],
     )
     description = models.CharField(max_length=256, blank=True, validators=[letters(QUOTED)])
-    config = models.TextField(validators=[MaxLengthValidator(16384)])
+    config = models.TextField(max_length=16384, validators=[MaxLengthValidator(16384)])
 
     class Meta(Resource.Meta):
         verbose_name = "custom config"
@@ -76,6 +78,7 @@ class RemoteAccess(Resource):
     prefix = "rmtacconf"
     wishes = {"state": "configuration_status"}
     observed = {"local_port", "user"}
+    fixed = {"instance", "expiration_timestamp"}
     allowed = {"state": {
         current: {RemoteAccessState.DELETED}
         if current == RemoteAccessState.DELETED
@@ -98,6 +101,9 @@ class RemoteAccess(Resource):
     class Meta(Resource.Meta):
         verbose_name = "remote access"
         verbose_name_plural = "remote accesses"
+
+    def must_be_taken_down(self):
+        return self.current_state != RemoteAccessState.UNSPECIFIED or self.configuration_status != ""
 
     def clean(self):
         if self._state.adding and not NEAREST <= self.expiration_timestamp - time.time() <= FARTHEST:

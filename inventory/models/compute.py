@@ -4,7 +4,7 @@ from django.core.exceptions import ValidationError
 from django.db import models, transaction
 
 from inventory import errors
-from inventory.models.access import CustomConfig, LocalAccount
+from inventory.models.access import CustomConfig, LocalAccount, RemoteAccess
 from inventory.models.base import EpochField, Resource, name_field, status, wish
 from inventory.models.columns import late, said
 from inventory.models.hardware import Hardware
@@ -13,7 +13,8 @@ from inventory.models.metadata import MetadataField
 from inventory.models.os import OperatingSystem, SecurityFeature, listing
 from inventory.models.policy import OsUpdatePolicy
 from inventory.models.provider import Provider
-from tenants import claims
+from inventory.models.workload import WorkloadMember
+from tenants import claims, credentials
 
 
 class HostState(models.TextChoices):
@@ -80,8 +81,8 @@ class KvmState(models.TextChoices):
     STOP = "KVM_STATE_STOP"
     AWAITING_CONSENT = "KVM_STATE_AWAITING_CONSENT"
     ERROR = "KVM_STATE_ERROR"
-    CONSENT_RECEIVED = "KVM_STATE_CONSENT_RECEIVED"
-    REDIRECTION_RECEIVED = "KVM_STATE_REDIRECTION_RECEIVED"
+    CONSENT_RECEIVED = "KVM_CONSENT_RECEIVED"
+    REDIRECTION_RECEIVED = "KVM_REDIRECTION_RECEIVED"
 
 
 class SolStatus(models.TextChoices):
@@ -205,6 +206,25 @@ class Host(Resource):
     class Meta(Resource.Meta):
         pass
 
+    @transaction.atomic
+    def ask(self, **wishes):
+        if wishes.get("power_state") == PowerState.RESET and not self._state.adding:
+            wishes["power_state"] = self._next_reset()
+        super().ask(**wishes)
+
+    def _next_reset(self) -> PowerState:
+        """A reset is an act, not a state: one after another is told from it by its name."""
+        rows = Host.objects.select_for_update(of=("self",)).filter(pk=self.pk)
+        states = rows.values_list("desired_power_state", "current_power_state").get()
+        return PowerState.RESET_REPEAT if PowerState.RESET in states else PowerState.RESET
+
+    def must_be_taken_down(self):
+        """Not if its machine never got further than to be known: it has no credentials then, and nothing installed."""
+        if self.current_state not in (HostState.UNSPECIFIED, HostState.REGISTERED):
+            return True
+        has_credentials = self.uuid is not None and credentials.secret_of(self.uuid) is not None
+        return has_credentials or Instance.objects.filter(host=self).exists()
+
     def clean(self):
         if self.power_command_policy == PowerCommandPolicy.UNSPECIFIED:
             self.power_command_policy = PowerCommandPolicy.IMMEDIATE
@@ -253,6 +273,7 @@ class Instance(Resource):
     wishes = {"state": "provisioning_status"}
     statuses = {"instance_status", "update_status", "trusted_attestation_status"}
     observed = {"instance_status_detail", "existing_cves", "runtime_packages", "os_update_available"}
+    fixed = {"security_feature", "local_account"}
     allowed = {"state": {
         InstanceState.UNSPECIFIED: {*InstanceState},
         InstanceState.RUNNING: {*InstanceState},
@@ -311,6 +332,34 @@ class Instance(Resource):
                 name="instance_metal_without_vm",
             ),
         ]
+
+    @transaction.atomic
+    def ask(self, **wishes):
+        """Its history goes when it is to go."""
+        if wishes.get("state") == InstanceState.DELETED:
+            # Locked, and before the instance, so that its machine isn't onboarded, and installed, meanwhile.
+            Host.objects.select_for_update(of=("self",)).filter(resource_id=self.host_id or "").first()
+            self._forget_updates()
+        super().ask(**wishes)
+
+    @transaction.atomic
+    def delete(self, *args, **kwargs):
+        self._forget_updates()
+        return super().delete(*args, **kwargs)
+
+    def _forget_updates(self) -> None:
+        for run in self.os_update_runs.all():
+            run.delete()
+
+    def must_be_taken_down(self):
+        """Not before its installation can have begun, which is when its host is onboarded."""
+        never_onboarded = self.host is None or self.host.current_state in (HostState.UNSPECIFIED, HostState.REGISTERED)
+        return not never_onboarded or self.current_state != InstanceState.UNSPECIFIED or bool(self.held_by())
+
+    def held_by(self) -> list[str]:
+        """Ids of what has to go before it can."""
+        member = WorkloadMember.objects.filter(instance=self).values_list("resource_id", flat=True)
+        return [*member, *RemoteAccess.objects.filter(instance=self).values_list("resource_id", flat=True)]
 
     def clean(self):
         if self.kind == InstanceKind.VM and self.host_id:

@@ -95,3 +95,6 @@ class Netlink(Resource):
 
     class Meta(Resource.Meta):
         verbose_name = "network link"
+
+    def must_be_taken_down(self):
+        return self.current_state != NetlinkState.UNSPECIFIED or self.provider_status != ""

@@ -53,6 +53,11 @@ def listing() -> models.TextField:
 
 class OperatingSystem(Resource):
     prefix = "os"
+    fixed = {
+        "image_url", "image_id", "sha256", "profile_name", "profile_version", "installed_packages_url",
+        "security_feature", "os_type", "os_provider", "platform_bundle", "description", "existing_cves_url",
+        "fixed_cves_url",
+    }  # fmt: skip
 
     name = name_field(128)
     architecture = models.CharField(max_length=20, blank=True)

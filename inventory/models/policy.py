@@ -8,6 +8,8 @@ from inventory.models.base import EpochField, Resource, name_field, status
 from inventory.models.columns import PLAIN, QUOTED, letters, said, texts
 from inventory.models.os import OperatingSystem
 
+SOURCE = r'[a-zA-Z0-9\-_./:;=@?!#,<>*+()\[\]" \n]*'
+
 
 class UpdatePolicy(models.TextChoices):
     UNSPECIFIED = "UPDATE_POLICY_UNSPECIFIED"
@@ -19,15 +21,18 @@ class OsUpdatePolicy(Resource):
     """What an instance is updated to: the latest that there is, or what is named here."""
 
     prefix = "osupdatepolicy"
+    fixed = {"update_policy", "update_packages", "update_sources", "update_kernel_command", "target_os"}
 
     name = name_field(blank=False)
     description = models.CharField(max_length=200, blank=True, validators=[letters(PLAIN)])
     update_policy = models.CharField(max_length=32, choices=UpdatePolicy)
     # Of a mutable system: packages by name, and the sources, in the words of apt, that they come from.
     update_packages = models.TextField(
-        blank=True, validators=[letters(r"._/:;=@?!#,<>\-*+~()\[\]{}\" \n"), MaxLengthValidator(500_000)]
+        max_length=500_000,
+        blank=True,
+        validators=[letters(r"._/:;=@?!#,<>\-*+~()\[\]{}\" \n"), MaxLengthValidator(500_000)],
     )
-    update_sources = texts(r'[a-zA-Z0-9\-_./:;=@?!#,<>*+()\[\]" \n]*', 10_000)
+    update_sources = texts(SOURCE, 10_000)
     update_kernel_command = models.CharField(max_length=500, blank=True, validators=[letters(QUOTED)])
     # Of an immutable one.
     target_os = models.ForeignKey(
@@ -64,6 +69,7 @@ class OsUpdateRun(Resource):
     prefix = "osupdaterun"
     statuses = {"status"}
     observed = {"status_details", "end_time"}
+    fixed = {"name", "description", "applied_policy", "instance", "start_time"}
 
     name = models.CharField(max_length=40, blank=True, validators=[letters(PLAIN)])
     description = models.CharField(max_length=200, blank=True, validators=[letters(PLAIN)])

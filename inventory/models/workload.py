@@ -52,6 +52,10 @@ class Workload(Resource):
         if self.kind == WorkloadKind.UNSPECIFIED:
             raise ValidationError("kind is WORKLOAD_KIND_CLUSTER or WORKLOAD_KIND_DHCP")
 
+    def must_be_taken_down(self):
+        """Nobody here has set up a cluster: who has takes it down."""
+        return self.kind != WorkloadKind.CLUSTER and self.current_state != WorkloadState.UNSPECIFIED
+
     def duplicate_sentence(self):
         return f"There is a workload with externalId {self.external_id!r} already"
 
@@ -65,6 +69,7 @@ class WorkloadMember(Resource):
     """An instance that is part of a workload; it is part of one only."""
 
     prefix = "workloadmember"
+    fixed = {"kind", "workload", "instance"}
 
     kind = models.CharField(max_length=40, choices=WorkloadMemberKind)
     workload = models.ForeignKey(

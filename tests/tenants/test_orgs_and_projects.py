@@ -163,7 +163,7 @@ def test_a_bad_name_is_refused_before_anything_is_made(root, shops, kind, name):
         ({"description": "a\0b"}, 400, "description"),
         ({"name": "other"}, 400, "name: there is no such field"),
         (["x"], 400, "dictionary"),
-        ({"description": "x" * 70_000}, 413, "65536 bytes"),
+        ({"description": "x" * 70_000}, 413, "65,536 bytes"),
     ],
 )
 def test_a_bad_body_is_refused(root, shops, body, status, says):
