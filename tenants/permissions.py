@@ -1,4 +1,4 @@
-"""Who may: a bearer token's roles, or the memberships of somebody who is logged in."""
+"""Who may: a bearer token's roles, or the grants of somebody who is logged in."""
 
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
 from rest_framework.exceptions import AuthenticationFailed
@@ -7,7 +7,7 @@ from rest_framework.permissions import SAFE_METHODS, BasePermission
 from tenants import tokens
 from tenants.errors import BadToken
 from tenants.models import Project, Role, User
-from tenants.roles import roles_of
+from tenants.roles import roles_in_project, roles_of
 
 READERS = {Role.READ.value, Role.WRITE.value}
 WRITERS = {Role.WRITE.value}
@@ -36,8 +36,18 @@ def held(user: "tokens.Caller | User") -> set[str]:
 
 def roles_in(user: "tokens.Caller | User", project: Project) -> set[str]:
     """The roles that a token or a logged-in person has in this project."""
-    here = f"{project.uuid}_"
-    return {role.removeprefix(here) for role in held(user) if role.startswith(here)}
+    if isinstance(user, tokens.Caller):
+        return user.roles_in(project)
+    return roles_in_project(user, project) if user.is_authenticated else set()
+
+
+def person_of(user: "tokens.Caller | User") -> User | None:
+    """The person behind a session or a token; None for machines, and for people who are gone or deactivated."""
+    if not isinstance(user, tokens.Caller):
+        return user if user.is_authenticated and user.is_active else None
+    if user.name == user.client_id:  # a client of its own, as each edge node is
+        return None
+    return User.objects.filter(username=user.name, is_active=True).first()
 
 
 def name_of(user: "tokens.Caller | User") -> str:
