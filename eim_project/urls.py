@@ -12,6 +12,7 @@ admin.site.index_title = "Organizations, projects and people"
 urlpatterns = [
     path("", RedirectView.as_view(url="/admin/")),
     path("admin/", admin.site.urls),
+    path("v1/", include("tenants.people")),
     path("v1/projects/<slug:project>/", include("inventory.api.urls")),
     path("v1/projects/<slug:project>/", include("provisioning.api")),
     path("", include("tenants.issuer")),

@@ -2,21 +2,22 @@
 
 import re
 
-from django.http import HttpRequest, HttpResponse, HttpResponseNotFound
+from django.http import HttpRequest, HttpResponse
 from django.urls import set_script_prefix
 from django_tenants.utils import schema_context
 
 from tenants.models import Project
 
-_API = re.compile(r"^/v\d+/projects/([^/]+)/")
-_PAGES = re.compile(r"^(/p/([^/]+))(/.*)$")
+_API = re.compile(r"^/v\d+/projects/([^/\0]+)/")
+_PAGES = re.compile(r"^(/p/([^/\0]+))(/.*)$")
 
 
 class TenantMiddleware:
     """Sets request.project, and enters its schema, for /v1/projects/<name>/... and /p/<name>/...
 
     Rights are not its business: whoever isn't allowed is turned away inside, in a schema where they have seen nothing.
-    An unknown project is None, which every permission refuses as it refuses a project of somebody else's.
+    An unknown project is None, which every permission, and the door of the pages (tenants/door.py), refuses as it
+    refuses a project of somebody else's.
     """
 
     def __init__(self, get_response):
@@ -26,10 +27,8 @@ class TenantMiddleware:
         request.project = None
         if found := _API.match(request.path_info):
             request.project = self.ready_project(found[1])
-        elif found := _PAGES.match(request.path_info):
-            request.project = self.ready_project(found[2])
-            if request.project is None:
-                return HttpResponseNotFound("There is no such project.")
+        elif (found := _PAGES.match(request.path_info)) and (project := self.ready_project(found[2])):
+            request.project = project
             # The project stays in the URL as the script's name: a switch kept in the session would let two tabs
             # write into the wrong tenant.
             request.path_info = found[3]

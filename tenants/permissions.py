@@ -41,6 +41,13 @@ def roles_in(user: "tokens.Caller | User", project: Project) -> set[str]:
     return roles_in_project(user, project) if user.is_authenticated else set()
 
 
+def roles_here(request) -> set[str]:
+    """Those of whoever asks, in the project that the URL names: looked up once a request."""
+    if not hasattr(request, "_roles_here"):
+        request._roles_here = roles_in(request.user, request.project) if request.project else set()
+    return request._roles_here
+
+
 def person_of(user: "tokens.Caller | User") -> User | None:
     """The person behind a session or a token; None for machines, and for people who are gone or deactivated."""
     if not isinstance(user, tokens.Caller):

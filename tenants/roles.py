@@ -9,7 +9,6 @@ from collections import defaultdict
 from collections.abc import Collection
 
 from django.contrib.auth.models import Group
-from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 

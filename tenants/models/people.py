@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 from django.contrib.auth.models import AbstractUser, Group
+from django.contrib.auth.password_validation import validate_password
 from django.db import models, transaction
 from django.db.models import Q
 from django.utils import timezone
@@ -56,6 +57,12 @@ class User(AbstractUser):
                 f"{self} is the only active administrator; make another one first (manage.py create_user --superuser)"
             )
         return before
+
+    def change_password(self, password: str) -> None:
+        """Raises ValidationError if it is too weak. Signs the person out everywhere."""
+        validate_password(password, self)
+        self.set_password(password)
+        self.save(update_fields=["password"])
 
     def has_ended(self, began: float) -> bool:
         """Whether a session or token that began then, in seconds since 1970, is no good any more."""
