@@ -6,15 +6,19 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
+from inventory.api import urls as inventory_api
+
 admin.site.site_header = admin.site.site_title = "Edge Infrastructure Manager"
 admin.site.index_title = "Organizations, projects and people"
 
+handler404 = "inventory.errors.unknown_path"
 urlpatterns = [
     path("", RedirectView.as_view(url="/admin/")),
     path("admin/", admin.site.urls),
     path("v1/", include("tenants.people")),
-    path("v1/projects/<slug:project>/", include("inventory.api.urls")),
-    path("v1/projects/<slug:project>/", include("provisioning.api")),
+    path("v1/projects/<str:projectName>/", include(inventory_api.in_projects)),
+    path("v1/projects/<str:projectName>/", include("provisioning.api")),
+    path("edge-infra.orchestrator.apis/v2/", include(inventory_api.old)),
     path("", include("tenants.issuer")),
     path("tink-stack/", include("provisioning.boot")),
     path("metrics", include("exporter.urls")),

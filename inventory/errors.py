@@ -5,11 +5,13 @@ are the names of gRPC codes and bodies are {"code", "message"}.
 """
 
 from django.core.exceptions import ValidationError
-from django.http import Http404
+from django.db import DataError, IntegrityError
+from django.http import Http404, HttpRequest, JsonResponse
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
+from inventory.naming import camel
 from tenants.errors import (
     AlreadyClaimed,
     Duplicate,
@@ -25,14 +27,26 @@ from tenants.errors import (
 InventoryError = ResourceError  # its name on this floor
 
 __all__ = [
-    "Duplicate", "Gone", "InUse", "InventoryError", "LeaseLost", "NotFound", "NotYours", "TransitionNotAllowed",
-    "as_response", "sentence",
+    "Aborted", "Changed", "Duplicate", "Gone", "InUse", "InventoryError", "LeaseLost", "NotFound", "NotYours",
+    "TransitionNotAllowed", "as_response", "sentence",
 ]  # fmt: skip
 
 
+class Aborted(InventoryError):
+    """Somebody else changed the same at the same moment. Trying again may succeed."""
+
+    code, status = "Aborted", 409
+
+
+class Changed(InventoryError):
+    """The resource isn't any more what If-Match says that the client has read."""
+
+    code, status = "FailedPrecondition", 412
+
+
 _CODES = {400: "InvalidArgument", 401: "Unauthenticated", 403: "PermissionDenied", 404: "NotFound",
-          405: "Unimplemented", 409: "AlreadyExists", 413: "InvalidArgument", 415: "InvalidArgument",
-          429: "ResourceExhausted"}  # fmt: skip
+          405: "Unimplemented", 406: "InvalidArgument", 409: "AlreadyExists", 413: "InvalidArgument",
+          415: "InvalidArgument", 429: "ResourceExhausted"}  # fmt: skip
 
 
 def as_response(problem: Exception, context) -> Response | None:
@@ -44,7 +58,11 @@ def as_response(problem: Exception, context) -> Response | None:
         case AlreadyClaimed():
             code, message, status = "FailedPrecondition", str(problem), 400
         case ValidationError():
-            code, message, status = "InvalidArgument", "; ".join(problem.messages), 400
+            code, message, status = "InvalidArgument", _sentence_of_model(problem), 400
+        case IntegrityError():  # found at the commit: what a row refers to went in the meantime
+            code, message, status = "Aborted", "What this refers to changed meanwhile: read it, and try again", 409
+        case DataError():
+            code, message, status = "InvalidArgument", "A value is not one that can be stored", 400
         case Http404():
             code, message, status = "NotFound", str(problem) or "not found", 404
         case exceptions.APIException():
@@ -56,6 +74,18 @@ def as_response(problem: Exception, context) -> Response | None:
             return None
     set_rollback()
     return Response({"code": code, "message": message}, status=status, headers=headers)
+
+
+def unknown_path(request: HttpRequest, exception: Exception) -> JsonResponse:
+    """Django's handler404 for what no endpoint has: clients of the API read JSON."""
+    return JsonResponse({"code": "NotFound", "message": f"there is nothing at {request.path}"}, status=404)
+
+
+def _sentence_of_model(problem: ValidationError) -> str:
+    if not hasattr(problem, "error_dict"):
+        return "; ".join(problem.messages)
+    named = problem.message_dict.items()
+    return "; ".join(f"{camel(name)}: {' '.join(messages)}" for name, messages in named)
 
 
 def sentence(detail) -> str:

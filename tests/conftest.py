@@ -1,5 +1,6 @@
 """Real Postgres with real schemas: two projects, acme and beta, made once; each test's changes are rolled back."""
 
+from collections.abc import Sequence
 from contextlib import contextmanager
 from io import StringIO
 from uuid import uuid4
@@ -60,10 +61,10 @@ def beta(public):
     return Project.objects.get(name="beta")
 
 
-def client_of(project: Project, *roles: str) -> APIClient:
-    """A client of the REST API with a token for these roles in this project."""
+def client_of(project: Project, *roles: str, wire: Sequence[str] = ()) -> APIClient:
+    """A client of the REST API with a token for these roles in this project; wire: roles as tokens spell them."""
     client = APIClient()
-    token = tokens.sign("tester", "system-client", [f"{project.uuid}_{role}" for role in roles])
+    token = tokens.sign("tester", "system-client", [*(f"{project.uuid}_{role}" for role in roles), *wire])
     client.credentials(HTTP_AUTHORIZATION=f"Bearer {token}")
     client.base = f"/v1/projects/{project.name}"
     return client

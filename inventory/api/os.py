@@ -13,15 +13,16 @@ class OperatingSystemSerializer(ResourceSerializer):
         model = OperatingSystem
         writable = {
             "name", "architecture", "imageUrl", "imageId", "sha256", "profileName", "description", "securityFeature",
-            "osType", "osProvider", "tlsCaCert",
+            "osType", "osProvider", "tlsCaCert", "metadata", "installedPackagesUrl", "existingCvesUrl", "fixedCvesUrl",
         }  # fmt: skip
+        mutable = {"name", "architecture", "metadata"}
+        kept = {"name", "sha256"}
 
     def validate(self, plain):
         """What is installed on machines doesn't change under its name: a new image is a new resource."""
         if self.instance is not None:
-            changed = [name for name, value in plain.items() if getattr(self.instance, name) != value]
-            if frozen := {*changed} - {"architecture", "tls_ca_cert"}:
-                raise exceptions.ValidationError(f"{', '.join(sorted(frozen))} can't be changed: create another one")
+            if plain.get("name", self.instance.name) != self.instance.name:
+                raise exceptions.ValidationError({"name": f"{self.instance} keeps its name: create another one"})
             return plain
         if plain.get("os_type", OsType.UNSPECIFIED) == OsType.UNSPECIFIED:
             raise exceptions.ValidationError({"osType": "OS_TYPE_MUTABLE or OS_TYPE_IMMUTABLE is needed"})
@@ -31,5 +32,8 @@ class OperatingSystemSerializer(ResourceSerializer):
 
 
 class OperatingSystemViewSet(ResourceViewSet):
+    """Operating systems: what is installed on machines, and where its image lies."""
+
     serializer_class = OperatingSystemSerializer
     collection = "OperatingSystemResources"
+    service, nouns = "OperatingSystemService", ("OperatingSystem", "OperatingSystems")

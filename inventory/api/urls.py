@@ -1,20 +1,56 @@
-"""The paths of the REST API, under /v1/projects/<project>/; some have two names, as the old clients do."""
+"""The paths of the REST API: those under /v1/projects/<project>/, and those under /edge-infra.orchestrator.apis/v2/.
 
-from rest_framework.routers import SimpleRouter
+Most resources have several, as the archived system's clients do. A last slash is tolerated.
+"""
+
+from collections.abc import Iterator
+
+from django.urls import URLPattern, re_path
 
 from inventory.api import compute, location, os, provider
+from inventory.api.base import ResourceViewSet
 
-router = SimpleRouter(trailing_slash=False)
-for path, viewset in [
-    ("regions", location.RegionViewSet),
-    ("sites", location.SiteViewSet),
-    ("regions/[^/]+/sites", location.SiteViewSet),  # the region in the path was never looked at: clients put anything
-    ("providers", provider.ProviderViewSet),
-    ("compute/os", os.OperatingSystemViewSet),
-    ("compute/operating_systems", os.OperatingSystemViewSet),
-    ("compute/hosts", compute.HostViewSet),
-    ("compute/instances", compute.InstanceViewSet),
-]:
-    router.register(path, viewset, basename=path.replace("/", "-").replace("[^-]+", "any"))
+LIST = {"get": "list", "post": "create"}
+ONE = {"get": "retrieve", "put": "update", "patch": "partial_update", "delete": "destroy"}
 
-urlpatterns = router.urls
+# What is at a path, by method, and below it. `*` in a path is anything: clients put anything there.
+HOSTS = {
+    "": LIST,
+    "/register": {"post": "register"},
+    "/<id>": ONE,
+    "/<id>/register": {"patch": "register_again"},
+    "/<id>/onboard": {"patch": "onboard"},
+    "/<id>/invalidate": {"put": "invalidate"},
+}
+RESOURCES = {"": LIST, "/<id>": ONE}
+UNCHANGING = {"": LIST, "/<id>": {"get": "retrieve", "delete": "destroy"}}
+
+# (endpoint, what is there, its paths in a project, the first being the one that clients are told of, its old path)
+MOUNTS: list[tuple[type, dict, list[str], str]] = [
+    (compute.HostViewSet, {"": {"get": "summary"}}, ["compute/hosts/summary", "compute/hosts_summary"],
+     "hosts_summary"),
+    (compute.HostViewSet, HOSTS, ["compute/hosts"], "hosts"),
+    (compute.InstanceViewSet, RESOURCES | {"/<id>/invalidate": {"put": "invalidate"}}, ["compute/instances"],
+     "instances"),
+    (os.OperatingSystemViewSet, RESOURCES, ["compute/os", "compute/operating_systems"], "operating_systems"),
+    (location.RegionViewSet, RESOURCES, ["regions"], "regions"),
+    (location.SiteViewSet, RESOURCES, ["regions/<regionId>/sites", "sites"], "sites"),
+    (location.LocationViewSet, {"": {"get": "list"}}, ["locations"], "locations"),
+    (provider.ProviderViewSet, UNCHANGING, ["providers"], "providers"),
+]  # fmt: skip
+
+
+def _patterns(endpoint: type[ResourceViewSet], there: dict, path: str, ending: str) -> Iterator[URLPattern]:
+    """`ending` tells the operations of one path from those of its other names."""
+    for below, methods in there.items():
+        route = f"{path}{below}".replace("<id>", "(?P<resource_id>[^/]+)").replace("<regionId>", "(?P<regionId>[^/]+)")
+        yield re_path(rf"^{route}/?$", endpoint.as_view(methods, ending=ending, detail="<id>" in below))
+
+
+in_projects = [
+    pattern
+    for endpoint, there, paths, _ in MOUNTS
+    for path, ending in zip(paths, ["", "3", "4"], strict=False)
+    for pattern in _patterns(endpoint, there, path, ending)
+]
+old = [pattern for endpoint, there, _, path in MOUNTS for pattern in _patterns(endpoint, there, path, "2")]

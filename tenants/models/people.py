@@ -64,12 +64,8 @@ class User(AbstractUser):
         self.set_password(password)
         self.save(update_fields=["password"])
 
-    def has_ended(self, began: float) -> bool:
-        """Whether a session or token that began then, in seconds since 1970, is no good any more."""
-        return self.sessions_valid_from is not None and began < self.sessions_valid_from.timestamp()
-
     def _get_session_auth_hash(self, secret=None):
-        """What a session keeps, and ends without. Django's own is of the password alone."""
+        """What sessions keep, and tokens a stamp of; when it changes they end. Django's is of the password alone."""
         what = f"{self.password} {self.sessions_valid_from}"
         return salted_hmac("tenants.User", what, secret=secret, algorithm="sha256").hexdigest()
 

@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("tenants", "0005_states_and_memberships_go")]
+    dependencies = [("tenants", "0006_events_of_longer_ids")]
 
     operations = [
         migrations.AddField(
