@@ -3,7 +3,6 @@
 from django.contrib import admin
 from django.http import JsonResponse
 from django.urls import include, path
-from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from inventory.api import urls as inventory_api
@@ -13,7 +12,7 @@ admin.site.index_title = "Organizations, projects and people"
 
 handler404 = "inventory.errors.unknown_path"
 urlpatterns = [
-    path("", RedirectView.as_view(url="/admin/")),
+    path("", include("tenants.door")),
     path("admin/", admin.site.urls),
     path("v1/", include("tenants.people")),
     path("v1/projects/<str:projectName>/", include(inventory_api.in_projects)),

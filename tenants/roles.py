@@ -125,10 +125,10 @@ def managed_by(user: User) -> QuerySet[Organization]:
 
 
 def grant(
-    role: str, to: User | Group, project: Project | None = None, organization: Organization | None = None
+    role: str, who: User | Group, project: Project | None = None, organization: Organization | None = None
 ) -> Grant:
     """Give a role; harmless if it is given already. Raises ValidationError if it doesn't belong there."""
-    wanted = _grant(role, to, project, organization)
+    wanted = _grant(role, who, project, organization)
     wanted.clean_fields()
     _check_where_it_belongs(wanted)
     try:
@@ -137,15 +137,15 @@ def grant(
                 user=wanted.user, group=wanted.group, role=role, project=project, organization=organization
             )
     except IntegrityError as gone:
-        raise NotFound(f"{to}, or what the role is about, was deleted meanwhile") from gone
+        raise NotFound(f"{who}, or what the role is about, was deleted meanwhile") from gone
     return found
 
 
 def revoke(
-    role: str, of: User | Group, project: Project | None = None, organization: Organization | None = None
+    role: str, who: User | Group, project: Project | None = None, organization: Organization | None = None
 ) -> bool:
     """Take a role; False if it wasn't given there."""
-    taken = _grant(role, of, project, organization)
+    taken = _grant(role, who, project, organization)
     gone, _ = Grant.objects.filter(
         user=taken.user, group=taken.group, role=role, project=project, organization=organization
     ).delete()
