@@ -15,6 +15,7 @@ from django.db.models import Prefetch, Q, QuerySet
 from django.urls import path
 from rest_framework import exceptions, serializers
 from rest_framework.generics import GenericAPIView
+from rest_framework.parsers import JSONParser
 from rest_framework.permissions import BasePermission
 from rest_framework.response import Response
 
@@ -36,7 +37,7 @@ class Body(serializers.Serializer):
 
     def to_internal_value(self, data):
         if not isinstance(data, dict):
-            raise exceptions.ValidationError("a JSON object is needed")
+            raise exceptions.ValidationError({"body": "a JSON object is needed"})
         for name in data:
             field = self.fields.get(name)
             if field is None or field.read_only:
@@ -124,6 +125,7 @@ class IsPerson(BasePermission):
 
 class PeopleView(GenericAPIView):
     permission_classes = [IsPerson]
+    parser_classes = [JSONParser]  # in a form, a box that isn't there is one that isn't ticked
 
     @property
     def person(self) -> User:

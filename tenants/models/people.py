@@ -125,5 +125,9 @@ class Grant(models.Model):
         ]  # fmt: skip
 
     def __str__(self):
+        return f"{self.user or self.group}: {self.what}"
+
+    @property
+    def what(self) -> str:
         where = self.project or self.organization
-        return f"{self.user or self.group}: {self.role}" + (f" in {where}" if where else "")
+        return f"{self.role} in {where}" if where else self.role

@@ -10,11 +10,11 @@ class Command(PeopleCommand):
     help = "List the users with their groups and grants."
 
     def handle(self, **_):
-        grants = Prefetch("grants", Grant.objects.select_related("user", "project", "organization"))
+        grants = Prefetch("grants", Grant.objects.select_related("project", "organization"))
         for user in User.objects.order_by("username").prefetch_related("groups", grants).iterator(chunk_size=1000):
             marks = ", ".join([*["superuser"] * user.is_superuser, *["inactive"] * (not user.is_active)])
             self.stdout.write(user.username + (f" ({marks})" if marks else ""))
             for group in user.groups.all():
                 self.stdout.write(f"  member of {group}")
             for granted in user.grants.all():
-                self.stdout.write(f"  {granted}".replace(f"{user}: ", "", 1))
+                self.stdout.write(f"  {granted.what}")
