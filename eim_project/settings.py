@@ -165,7 +165,7 @@ REST_FRAMEWORK = {
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["tenants.permissions.HasProjectRole"],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "inventory.api.document.Document",
     "EXCEPTION_HANDLER": "inventory.errors.as_response",
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
@@ -175,7 +175,16 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
-    "ENUM_ADD_EXPLICIT_BLANK_NULL_CHOICE": False,
+    "REDOC_DIST": "SIDECAR",
+    "OAS_VERSION": "3.1.0",
+    "DESCRIPTION": "Inventory, onboarding and provisioning of edge machines. Paths, names and codes are those of the "
+                   "archived Edge Infrastructure Manager, so its clients go on working; what is new is said to be.",
+    "COMPONENT_NO_READ_ONLY_REQUIRED": True,
+    "SCHEMA_PATH_PREFIX": "",
+    "PREPROCESSING_HOOKS": ["inventory.api.document.names_of_paths"],
+    "POSTPROCESSING_HOOKS": [],  # enums are named by their classes, in inventory.api.document
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_SETTINGS": {"deepLinking": True, "persistAuthorization": True, "docExpansion": "none"},
 }
 
 # Redis: presence and cache apart from the broker, so that flushing one leaves the other ------------------------------

@@ -27,8 +27,8 @@ from tenants.errors import (
 InventoryError = ResourceError  # its name on this floor
 
 __all__ = [
-    "Aborted", "Changed", "Duplicate", "Gone", "InUse", "InventoryError", "LeaseLost", "NotFound", "NotYours",
-    "TransitionNotAllowed", "as_response", "sentence",
+    "Aborted", "AlreadyExists", "Changed", "Duplicate", "Gone", "InUse", "InventoryError", "LeaseLost", "NotFound",
+    "NotYours", "TransitionNotAllowed", "as_response", "sentence",
 ]  # fmt: skip
 
 
@@ -36,6 +36,12 @@ class Aborted(InventoryError):
     """Somebody else changed the same at the same moment. Trying again may succeed."""
 
     code, status = "Aborted", 409
+
+
+class AlreadyExists(InventoryError):
+    """It is what it is asked to become already, of another one."""
+
+    code, status = "AlreadyExists", 409
 
 
 class Changed(InventoryError):

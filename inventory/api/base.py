@@ -60,6 +60,7 @@ __all__ = [
     "camel", "check_id", "not_found_sentence",
 ]  # fmt: skip
 
+LONGEST_TEXT = 500_000  # letters, of columns that have no limit of their own
 CHUNK = 500  # rows of a long list that are in memory at once
 
 
@@ -67,6 +68,7 @@ class ResourceSerializer(serializers.ModelSerializer):
     """All columns of the model, camelCased. Wishes and facts are read-only; so is what Meta.writable doesn't name.
 
     Meta.writable: JSON names of columns that a body may carry.
+    Meta.patterns: by JSON names, of which letters they are, where the API is stricter than the model.
     Meta.needed: those of them that POST and PUT must have although the model could do without.
     Meta.mutable: JSON names, references included, that PUT and PATCH change; what else a body may carry, they ignore,
         as they always have. None means all that can be written.
@@ -81,6 +83,7 @@ class ResourceSerializer(serializers.ModelSerializer):
         validators: list = []  # the database finds duplicates, also those of the same moment
         hidden: set[str] = set()
         writable: set[str] = set()
+        patterns: dict[str, str] = {}
         needed: set[str] = set()
         mutable: set[str] | None = None
         kept: set[str] = set()
@@ -128,10 +131,12 @@ class ResourceSerializer(serializers.ModelSerializer):
             case models.IntegerField():
                 return Whole(**options, **_bounds(column))
         if options.get("read_only"):
-            return Text(**options)
-        return Text(
-            **options, allow_blank=column.blank, max_length=column.max_length, validators=_validators_of_text(column)
-        )
+            return Text(**options, max_length=column.max_length)
+        longest = [v.limit_value for v in column.validators if isinstance(v, validators.MaxLengthValidator)]
+        options |= {"allow_blank": column.blank, "max_length": min([*longest, column.max_length or LONGEST_TEXT])}
+        if name in self.Meta.patterns:
+            return Pattern(self.Meta.patterns[name], **options)
+        return Text(**options, validators=_validators_of_text(column))
 
     def to_internal_value(self, data):
         if not isinstance(data, dict):
@@ -289,6 +294,9 @@ class ResourceViewSet(viewsets.GenericViewSet):
     ending = ""  # of operation ids: which of its paths this is
     parser_classes = [JsonBody]
     lookup_field = "resource_id"
+    examples: dict[str, dict] = {}  # a body of an action, for the document
+    answers: dict[str, type] = {}  # what an action answers, where it isn't the resource
+    ignored: dict[str, str] = {}  # parameters of paths and queries that nobody looks at, and why
     queries: dict[str, type[Query]] = {"list": ListQuery, "partial_update": PatchQuery}  # what actions can be asked
 
     @property

@@ -25,6 +25,7 @@ from inventory.api.base import (
     by_id,
     with_values,
 )  # fmt: skip
+from inventory.api.fields import LINK_STATES
 from inventory.api.location import SiteSerializer, inherit
 from inventory.api.os import OperatingSystemSerializer
 from inventory.api.provider import ProviderSerializer
@@ -64,7 +65,7 @@ def shown_nic(nic: dict) -> dict:
     """A NIC as clients read it: its link's state is an object there, and its addresses are resources."""
     return {
         **nic,
-        "linkState": {"type": nic.get("linkState") or "NETWORK_INTERFACE_LINK_STATE_UNSPECIFIED", "timestamps": None},
+        "linkState": {"type": nic.get("linkState") or LINK_STATES[0], "timestamps": None},
         "ipaddresses": [
             {"resourceId": "", **address, "timestamps": None} for address in nic.get("ipaddresses") or []
         ],
@@ -173,6 +174,16 @@ class RegisterQuery(Query):
     )
 
 
+class SummarySerializer(serializers.Serializer):
+    total = serializers.IntegerField(help_text="All that the filter finds.")
+    error = serializers.IntegerField(help_text="Hosts with an error, of their own or of their instance.")
+    running = serializers.IntegerField(help_text="Hosts whose instance runs, without any error.")
+    unallocated = serializers.IntegerField(help_text="Hosts without a site, whatever else they are.")
+
+    class Meta:
+        ref_name = "GetHostSummaryResponse"
+
+
 class NoteQuery(Query):
     note = Pattern(
         r"""^$|^[a-zA-Z\-_0-9./:;=@?!#,<>*()" ]+$""", required=False, allow_blank=True, max_length=512, min_length=1,
@@ -190,6 +201,13 @@ class HostViewSet(ResourceViewSet):
         "list": ListQuery, "partial_update": PatchQuery, "summary": FilterQuery, "register": RegisterQuery,
         "invalidate": NoteQuery,
     }  # fmt: skip
+
+    answers = {"summary": SummarySerializer, "register": HostSerializer, "register_again": HostSerializer}
+    examples = {
+        "create": {"name": "rack-7", "metadata": [{"key": "city", "value": "berlin"}]},
+        "register": {"name": "rack-7", "serialNumber": "SN00001", "autoOnboard": True},
+        "partial_update": {"name": "rack-7", "desiredPowerState": "POWER_STATE_ON"},
+    }
 
     def get_serializer_class(self):
         return HostRegisterSerializer if self.action in ("register", "register_again") else HostSerializer

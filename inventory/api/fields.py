@@ -79,7 +79,11 @@ class Whole(serializers.IntegerField):
 
 
 class Choice(serializers.ChoiceField):
-    """One of an enum's names."""
+    """One of an enum's names. called: the enum's own, in the document, if it is none of a model's."""
+
+    def __init__(self, *, called: str = "", **kwargs):
+        self.called = called
+        super().__init__(**kwargs)
 
     def to_internal_value(self, data):
         if not isinstance(data, str) or data not in self.choices:
@@ -117,11 +121,23 @@ class Document(serializers.JSONField):
     """A JSON document that the model checks itself."""
 
 
+_LABEL = r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?"
+METADATA_KEY = rf"^([a-z0-9]([a-z0-9.-]{{0,251}}[a-z0-9])?/)?{_LABEL}$"
+METADATA_VALUE = rf"^({_LABEL})?$"
+
+
 class Metadata(serializers.JSONField):
     """[{"key": "city", "value": "berlin"}]"""
 
     def __init__(self, **kwargs):
-        super().__init__(**{"validators": [check_metadata], **kwargs})
+        super().__init__(**{"validators": [check_metadata, self.check_letters], **kwargs})
+
+    @staticmethod
+    def check_letters(pairs: list[dict]) -> None:
+        for pair in pairs:
+            for name, pattern in (("key", METADATA_KEY), ("value", METADATA_VALUE)):
+                if not re.search(whole(pattern), pair[name]):
+                    raise exceptions.ValidationError(f"{name} {pair[name]!r} does not match {pattern}")
 
 
 class Reference(serializers.SlugRelatedField):
@@ -137,6 +153,10 @@ class Reference(serializers.SlugRelatedField):
 
     def to_internal_value(self, data):
         return by_id(self.get_queryset(), data)
+
+
+def pattern_of_id(model) -> str:
+    return rf"^{model.prefix}-[0-9a-f]{{8}}$"
 
 
 def check_id(model, resource_id: object) -> None:
@@ -158,7 +178,7 @@ def by_id(rows, resource_id: object):
 
 def not_found_sentence(model) -> str:
     """In the words that the archived command line looks for: "region_resource not found"."""
-    kind = {"inst": "instance", "os": "operating_system"}.get(model.prefix, model.prefix)
+    kind = str(model._meta.verbose_name).replace(" ", "_").lower()
     return f"{kind}_resource not found"
 
 
@@ -187,6 +207,9 @@ class Constant(serializers.ReadOnlyField):
 
 class Derived(Constant):
     """What the endpoint fills in afterwards, if it is asked to; until then it is empty."""
+
+
+LINK_STATES = [f"NETWORK_INTERFACE_LINK_STATE_{state}" for state in ("UNSPECIFIED", "UP", "DOWN")]
 
 
 class HardwarePart(serializers.ListField):

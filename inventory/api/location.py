@@ -2,6 +2,7 @@
 
 from django.db import connection
 from django.db.models import Q
+from rest_framework import serializers
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
@@ -15,12 +16,13 @@ from inventory.api.base import (
     ResourceViewSet,
     Same,
 )  # fmt: skip
-from inventory.api.fields import Pattern
+from inventory.api.fields import Choice, Pattern
 from inventory.api.provider import ProviderSerializer
 from inventory.api.queries import ListQuery, PatchQuery, Query, YesNo
 from inventory.models import Region, Site
 
 MOST_FOUND = 50  # regions, and as many sites, of a search by name
+KINDS = ["RESOURCE_KIND_UNSPECIFIED", "RESOURCE_KIND_REGION", "RESOURCE_KIND_SITE"]
 
 
 class RegionSerializer(ResourceSerializer):
@@ -78,6 +80,7 @@ class SiteViewSet(ResourceViewSet):
 
     serializer_class = SiteSerializer
     collection, service, nouns = "sites", "SiteService", ("Site", "Sites")
+    ignored = {"regionId": "Anything: it never was looked at. To find a region's sites, filter by `region.resourceId`."}
 
     def complete(self, page):
         inherit(page, [site["regionId"] for site in page])
@@ -157,11 +160,31 @@ class LocationQuery(Query):
     showRegions = YesNo(required=False, help_text="Find regions. This or `showSites` must be true.")
 
 
+class LocationNodeSerializer(serializers.Serializer):
+    resourceId = serializers.CharField()
+    name = serializers.CharField()
+    parentId = serializers.CharField(help_text="The id of the region that this lies in, if any.")
+    type = Choice(choices=KINDS, called="ListLocationsResponse.ResourceKind")
+
+    class Meta:
+        ref_name = "ListLocationsResponse.LocationNode"
+
+
+class LocationsSerializer(serializers.Serializer):
+    nodes = LocationNodeSerializer(many=True, help_text="What was found, and what it lies in, leaves first.")
+    totalElements = serializers.IntegerField(help_text="How many regions and sites have such a name.")
+    outputElements = serializers.IntegerField(help_text="How many of them are here: at most 50 of each.")
+
+    class Meta:
+        ref_name = "ListLocationsResponse"
+
+
 class LocationViewSet(GenericViewSet):
     """Regions and sites by their names, with all that they lie in."""
 
     ending = ""
     service, nouns = "LocationService", ("Location", "Locations")
+    answers = {"list": LocationsSerializer}
     queries = {"list": LocationQuery}
 
     def list(self, request, *args, **kwargs):

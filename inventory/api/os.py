@@ -2,12 +2,20 @@
 
 from rest_framework import exceptions
 
-from inventory.api.base import ResourceSerializer, ResourceViewSet, Same
+from inventory.api.base import Pattern, ResourceSerializer, ResourceViewSet, Same
 from inventory.models import OperatingSystem, OsProviderKind, OsType
+
+QUOTED = r"""\-_./:;=@?!#,<>*()" """
+URI_REFERENCE = r"^[a-zA-Z0-9\-._~:/?#\[\]@!$&'()*+,;=%]*$"
 
 
 class OperatingSystemSerializer(ResourceSerializer):
     osResourceID = Same()
+    sha256 = Pattern("^[a-f0-9]+$", min_length=64, max_length=64, help_text="Of the image, in hexadecimal.")
+    repoUrl = Pattern(
+        rf"^[a-zA-Z0-9{QUOTED}]*$", write_only=True, required=False, allow_blank=True, max_length=500,
+        help_text="The old name of imageUrl.",
+    )  # fmt: skip
 
     class Meta(ResourceSerializer.Meta):
         model = OperatingSystem
@@ -15,8 +23,18 @@ class OperatingSystemSerializer(ResourceSerializer):
             "name", "architecture", "imageUrl", "imageId", "sha256", "profileName", "description", "securityFeature",
             "osType", "osProvider", "tlsCaCert", "metadata", "installedPackagesUrl", "existingCvesUrl", "fixedCvesUrl",
         }  # fmt: skip
+        patterns = {
+            "architecture": rf"^[a-zA-Z0-9{QUOTED}]*$", "imageUrl": rf"^[a-zA-Z0-9{QUOTED}\\]*$",
+            "imageId": rf"^[a-zA-Z0-9{QUOTED}\\]*$", "profileName": rf"^[a-zA-Z0-9{QUOTED}\\]*$",
+            **dict.fromkeys(("installedPackagesUrl", "existingCvesUrl", "fixedCvesUrl"), URI_REFERENCE),
+        }  # fmt: skip
         mutable = {"name", "architecture", "metadata"}
         kept = {"name", "sha256"}
+
+    def create(self, plain):
+        """repoUrl is how clients called imageUrl before there was one."""
+        repository = plain.pop("repoUrl", "")
+        return super().create({**plain, "image_url": plain.get("image_url") or repository})
 
     def validate(self, plain):
         """What is installed on machines doesn't change under its name: a new image is a new resource."""

@@ -2,11 +2,11 @@
 
 import django.core.validators
 import django.db.models.deletion
-import inventory.models.base
 import inventory.models.columns
 import inventory.models.location
 import inventory.models.metadata
 import inventory.models.os
+import tenants.resource
 from django.db import migrations, models
 
 
@@ -26,7 +26,7 @@ class Migration(migrations.Migration):
                 ('updated_at', models.DateTimeField(auto_now=True)),
                 ('name', models.CharField(max_length=40, unique=True, validators=[django.core.validators.RegexValidator('^[a-z][a-z0-9-]{0,31}\\Z', 'a lower-case letter, then lower-case letters, digits and -')])),
                 ('description', models.CharField(blank=True, max_length=256, validators=[django.core.validators.RegexValidator('^[a-zA-Z0-9\\-_./:;=?@!#,<>*() "]*\\Z', 'only letters, digits and -_./:;=?@!#,<>*() "')])),
-                ('config', models.TextField(validators=[django.core.validators.MaxLengthValidator(16384)])),
+                ('config', models.TextField(max_length=16384, validators=[django.core.validators.MaxLengthValidator(16384)])),
             ],
             options={
                 'verbose_name': 'custom config',
@@ -59,11 +59,11 @@ class Migration(migrations.Migration):
                 ('updated_at', models.DateTimeField(auto_now=True)),
                 ('name', models.CharField(blank=True, max_length=40, validators=[django.core.validators.RegexValidator('^[a-zA-Z0-9\\-_./:;=?@!#,<>*() ]*\\Z', 'only letters, digits and -_./:;=?@!#,<>*() ')])),
                 ('description', models.CharField(blank=True, max_length=200, validators=[django.core.validators.RegexValidator('^[a-zA-Z0-9\\-_./:;=?@!#,<>*() ]*\\Z', 'only letters, digits and -_./:;=?@!#,<>*() ')])),
-                ('start_time', inventory.models.base.EpochField(validators=[django.core.validators.MinValueValidator(1)])),
-                ('end_time', inventory.models.base.EpochField(default=0, editable=False)),
+                ('start_time', tenants.resource.EpochField(validators=[django.core.validators.MinValueValidator(1)])),
+                ('end_time', tenants.resource.EpochField(default=0, editable=False)),
                 ('status', models.CharField(default='', editable=False, max_length=1024)),
                 ('status_indicator', models.CharField(choices=[('STATUS_INDICATION_UNSPECIFIED', 'Unspecified'), ('STATUS_INDICATION_ERROR', 'Error'), ('STATUS_INDICATION_IN_PROGRESS', 'In Progress'), ('STATUS_INDICATION_IDLE', 'Idle')], default='STATUS_INDICATION_UNSPECIFIED', editable=False, max_length=32)),
-                ('status_timestamp', inventory.models.base.EpochField(default=0, editable=False)),
+                ('status_timestamp', tenants.resource.EpochField(default=0, editable=False)),
                 ('status_details', models.TextField(blank=True, editable=False)),
             ],
             options={
@@ -96,14 +96,14 @@ class Migration(migrations.Migration):
                 ('resource_id', models.CharField(editable=False, max_length=24, unique=True)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('updated_at', models.DateTimeField(auto_now=True)),
-                ('expiration_timestamp', inventory.models.base.EpochField()),
+                ('expiration_timestamp', tenants.resource.EpochField()),
                 ('local_port', models.PositiveIntegerField(editable=False, null=True, unique=True, validators=[django.core.validators.MinValueValidator(1024), django.core.validators.MaxValueValidator(65535)])),
                 ('user', models.CharField(blank=True, editable=False, max_length=20)),
                 ('desired_state', models.CharField(choices=[('REMOTE_ACCESS_STATE_UNSPECIFIED', 'Unspecified'), ('REMOTE_ACCESS_STATE_DELETED', 'Deleted'), ('REMOTE_ACCESS_STATE_ERROR', 'Error'), ('REMOTE_ACCESS_STATE_ENABLED', 'Enabled')], default='REMOTE_ACCESS_STATE_UNSPECIFIED', editable=False, max_length=40)),
                 ('current_state', models.CharField(choices=[('REMOTE_ACCESS_STATE_UNSPECIFIED', 'Unspecified'), ('REMOTE_ACCESS_STATE_DELETED', 'Deleted'), ('REMOTE_ACCESS_STATE_ERROR', 'Error'), ('REMOTE_ACCESS_STATE_ENABLED', 'Enabled')], default='REMOTE_ACCESS_STATE_UNSPECIFIED', editable=False, max_length=40)),
                 ('configuration_status', models.CharField(default='', editable=False, max_length=1024)),
                 ('configuration_status_indicator', models.CharField(choices=[('STATUS_INDICATION_UNSPECIFIED', 'Unspecified'), ('STATUS_INDICATION_ERROR', 'Error'), ('STATUS_INDICATION_IN_PROGRESS', 'In Progress'), ('STATUS_INDICATION_IDLE', 'Idle')], default='STATUS_INDICATION_UNSPECIFIED', editable=False, max_length=32)),
-                ('configuration_status_timestamp', inventory.models.base.EpochField(default=0, editable=False)),
+                ('configuration_status_timestamp', tenants.resource.EpochField(default=0, editable=False)),
             ],
             options={
                 'verbose_name': 'remote access',
@@ -198,7 +198,7 @@ class Migration(migrations.Migration):
                 ('current_state', models.CharField(choices=[('WORKLOAD_STATE_UNSPECIFIED', 'Unspecified'), ('WORKLOAD_STATE_ERROR', 'Error'), ('WORKLOAD_STATE_DELETING', 'Deleting'), ('WORKLOAD_STATE_DELETED', 'Deleted'), ('WORKLOAD_STATE_PROVISIONED', 'Provisioned')], default='WORKLOAD_STATE_UNSPECIFIED', editable=False, max_length=40)),
                 ('state_status', models.CharField(default='', editable=False, max_length=1024)),
                 ('state_status_indicator', models.CharField(choices=[('STATUS_INDICATION_UNSPECIFIED', 'Unspecified'), ('STATUS_INDICATION_ERROR', 'Error'), ('STATUS_INDICATION_IN_PROGRESS', 'In Progress'), ('STATUS_INDICATION_IDLE', 'Idle')], default='STATUS_INDICATION_UNSPECIFIED', editable=False, max_length=32)),
-                ('state_status_timestamp', inventory.models.base.EpochField(default=0, editable=False)),
+                ('state_status_timestamp', tenants.resource.EpochField(default=0, editable=False)),
                 ('kind', models.CharField(choices=[('WORKLOAD_KIND_UNSPECIFIED', 'Unspecified'), ('WORKLOAD_KIND_CLUSTER', 'Cluster'), ('WORKLOAD_KIND_DHCP', 'Dhcp')], max_length=32)),
                 ('name', models.CharField(blank=True, max_length=50, validators=[django.core.validators.RegexValidator('^[a-zA-Z0-9\\-_./: ()]*$', 'only letters, digits, spaces and - _ . / : ( )')])),
                 ('external_id', models.CharField(blank=True, max_length=40, validators=[django.core.validators.RegexValidator('^[a-zA-Z0-9\\-_./: ]*\\Z', 'only letters, digits and -_./: ')])),
@@ -253,7 +253,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='host',
             name='amt_status_timestamp',
-            field=inventory.models.base.EpochField(db_default=0, default=0, editable=False),
+            field=tenants.resource.EpochField(db_default=0, default=0, editable=False),
         ),
         migrations.AddField(
             model_name='host',
@@ -323,7 +323,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='host',
             name='kvm_session_status_timestamp',
-            field=inventory.models.base.EpochField(db_default=0, default=0, editable=False),
+            field=tenants.resource.EpochField(db_default=0, default=0, editable=False),
         ),
         migrations.AddField(
             model_name='host',
@@ -343,7 +343,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='host',
             name='power_on_time',
-            field=inventory.models.base.EpochField(db_default=0, default=0, editable=False),
+            field=tenants.resource.EpochField(db_default=0, default=0, editable=False),
         ),
         migrations.AddField(
             model_name='host',
@@ -358,7 +358,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='host',
             name='power_status_timestamp',
-            field=inventory.models.base.EpochField(db_default=0, default=0, editable=False),
+            field=tenants.resource.EpochField(db_default=0, default=0, editable=False),
         ),
         migrations.AddField(
             model_name='host',
@@ -373,7 +373,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='host',
             name='sol_session_status_timestamp',
-            field=inventory.models.base.EpochField(db_default=0, default=0, editable=False),
+            field=tenants.resource.EpochField(db_default=0, default=0, editable=False),
         ),
         migrations.AddField(
             model_name='host',
@@ -413,7 +413,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='instance',
             name='trusted_attestation_status_timestamp',
-            field=inventory.models.base.EpochField(db_default=0, default=0, editable=False),
+            field=tenants.resource.EpochField(db_default=0, default=0, editable=False),
         ),
         migrations.AddField(
             model_name='instance',
@@ -428,7 +428,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='instance',
             name='update_status_timestamp',
-            field=inventory.models.base.EpochField(db_default=0, default=0, editable=False),
+            field=tenants.resource.EpochField(db_default=0, default=0, editable=False),
         ),
         migrations.AddField(
             model_name='instance',
@@ -602,7 +602,7 @@ class Migration(migrations.Migration):
                 ('current_state', models.CharField(choices=[('NETLINK_STATE_UNSPECIFIED', 'Unspecified'), ('NETLINK_STATE_DELETED', 'Deleted'), ('NETLINK_STATE_ONLINE', 'Online'), ('NETLINK_STATE_OFFLINE', 'Offline'), ('NETLINK_STATE_ERROR', 'Error')], default='NETLINK_STATE_UNSPECIFIED', editable=False, max_length=40)),
                 ('provider_status', models.CharField(default='', editable=False, max_length=1024)),
                 ('provider_status_indicator', models.CharField(choices=[('STATUS_INDICATION_UNSPECIFIED', 'Unspecified'), ('STATUS_INDICATION_ERROR', 'Error'), ('STATUS_INDICATION_IN_PROGRESS', 'In Progress'), ('STATUS_INDICATION_IDLE', 'Idle')], default='STATUS_INDICATION_UNSPECIFIED', editable=False, max_length=32)),
-                ('provider_status_timestamp', inventory.models.base.EpochField(default=0, editable=False)),
+                ('provider_status_timestamp', tenants.resource.EpochField(default=0, editable=False)),
                 ('dst', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='links_to', to='inventory.endpoint', to_field='resource_id')),
                 ('src', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='links_from', to='inventory.endpoint', to_field='resource_id')),
             ],
@@ -639,7 +639,7 @@ class Migration(migrations.Migration):
                 ('name', models.CharField(max_length=50, validators=[django.core.validators.RegexValidator('^[a-zA-Z0-9\\-_./: ()]*$', 'only letters, digits, spaces and - _ . / : ( )')])),
                 ('description', models.CharField(blank=True, max_length=200, validators=[django.core.validators.RegexValidator('^[a-zA-Z0-9\\-_./:;=?@!#,<>*() ]*\\Z', 'only letters, digits and -_./:;=?@!#,<>*() ')])),
                 ('update_policy', models.CharField(choices=[('UPDATE_POLICY_UNSPECIFIED', 'Unspecified'), ('UPDATE_POLICY_LATEST', 'Latest'), ('UPDATE_POLICY_TARGET', 'Target')], max_length=32)),
-                ('update_packages', models.TextField(blank=True, validators=[django.core.validators.RegexValidator('^[a-zA-Z0-9._/:;=@?!#,<>\\-*+~()\\[\\]{}\\" \\n]*\\Z', 'only letters, digits and ._/:;=@?!#,<>-*+~()[]{}" n'), django.core.validators.MaxLengthValidator(500000)])),
+                ('update_packages', models.TextField(blank=True, max_length=500000, validators=[django.core.validators.RegexValidator('^[a-zA-Z0-9._/:;=@?!#,<>\\-*+~()\\[\\]{}\\" \\n]*\\Z', 'only letters, digits and ._/:;=@?!#,<>-*+~()[]{}" n'), django.core.validators.MaxLengthValidator(500000)])),
                 ('update_sources', models.JSONField(blank=True, default=list, validators=[inventory.models.columns.Texts('[a-zA-Z0-9\\-_./:;=@?!#,<>*+()\\[\\]" \\n]*', 10000, 100)])),
                 ('update_kernel_command', models.CharField(blank=True, max_length=500, validators=[django.core.validators.RegexValidator('^[a-zA-Z0-9\\-_./:;=?@!#,<>*() "]*\\Z', 'only letters, digits and -_./:;=?@!#,<>*() "')])),
                 ('target_os', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='update_policies', to='inventory.operatingsystem', to_field='resource_id')),

@@ -56,7 +56,7 @@ class CustomConfig(Resource):
         ],
     )
     description = models.CharField(max_length=256, blank=True, validators=[letters(QUOTED)])
-    config = models.TextField(validators=[MaxLengthValidator(16384)])
+    config = models.TextField(max_length=16384, validators=[MaxLengthValidator(16384)])
 
     class Meta(Resource.Meta):
         verbose_name = "custom config"

@@ -8,6 +8,8 @@ from inventory.models.base import EpochField, Resource, name_field, status
 from inventory.models.columns import PLAIN, QUOTED, letters, said, texts
 from inventory.models.os import OperatingSystem
 
+SOURCE = r'[a-zA-Z0-9\-_./:;=@?!#,<>*+()\[\]" \n]*'
+
 
 class UpdatePolicy(models.TextChoices):
     UNSPECIFIED = "UPDATE_POLICY_UNSPECIFIED"
@@ -26,9 +28,11 @@ class OsUpdatePolicy(Resource):
     update_policy = models.CharField(max_length=32, choices=UpdatePolicy)
     # Of a mutable system: packages by name, and the sources, in the words of apt, that they come from.
     update_packages = models.TextField(
-        blank=True, validators=[letters(r"._/:;=@?!#,<>\-*+~()\[\]{}\" \n"), MaxLengthValidator(500_000)]
+        max_length=500_000,
+        blank=True,
+        validators=[letters(r"._/:;=@?!#,<>\-*+~()\[\]{}\" \n"), MaxLengthValidator(500_000)],
     )
-    update_sources = texts(r'[a-zA-Z0-9\-_./:;=@?!#,<>*+()\[\]" \n]*', 10_000)
+    update_sources = texts(SOURCE, 10_000)
     update_kernel_command = models.CharField(max_length=500, blank=True, validators=[letters(QUOTED)])
     # Of an immutable one.
     target_os = models.ForeignKey(

@@ -1,6 +1,10 @@
 """When machines are maintained or updated: once, or again and again."""
 
 import time
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from datetime import time as clock
+from functools import partial
 
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
@@ -9,7 +13,7 @@ from django.db import models
 from inventory.models.base import Resource, name_field
 from inventory.models.columns import at_most_one, said
 from inventory.models.compute import Host
-from inventory.models.location import Region, Site
+from inventory.models.location import Region, Site, places
 from inventory.models.workload import Workload
 
 LATEST = 2**32 - 1  # seconds since 1970
@@ -24,6 +28,17 @@ class ScheduleStatus(models.TextChoices):
     OS_UPDATE = "SCHEDULE_STATUS_OS_UPDATE"
     FIRMWARE_UPDATE = "SCHEDULE_STATUS_FIRMWARE_UPDATE"
     CLUSTER_UPDATE = "SCHEDULE_STATUS_CLUSTER_UPDATE"
+
+
+def over(host: str = "", site: str = "", region: str = "") -> models.Q:
+    """What is for this host, this site or this region, itself or what it lies in, of both kinds of schedules."""
+    sites = Host.objects.filter(resource_id=host).values_list("site_id", flat=True) if host else [site]
+    around = {f"target_{name}": ids for name, ids in places(*sites, region=region).items()}
+    targets = {"target_host": [host], **around}
+    return models.Q(
+        *(models.Q(**{f"{name}__in": [one for one in ids if one]}) for name, ids in targets.items()),
+        _connector=models.Q.OR,
+    )
 
 
 def target(model: type[Resource]) -> models.ForeignKey:
@@ -61,6 +76,11 @@ class SingleSchedule(Resource):
         ]
         verbose_name = "single schedule"
 
+    @staticmethod
+    def in_force(at: int) -> models.Q:
+        """Those that last at this second since 1970."""
+        return models.Q(models.Q(end_seconds=0) | models.Q(end_seconds__gte=at), start_seconds__lte=at)
+
     def clean(self):
         check_targets(self)
         if self.end_seconds and self.end_seconds <= self.start_seconds:
@@ -79,6 +99,11 @@ def numbers(least: int, most: int) -> models.CharField:
             RegexValidator(rf"^(\*|({number})(,({number}))*)\Z", f"* or numbers from {least} to {most}, like 1,15")
         ],
     )
+
+
+def says(numbers: str, number: int) -> bool:
+    """Whether a part of a cron line has this number."""
+    return numbers == "*" or str(number) in numbers.split(",")
 
 
 class RepeatedSchedule(Resource):
@@ -103,6 +128,27 @@ class RepeatedSchedule(Resource):
             ),
         ]
         verbose_name = "repeated schedule"
+
+    def lasts_at(self, at: int) -> bool:
+        """Whether it lasts at this second since 1970. The second in which it begins is not part of it, the one in
+
+        which it ends is.
+        """
+        moment = datetime.fromtimestamp(at, UTC)
+        earliest = moment - timedelta(seconds=self.duration_seconds)
+        days = {moment.date(), earliest.date()}
+        return any(earliest <= start < moment for day in days if self._begins_on(day) for start in self._starts(day))
+
+    def _begins_on(self, day: date) -> bool:
+        """If both the day of the month and that of the week are said, one of them is enough, as in any cron."""
+        of_month, of_week = says(self.cron_day_month, day.day), says(self.cron_day_week, day.isoweekday() % 7)
+        either = "*" not in (self.cron_day_month, self.cron_day_week)
+        return says(self.cron_month, day.month) and (of_month or of_week if either else of_month and of_week)
+
+    def _starts(self, day: date) -> Iterator[datetime]:
+        for hour in filter(partial(says, self.cron_hours), range(24)):
+            for minute in filter(partial(says, self.cron_minutes), range(60)):
+                yield datetime.combine(day, clock(hour, minute), UTC)
 
     def clean(self):
         check_targets(self)

@@ -7,9 +7,21 @@ from django.db import models
 from inventory.models.base import Resource, name_field
 from inventory.models.columns import at_most_one, said, texts
 from inventory.models.compute import Instance
-from inventory.models.location import Region, Site
+from inventory.models.location import Region, Site, places
 
+SOURCE = r'[a-zA-Z0-9\-_.:;=@?!#*()"\\ ]*'
 TARGETS = ("instance", "site", "region")
+
+
+def over(instance: str = "", site: str = "", region: str = "") -> models.Q:
+    """The profiles of an instance, a site or a region, and those of all that it lies in."""
+    its_site = Instance.objects.filter(resource_id=instance).values_list("host__site_id", flat=True)
+    around = places(*its_site if instance else [site], region=region)
+    targets = {"instance": [instance], **around}
+    return models.Q(
+        *(models.Q(**{f"{name}__in": [one for one in ids if one]}) for name, ids in targets.items()),
+        _connector=models.Q.OR,
+    )
 
 
 class TelemetryResourceKind(models.TextChoices):
@@ -42,7 +54,7 @@ class TelemetryGroup(Resource):
     name = name_field(blank=False)
     kind = models.CharField(max_length=40, choices=TelemetryResourceKind)
     collector_kind = models.CharField(max_length=40, choices=TelemetryCollectorKind)
-    groups = texts(r'[a-zA-Z0-9\-_.:;=@?!#*()"\\ ]*', 1000, blank=False)
+    groups = texts(SOURCE, 1000, blank=False)
 
     class Meta(Resource.Meta):
         verbose_name = "telemetry group"
