@@ -62,8 +62,11 @@ class ProjectAdminSite(GuardedAdminSite):
         return LogEntry.objects.none()
 
     def each_context(self, request):
-        name = request.project.name
-        return super().each_context(request) | {"site_header": f"{self.site_header}: {name}", "index_title": name}
+        header = f"{self.site_header}: {request.project.name}"
+        return super().each_context(request) | {"site_header": header, "site_url": "/"}
+
+    def index(self, request, extra_context=None):
+        return super().index(request, {"title": f"Project {request.project.name}"})
 
 
 site = ProjectAdminSite(name="project")

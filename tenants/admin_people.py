@@ -8,13 +8,13 @@ from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import IntegrityError
-from django.db.models import Count
+from django.db.models import Count, Prefetch
 from django.forms import BaseInlineFormSet, ModelForm
 from django.http import HttpResponseRedirect
 
 from tenants.errors import ResourceError
 from tenants.models import Grant, User
-from tenants.people import NAME
+from tenants.people.shapes import NAME
 
 admin.site.unregister(Group)
 
@@ -137,14 +137,21 @@ class GroupForm(ModelForm):
 @admin.register(Group)
 class GroupAdmin(Told):
     form = GroupForm
-    list_display = ["name", "members"]
-    search_fields = ["name"]
+    list_display = ["name", "members", "may"]
+    search_fields = ["name", "grants__project__name", "grants__organization__name"]
     ordering = ["name"]
     inlines = [MemberInline, ToGroup]
 
     def get_queryset(self, request):
-        return super().get_queryset(request).annotate(number=Count("user"))
+        grants = Grant.objects.select_related("project", "organization").order_by("id")
+        return super().get_queryset(request).annotate(number=Count("user", distinct=True)).prefetch_related(
+            Prefetch("grants", grants)
+        )
 
     @admin.display(ordering="number")
     def members(self, group):
         return group.number
+
+    @admin.display
+    def may(self, group):
+        return ", ".join(grant.what for grant in group.grants.all())

@@ -154,5 +154,6 @@ urlpatterns = [
     path("login/", SignIn.as_view()),
     path("logout/", sign_out),
     path("password/", PasswordChangeView.as_view(template_name="door/password.html", success_url="/")),
+    path("favicon.ico", RedirectView.as_view(url="/static/door/mark.svg")),
     path("p/<str:project>", RedirectView.as_view(url="/p/%(project)s/")),
 ]

@@ -138,7 +138,7 @@ def test_the_start_page_shows_the_projects_of_a_person_and_nothing_of_others(cli
     client.force_login(ada)
     page = client.get("/").content.decode()
     assert f'href="/p/{acme.name}/admin/"' in page and f"/v1/projects/{acme.name}/compute/hosts" in page
-    assert beta.name not in page.replace("alphabet", "")
+    assert beta.name not in page
     assert 'href="/admin/"' not in page
 
 
