@@ -1,6 +1,5 @@
 """The door of the pages: who signs in, where they may go from there, and who is turned away."""
 
-import re
 from functools import update_wrapper
 
 from django import forms
@@ -17,13 +16,12 @@ from django.views.decorators.cache import never_cache
 from django.views.generic import RedirectView
 
 from tenants import roles
-from tenants.errors import ResourceError
-from tenants.models import Project
+from tenants.errors import ResourceError, Unserved
+from tenants.models import Project, User
 from tenants.permissions import READERS, WRITERS, roles_here
 
-_PAGES = re.compile(r"^/p/([^/\0]+)/")
 PER_PAGE = 50  # projects on the start page
-TRY_AGAIN = 5  # seconds, while a project is being made
+LOOK_AGAIN = 5  # seconds, while a project is being made or deleted
 
 
 def turned_away(request: HttpRequest) -> HttpResponse:
@@ -43,21 +41,24 @@ class ProjectDoor:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if not (found := _PAGES.match(request.path)):
+        if not request.page_of or roles_here(request) & READERS:
             return self.get_response(request)
-        if request.project is not None and roles_here(request) & READERS:
-            return self.get_response(request)
-        if request.project is None and request.user.is_authenticated:
-            theirs = roles.projects_of(request.user).filter(name=found[1]).first()
-            if theirs is not None:
-                return self.not_ready(request, theirs)
+        why = request.unserved
+        if isinstance(why, Unserved) and self._is_known(why.project, request.user):
+            return self._not_ready(request, why)
         return turned_away(request)
 
     @staticmethod
-    def not_ready(request: HttpRequest, project: Project) -> HttpResponse:
+    def _is_known(project: Project, user: User) -> bool:
+        return user.is_authenticated and roles.projects_of(user).filter(pk=project.pk).exists()
+
+    @staticmethod
+    def _not_ready(request: HttpRequest, why: Unserved) -> HttpResponse:
         """It is being made, or on its way out: neither its schema nor its pages are there."""
-        answer = render(request, "door/not_ready.html", {"project": project, "seconds": TRY_AGAIN}, status=503)
-        answer["Retry-After"] = str(TRY_AGAIN)
+        told = {"project": why.project, "seconds": LOOK_AGAIN}
+        answer = render(request, "door/not_ready.html", told, status=why.status)
+        if why.retry_after:
+            answer["Retry-After"] = str(why.retry_after)
         return answer
 
 
@@ -119,8 +120,8 @@ class SignIn(LoginView):
         answer = super().form_invalid(form)
         if form.refusal:
             answer.status_code = form.refusal.status
-            if wait := getattr(form.refusal, "retry_after", None):
-                answer["Retry-After"] = str(wait)
+            if form.refusal.retry_after:
+                answer["Retry-After"] = str(form.refusal.retry_after)
         return answer
 
 
@@ -132,7 +133,9 @@ sign_out = LogoutView.as_view(next_page="/login/")
 def start(request: HttpRequest) -> HttpResponse:
     """The projects that this person knows of, and what else there is for them."""
     looked_for = request.GET.get("q", "").replace("\0", "").strip()
-    mine = roles.projects_of(request.user).filter(name__icontains=looked_for)
+    mine = roles.projects_of(request.user)
+    if looked_for:
+        mine = mine.filter(name__icontains=looked_for)
     page = Paginator(mine.select_related("organization").order_by("name"), PER_PAGE).get_page(request.GET.get("page"))
     projects = [*page]
     held = roles.roles_by_project(request.user, projects)

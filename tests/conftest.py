@@ -14,7 +14,7 @@ from rest_framework.test import APIClient
 
 from eim_project import tls
 from provisioning.models import Workflow
-from tenants import issuer, schema, tokens
+from tenants import issuer, limits, schema, tokens
 from tenants.models import Claim, EdgeCredential, Event, Organization, Project, Ring, TenantState
 from workers import engine, models, tasks
 from workers.models import Work
@@ -44,6 +44,7 @@ def django_db_setup(django_test_environment, django_db_modify_db_settings, djang
 @pytest.fixture
 def public(db):
     connection.set_schema_to_public()
+    limits.of_few().storage.reset()  # all tests have one address
     yield
     connection.set_schema_to_public()
 

@@ -1,6 +1,6 @@
 """Who may log in to machines, and what their first start does besides."""
 
-from inventory.api.base import ResourceSerializer, ResourceViewSet, Same, Text
+from inventory.api.base import Pattern, ResourceSerializer, ResourceViewSet, Same
 from inventory.models import CustomConfig, LocalAccount
 
 
@@ -21,7 +21,7 @@ class LocalAccountViewSet(ResourceViewSet):
 
 
 class CustomConfigSerializer(ResourceSerializer):
-    description = Text(required=False, min_length=1, max_length=256)
+    description = Pattern(r"""^[a-zA-Z0-9\-_./:;=@?!#,<>*()" ]+$""", required=False, min_length=1, max_length=256)
 
     class Meta(ResourceSerializer.Meta):
         model = CustomConfig

@@ -8,12 +8,13 @@ from rest_framework import exceptions, serializers
 from rest_framework.response import Response
 
 from inventory import errors, filtering
+from inventory.api.access import CustomConfigSerializer, LocalAccountSerializer
 from inventory.api.base import (
-    Constant,
     Derived,
     Flag,
     HardwarePart,
     Nested,
+    NestedMany,
     Pattern,
     Reference,
     ResourceSerializer,
@@ -25,9 +26,10 @@ from inventory.api.base import (
     by_id,
     with_values,
 )  # fmt: skip
-from inventory.api.fields import LINK_STATES
+from inventory.api.fields import LINK_STATES, pattern_of_id
 from inventory.api.location import SiteSerializer, inherit
 from inventory.api.os import OperatingSystemSerializer
+from inventory.api.policy import OsUpdatePolicySerializer
 from inventory.api.provider import ProviderSerializer
 from inventory.api.queries import FilterQuery, ListQuery, PatchQuery, Query
 from inventory.models import (
@@ -114,13 +116,6 @@ class HostSerializer(ResourceSerializer):
                     {"amtControlMode": f"{host} is provisioned: ask for AMT_STATE_UNPROVISIONED first"}
                 )
         return plain
-
-    def update(self, host, plain):
-        """A reset is an act, not a state: the next one has another name, so that it is seen as another."""
-        if plain.get("desired_power_state") == PowerState.RESET:
-            states = host.current_power_state, host.desired_power_state
-            plain["desired_power_state"] = PowerState.RESET_REPEAT if PowerState.RESET in states else PowerState.RESET
-        return super().update(host, plain)
 
 
 class HostRegisterSerializer(serializers.Serializer):
@@ -239,10 +234,8 @@ class HostViewSet(ResourceViewSet):
         return self.wish(resource_id, HostState.UNTRUSTED, **({"note": note} if note else {}))
 
     def remove(self, host):
-        """A machine that was never here leaves at once; of any other, what it was given is taken back first."""
+        """It goes at once if its machine was never here; else when what the machine was given is taken back."""
         host.ask(state=HostState.DELETED)
-        if host.current_state == HostState.UNSPECIFIED and not Instance.objects.filter(host=host).exists():
-            host.delete()
 
     def summary(self, request, *args, **kwargs):
         """In one pass over the hosts."""
@@ -284,7 +277,8 @@ class CustomConfigs(Texts):
     """The ids of custom configs; the same one twice is one."""
 
     def __init__(self):
-        super().__init__(source="custom_config", required=False, max_length=100)
+        child = Pattern(pattern_of_id(CustomConfig), max_length=len(CustomConfig.prefix) + 9)
+        super().__init__(source="custom_config", required=False, max_length=100, child=child)
 
     def to_internal_value(self, data):
         ids = dict.fromkeys(super().to_internal_value(data))
@@ -297,12 +291,14 @@ class InstanceSerializer(ResourceSerializer):
     os = Nested(OperatingSystemSerializer)
     hostID = Reference(source="host", queryset=Host.objects.all(), required=True)
     osID = Reference(source="os", queryset=OperatingSystem.objects.all(), required=True)
-    localaccount = Constant(None)
+    localaccount = Nested(LocalAccountSerializer, source="local_account")
     localAccountID = Reference(source="local_account", queryset=LocalAccount.objects.all())
-    updatePolicy = Constant(None)
+    updatePolicy = Nested(OsUpdatePolicySerializer, source="os_update_policy", without={"targetOs"})
     osUpdatePolicyID = Reference(source="os_update_policy", queryset=OsUpdatePolicy.objects.all())
-    workloadMembers = Constant([])
-    customConfig = Constant([])
+    workloadMembers = NestedMany(
+        "inventory.api.workload.WorkloadMemberSerializer", edge="instance_id", without={"instance", "member"}
+    )
+    customConfig = NestedMany(CustomConfigSerializer, edge="instances__resource_id", ids="customConfigID")
     customConfigID = CustomConfigs()
 
     class Meta(ResourceSerializer.Meta):

@@ -365,6 +365,11 @@ def _part(auto_schema: Document, shape: type) -> dict:
         }))  # fmt: skip
     if shape is hardware.IpAddress:
         properties["resourceId"] = {"type": "string"}
+        for name, called, values in (
+            ("status", "IPAddressStatus", fields.ADDRESS_STATUSES),
+            ("configMethod", "IPAddressConfigMethod", fields.ADDRESS_METHODS),
+        ):
+            properties[name] = auto_schema.component(called, {"type": "string", "enum": values})
     properties["timestamps"] = {"anyOf": [times, {"type": "null"}]}
     return auto_schema.component(NAMES_OF_PARTS[shape], _object(properties))
 

@@ -212,6 +212,15 @@ class Derived(Constant):
 LINK_STATES = [f"NETWORK_INTERFACE_LINK_STATE_{state}" for state in ("UNSPECIFIED", "UP", "DOWN")]
 
 
+ADDRESS_STATUSES = [
+    f"IP_ADDRESS_STATUS_{status}"
+    for status in (
+        "UNSPECIFIED", "ASSIGNMENT_ERROR", "ASSIGNED", "CONFIGURATION_ERROR", "CONFIGURED", "RELEASED", "ERROR",
+    )
+]  # fmt: skip
+ADDRESS_METHODS = [f"IP_ADDRESS_CONFIG_METHOD_{method}" for method in ("UNSPECIFIED", "STATIC", "DYNAMIC")]
+
+
 class HardwarePart(serializers.ListField):
     """One of the lists in a host's hardware document; `shown` makes of an item what clients read."""
 
@@ -241,10 +250,11 @@ class NestedMany(Nested):
     """All resources that refer to this one by `edge`, as a list. One query more for a page, however long it is.
 
     edge: the field of theirs that leads here, as Django's lookups name it, ending in a resource_id.
+    ids: the name of the list beside this one that has only their ids.
     """
 
-    def __init__(self, serializer: type | str, *, edge: str, without: Set[str] = frozenset(), **kwargs):
-        self.edge = edge
+    def __init__(self, serializer: type | str, *, edge: str, without: Set[str] = frozenset(), ids: str = "", **kwargs):
+        self.edge, self.ids = edge, ids
         super().__init__(serializer, without=without, **kwargs)
 
 

@@ -15,7 +15,7 @@ class OsUpdatePolicySerializer(ResourceSerializer):
     targetOsId = Reference(source="target_os", queryset=OperatingSystem.objects.all())
 
     class Meta(ResourceSerializer.Meta):
-        model = OsUpdatePolicy
+        model, ref_name = OsUpdatePolicy, "OSUpdatePolicy"
         writable = {"name", "description", "updatePackages", "updateKernelCommand", "updatePolicy"}
 
 
@@ -36,7 +36,7 @@ class OsUpdateRunSerializer(ResourceSerializer):
     )
 
     class Meta(ResourceSerializer.Meta):
-        model = OsUpdateRun
+        model, ref_name = OsUpdateRun, "OSUpdateRun"
 
 
 class OsUpdateRunViewSet(ResourceViewSet):

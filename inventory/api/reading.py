@@ -71,6 +71,8 @@ class Filler:
         for row, shown in zip(rows, inner.page(rows), strict=True):
             for holder in holders[row[-1]]:
                 holder[self.name] = [*holder[self.name], shown]
+                if self.field.ids:
+                    holder[self.field.ids] = [*holder[self.field.ids], shown["resourceId"]]
 
 
 @cache
@@ -136,6 +138,8 @@ def _value(
         case HardwarePart():
             _NAMES[f"shown_{field.part}"] = field.shown
             return f"[*map(shown_{field.part}, {_column(f'{prefix}{field.source}', columns)}[{field.part!r}])]"
+    if model and model._meta.get_field(field.source).many_to_many:
+        return "[]"  # ids that a NestedMany fills in
     name = f"{prefix}{field.source}"
     column = _column(Rfc3339(name) if isinstance(field, serializers.DateTimeField) else name, columns)
     match field:

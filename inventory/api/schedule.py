@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.db.models import Q
+from rest_framework import serializers
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
@@ -124,12 +125,23 @@ class RepeatedScheduleViewSet(ResourceViewSet):
         return matching(RepeatedSchedule, asked)
 
 
+class SchedulesSerializer(serializers.Serializer):
+    singleSchedules = SingleScheduleSerializer(many=True)
+    repeatedSchedules = RepeatedScheduleSerializer(many=True)
+    totalElements = serializers.IntegerField(help_text="Of both kinds, on all pages together.")
+    hasNext = serializers.BooleanField(help_text="If more of either kind come after these.")
+
+    class Meta:
+        ref_name = "ListSchedulesResponse"
+
+
 class ScheduleViewSet(GenericViewSet):
     """Schedules of both kinds. Each is paged by itself."""
 
     ending = ""
     service, nouns = "ScheduleService", ("Schedule", "Schedules")
     queries = {"list": ScheduleQuery}
+    answers = {"list": SchedulesSerializer}
 
     def list(self, request, *args, **kwargs):
         asked = ScheduleQuery.read(request.query_params)

@@ -80,14 +80,14 @@ class MetricsGroupSerializer(GroupSerializer):
     telemetryMetricsGroupId = Same()
 
     class Meta(GroupSerializer.Meta):
-        kind = METRICS
+        kind, ref_name = METRICS, "TelemetryMetricsGroupResource"
 
 
 class LogsGroupSerializer(GroupSerializer):
     telemetryLogsGroupId = Same()
 
     class Meta(GroupSerializer.Meta):
-        kind = LOGS
+        kind, ref_name = LOGS, "TelemetryLogsGroupResource"
 
 
 class MetricsGroupViewSet(OneKind):
@@ -140,6 +140,7 @@ class MetricsProfileSerializer(ProfileSerializer):
 
     class Meta(ProfileSerializer.Meta):
         kind, hidden = METRICS, {"kind", "log_level", "metrics_interval"}
+        ref_name = "TelemetryMetricsProfileResource"
 
 
 class LogsProfileSerializer(ProfileSerializer):
@@ -149,6 +150,7 @@ class LogsProfileSerializer(ProfileSerializer):
 
     class Meta(ProfileSerializer.Meta):
         kind, hidden = LOGS, {"kind", "log_level", "metrics_interval"}
+        ref_name = "TelemetryLogsProfileResource"
 
 
 class ProfileQuery(SortedQuery):

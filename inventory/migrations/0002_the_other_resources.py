@@ -268,7 +268,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='host',
             name='current_kvm_state',
-            field=models.CharField(choices=[('KVM_STATE_UNSPECIFIED', 'Unspecified'), ('KVM_STATE_START', 'Start'), ('KVM_STATE_STOP', 'Stop'), ('KVM_STATE_AWAITING_CONSENT', 'Awaiting Consent'), ('KVM_STATE_ERROR', 'Error'), ('KVM_STATE_CONSENT_RECEIVED', 'Consent Received'), ('KVM_STATE_REDIRECTION_RECEIVED', 'Redirection Received')], db_default='KVM_STATE_UNSPECIFIED', default='KVM_STATE_UNSPECIFIED', editable=False, max_length=40),
+            field=models.CharField(choices=[('KVM_STATE_UNSPECIFIED', 'Unspecified'), ('KVM_STATE_START', 'Start'), ('KVM_STATE_STOP', 'Stop'), ('KVM_STATE_AWAITING_CONSENT', 'Awaiting Consent'), ('KVM_STATE_ERROR', 'Error'), ('KVM_CONSENT_RECEIVED', 'Consent Received'), ('KVM_REDIRECTION_RECEIVED', 'Redirection Received')], db_default='KVM_STATE_UNSPECIFIED', default='KVM_STATE_UNSPECIFIED', editable=False, max_length=40),
         ),
         migrations.AddField(
             model_name='host',
@@ -288,7 +288,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='host',
             name='desired_kvm_state',
-            field=models.CharField(choices=[('KVM_STATE_UNSPECIFIED', 'Unspecified'), ('KVM_STATE_START', 'Start'), ('KVM_STATE_STOP', 'Stop'), ('KVM_STATE_AWAITING_CONSENT', 'Awaiting Consent'), ('KVM_STATE_ERROR', 'Error'), ('KVM_STATE_CONSENT_RECEIVED', 'Consent Received'), ('KVM_STATE_REDIRECTION_RECEIVED', 'Redirection Received')], db_default='KVM_STATE_UNSPECIFIED', default='KVM_STATE_UNSPECIFIED', editable=False, max_length=40),
+            field=models.CharField(choices=[('KVM_STATE_UNSPECIFIED', 'Unspecified'), ('KVM_STATE_START', 'Start'), ('KVM_STATE_STOP', 'Stop'), ('KVM_STATE_AWAITING_CONSENT', 'Awaiting Consent'), ('KVM_STATE_ERROR', 'Error'), ('KVM_CONSENT_RECEIVED', 'Consent Received'), ('KVM_REDIRECTION_RECEIVED', 'Redirection Received')], db_default='KVM_STATE_UNSPECIFIED', default='KVM_STATE_UNSPECIFIED', editable=False, max_length=40),
         ),
         migrations.AddField(
             model_name='host',

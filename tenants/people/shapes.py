@@ -3,7 +3,7 @@
 from drf_spectacular.utils import OpenApiParameter, extend_schema, inline_serializer
 from rest_framework import exceptions, serializers
 
-from tenants.models import Role
+from tenants.models import Role, User
 
 LARGEST_PAGE = 100
 FARTHEST_OFFSET = 10_000
@@ -34,9 +34,12 @@ class Person(Body):
     lastName = serializers.CharField(source="last_name", required=False, allow_blank=True, max_length=150)
     active = serializers.BooleanField(source="is_active", required=False)
     superuser = serializers.BooleanField(source="is_superuser", required=False)
-    groups = serializers.SlugRelatedField(slug_field="name", many=True, read_only=True)
+    groups = serializers.SerializerMethodField()
     lastSignIn = serializers.DateTimeField(source="last_login", read_only=True)
     createdAt = serializers.DateTimeField(source="date_joined", read_only=True)
+
+    def get_groups(self, person: User) -> list[str]:
+        return [group.name for group in person.groups.all()] if person.pk else []  # none where authentication is off
 
 
 class NewPerson(Person):

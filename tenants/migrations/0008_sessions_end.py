@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("tenants", "0006_events_of_longer_ids")]
+    dependencies = [("tenants", "0007_audit_and_sealed_columns")]
 
     operations = [
         migrations.AddField(
