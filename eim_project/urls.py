@@ -19,6 +19,7 @@ handler404 = "inventory.errors.unknown_path"
 urlpatterns = [
     path("", include("tenants.door")),
     path("admin/", admin.site.urls),
+    path("v1/", include("tenants.api")),
     path("v1/", include("tenants.people.urls")),
     path("v1/projects/<str:projectName>/", include(inventory_api.in_projects)),
     path("v1/projects/<str:projectName>/", include("provisioning.api")),

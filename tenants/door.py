@@ -1,5 +1,6 @@
 """The door of the pages: who signs in, where they may go from there, and who is turned away."""
 
+import re
 from functools import update_wrapper
 
 from django import forms
@@ -21,6 +22,7 @@ from tenants.models import Project, User
 from tenants.permissions import READERS, WRITERS, roles_here
 
 PER_PAGE = 50  # projects on the start page
+_PAGES = re.compile(r"^/p/[^/]+/")
 LOOK_AGAIN = 5  # seconds, while a project is being made or deleted
 
 
@@ -41,7 +43,7 @@ class ProjectDoor:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if not request.page_of or roles_here(request) & READERS:
+        if not _PAGES.match(request.path) or roles_here(request) & READERS:
             return self.get_response(request)
         why = request.unserved
         if isinstance(why, Unserved) and self._is_known(why.project, request.user):

@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("tenants", "0007_audit_and_sealed_columns")]
+    dependencies = [("tenants", "0008_tenants_go_by_steps")]
 
     operations = [
         migrations.AddField(
