@@ -11,7 +11,7 @@ from inventory.api import urls as inventory_api
 admin.site.site_header = admin.site.site_title = "Edge Infrastructure Manager"
 admin.site.index_title = "Organizations, projects and people"
 
-handler404 = "inventory.errors.unknown_path"
+handler400, handler404 = "inventory.errors.bad_request", "inventory.errors.unknown_path"
 urlpatterns = [
     path("", RedirectView.as_view(url="/admin/")),
     path("admin/", admin.site.urls),

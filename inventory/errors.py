@@ -4,7 +4,7 @@ Clients of the archived system look for `"code":"FailedPrecondition"` and for so
 are the names of gRPC codes and bodies are {"code", "message"}.
 """
 
-from django.core.exceptions import ValidationError
+from django.core.exceptions import RequestDataTooBig, SuspiciousOperation, ValidationError
 from django.db import DataError, IntegrityError
 from django.http import Http404, HttpRequest, JsonResponse
 from rest_framework import exceptions
@@ -69,6 +69,10 @@ def as_response(problem: Exception, context) -> Response | None:
             code, message, status = "Aborted", "What this refers to changed meanwhile: read it, and try again", 409
         case DataError():
             code, message, status = "InvalidArgument", "A value is not one that can be stored", 400
+        case RequestDataTooBig():
+            code, message, status = "InvalidArgument", "The body is too large", 413
+        case SuspiciousOperation():
+            code, message, status = "InvalidArgument", str(problem), 400
         case Http404():
             code, message, status = "NotFound", str(problem) or "not found", 404
         case exceptions.APIException():
@@ -87,17 +91,28 @@ def unknown_path(request: HttpRequest, exception: Exception) -> JsonResponse:
     return JsonResponse({"code": "NotFound", "message": f"there is nothing at {request.path}"}, status=404)
 
 
+def bad_request(request: HttpRequest, exception: Exception) -> JsonResponse:
+    """Django's handler400, for what is refused before an endpoint sees it: a host that isn't ours, a body too large."""
+    return JsonResponse({"code": "InvalidArgument", "message": f"refused: {exception}"}, status=400)
+
+
 def _sentence_of_model(problem: ValidationError) -> str:
     if not hasattr(problem, "error_dict"):
         return "; ".join(problem.messages)
     named = problem.message_dict.items()
-    return "; ".join(f"{camel(name)}: {' '.join(messages)}" for name, messages in named)
+    return "; ".join(_of_field("" if name == "__all__" else camel(name), " ".join(said)) for name, said in named)
 
 
 def sentence(detail) -> str:
     """DRF's nested details as one sentence: `name: too long; sha256: required`."""
     if isinstance(detail, dict):
-        return "; ".join(f"{field}: {sentence(inner)}" for field, inner in detail.items())
+        return "; ".join(
+            _of_field("" if field == "non_field_errors" else field, sentence(inner)) for field, inner in detail.items()
+        )
     if isinstance(detail, list):
         return "; ".join(sentence(inner) for inner in detail if inner)
     return str(detail)
+
+
+def _of_field(name: object, said: str) -> str:
+    return f"{name}: {said}" if name != "" else said
