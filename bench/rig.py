@@ -6,7 +6,7 @@ start() must come before anything that reads Django's settings: it decides where
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -38,6 +38,13 @@ class Rig:
     @property
     def api(self) -> str:
         return f"/v1/projects/{self.project.name}"
+
+    @staticmethod
+    def token_for(projects: "Iterable[Project]") -> str:
+        """Of somebody who reads in all these."""
+        from tenants import tokens
+
+        return tokens.sign("bench", "system-client", [f"{project.uuid}_im-r" for project in projects])
 
     def cpu(self) -> float:
         """Seconds of CPU that all servers have used, those that ended included."""

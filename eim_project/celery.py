@@ -40,6 +40,7 @@ app.conf.update(
     beat_schedule={
         "tick": {"task": "workers.tick", "schedule": 1.0, "options": {"expires": 5}},
         "audit": {"task": "workers.audit", "schedule": 60.0, "options": {"expires": 60}},
+        "forget": {"task": "workers.forget", "schedule": 3600.0, "options": {"expires": 3600, "queue": "tenant"}},
     },
     beat_max_loop_interval=1,
 )

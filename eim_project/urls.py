@@ -1,14 +1,19 @@
 """All paths outside a project's pages: the API, the token service, what machines boot from, documents, metrics."""
 
+from django.conf import settings
 from django.contrib import admin
 from django.http import JsonResponse
 from django.urls import include, path
 from django.views.generic import RedirectView
-from drf_spectacular.views import SpectacularAPIView, SpectacularRedocView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularAPIView, SpectacularRedocView, SpectacularSwaggerSplitView
 
+from inventory.admin import site
 from inventory.api import urls as inventory_api
 
 admin.site.site_header = admin.site.site_title = "Edge Infrastructure Manager"
+if not settings.AUTHENTICATION:
+    admin.site.site_header += " - AUTHENTICATION IS OFF"
+    site.site_header += " - AUTHENTICATION IS OFF"
 admin.site.index_title = "Organizations, projects and people"
 
 handler400, handler404 = "inventory.errors.bad_request", "inventory.errors.unknown_path"
@@ -19,10 +24,15 @@ urlpatterns = [
     path("v1/projects/<str:projectName>/", include("provisioning.api")),
     path("edge-infra.orchestrator.apis/v2/", include(inventory_api.old)),
     path("", include("tenants.issuer")),
+    path("", include("tenants.audit_api")),
     path("tink-stack/", include("provisioning.boot")),
     path("metrics", include("exporter.urls")),
     path("schema/", SpectacularAPIView.as_view(), name="schema"),
-    path("docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
-    path("docs/redoc/", SpectacularRedocView.as_view(url_name="schema"), name="redoc"),
+    path("docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
+    path(
+        "docs/redoc/",
+        SpectacularRedocView.as_view(url_name="schema", template_name="eim_project/redoc.html"),
+        name="redoc",
+    ),
     path("healthz", lambda request: JsonResponse({"status": "ok"})),
 ]

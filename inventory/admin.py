@@ -8,6 +8,7 @@ from inventory import errors
 from inventory.models import (
     AmtState,
     CustomConfig,
+    Customization,
     Endpoint,
     Host,
     HostState,
@@ -38,8 +39,10 @@ from inventory.models import (
     WorkloadMember,
     WorkloadState,
 )
+from tenants.admin import ToRead
 from tenants.errors import AlreadyClaimed
 from tenants.events import acting_as
+from tenants.models.audit import Audit
 from tenants.permissions import WRITERS, roles_in
 
 
@@ -49,10 +52,11 @@ class ProjectAdminSite(admin.AdminSite):
     site_header = site_title = "Edge Infrastructure Manager"
 
     def has_permission(self, request):
-        return bool(request.user.is_active and roles_in(request.user, request.project) & WRITERS)
+        """Of a project that isn't there as of one that is somebody else's: no."""
+        return bool(request.project and request.user.is_active and roles_in(request.user, request.project) & WRITERS)
 
     def each_context(self, request):
-        name = request.project.name
+        name = request.page_of
         return super().each_context(request) | {"site_header": f"{self.site_header}: {name}", "index_title": name}
 
 
@@ -238,6 +242,25 @@ class HostAdmin(ResourceAdmin):
         self.wish(request, hosts, state=HostState.UNTRUSTED)
 
 
+class CustomizationInline(admin.TabularInline):
+    """Custom configs are chosen when an instance is made: they are of its machine's first start."""
+
+    model = Customization
+    extra = 0
+
+    def has_view_permission(self, request, obj=None):
+        return True
+
+    def has_add_permission(self, request, obj):
+        return obj is None
+
+    def has_change_permission(self, request, obj=None):
+        return False
+
+    def has_delete_permission(self, request, obj=None):
+        return False
+
+
 @admin.register(Instance, site=site)
 class InstanceAdmin(ResourceAdmin):
     list_display = [
@@ -251,6 +274,7 @@ class InstanceAdmin(ResourceAdmin):
     asks = {"state": InstanceState.RUNNING}
     deletes = {"state": InstanceState.DELETED}
     actions = [asking("Invalidate: trust it no more", state=InstanceState.UNTRUSTED)]
+    inlines = [CustomizationInline]
 
 
 @admin.register(LocalAccount, site=site)
@@ -346,3 +370,18 @@ class NetlinkAdmin(ResourceAdmin):
     asks = {"state": NetlinkState.ONLINE}
     deletes = {"state": NetlinkState.DELETED}
     actions = [asking("Take offline", state=NetlinkState.OFFLINE), asking("Bring online", state=NetlinkState.ONLINE)]
+
+
+@admin.register(Audit, site=site)
+class AuditAdmin(ToRead):
+    """The project's own lines: row-level security shows no others."""
+
+    list_display = ["at", "kind", "who", "method", "action", "resource_id", "address", "status", "code"]
+    list_filter = ["kind", "method", "status"]
+    search_fields = ["who", "resource_id", "address", "request_id"]
+
+    def has_module_permission(self, request):
+        return True
+
+    def has_view_permission(self, request, obj=None):
+        return True

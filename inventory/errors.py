@@ -4,11 +4,12 @@ Clients of the archived system look for `"code":"FailedPrecondition"` and for so
 are the names of gRPC codes and bodies are {"code", "message"}.
 """
 
-from django.core.exceptions import RequestDataTooBig, SuspiciousOperation, ValidationError
+from django.core.exceptions import NON_FIELD_ERRORS, RequestDataTooBig, SuspiciousOperation, ValidationError
 from django.db import DataError, IntegrityError
 from django.http import Http404, HttpRequest, JsonResponse
 from rest_framework import exceptions
 from rest_framework.response import Response
+from rest_framework.settings import api_settings
 from rest_framework.views import set_rollback
 
 from inventory.naming import camel
@@ -22,6 +23,7 @@ from tenants.errors import (
     NotYours,
     ResourceError,
     TransitionNotAllowed,
+    challenge,
 )
 
 InventoryError = ResourceError  # its name on this floor
@@ -61,6 +63,10 @@ def as_response(problem: Exception, context) -> Response | None:
     match problem:
         case ResourceError():
             code, message, status = problem.code, str(problem), problem.status
+            if problem.retry_after:
+                headers["Retry-After"] = str(problem.retry_after)
+            if status == 401:
+                headers["WWW-Authenticate"] = challenge("invalid_request", message)
         case AlreadyClaimed():
             code, message, status = "FailedPrecondition", str(problem), 400
         case ValidationError():
@@ -79,7 +85,7 @@ def as_response(problem: Exception, context) -> Response | None:
             status = problem.status_code
             code, message = _CODES.get(status, "Internal"), sentence(problem.detail)
             if isinstance(problem, exceptions.NotAuthenticated | exceptions.AuthenticationFailed):
-                headers["WWW-Authenticate"] = getattr(problem, "auth_header", 'Bearer realm="eim"')
+                headers["WWW-Authenticate"] = getattr(problem, "auth_header", challenge("", message))
         case _:
             return None
     set_rollback()
@@ -100,19 +106,18 @@ def _sentence_of_model(problem: ValidationError) -> str:
     if not hasattr(problem, "error_dict"):
         return "; ".join(problem.messages)
     named = problem.message_dict.items()
-    return "; ".join(_of_field("" if name == "__all__" else camel(name), " ".join(said)) for name, said in named)
+    return "; ".join(
+        " ".join(messages) if name == NON_FIELD_ERRORS else f"{camel(name)}: {' '.join(messages)}"
+        for name, messages in named
+    )
 
 
 def sentence(detail) -> str:
     """DRF's nested details as one sentence: `name: too long; sha256: required`."""
     if isinstance(detail, dict):
-        return "; ".join(
-            _of_field("" if field == "non_field_errors" else field, sentence(inner)) for field, inner in detail.items()
-        )
+        own = api_settings.NON_FIELD_ERRORS_KEY  # of the whole, not of a field
+        told = ((field, sentence(why)) for field, why in detail.items())
+        return "; ".join(why if field == own else f"{field}: {why}" for field, why in told)
     if isinstance(detail, list):
         return "; ".join(sentence(inner) for inner in detail if inner)
     return str(detail)
-
-
-def _of_field(name: object, said: str) -> str:
-    return f"{name}: {said}" if name != "" else said

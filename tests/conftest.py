@@ -1,5 +1,6 @@
 """Real Postgres with real schemas: two projects, acme and beta, made once; each test's changes are rolled back."""
 
+from collections.abc import Sequence
 from contextlib import contextmanager
 from io import StringIO
 from uuid import uuid4
@@ -13,7 +14,7 @@ from rest_framework.test import APIClient
 
 from eim_project import tls
 from provisioning.models import Workflow
-from tenants import issuer, schema, tokens
+from tenants import issuer, limits, schema, tokens
 from tenants.models import Claim, EdgeCredential, Event, Organization, Project, Ring, TenantState
 from workers import engine, models, tasks
 from workers.models import Work
@@ -43,6 +44,7 @@ def django_db_setup(django_test_environment, django_db_modify_db_settings, djang
 @pytest.fixture
 def public(db):
     connection.set_schema_to_public()
+    limits.of_few().storage.reset()  # all tests have one address
     yield
     connection.set_schema_to_public()
 
@@ -60,10 +62,10 @@ def beta(public):
     return Project.objects.get(name="beta")
 
 
-def client_of(project: Project, *roles: str) -> APIClient:
-    """A client of the REST API with a token for these roles in this project."""
+def client_of(project: Project, *roles: str, wire: Sequence[str] = ()) -> APIClient:
+    """A client of the REST API with a token for these roles in this project; wire: roles as tokens spell them."""
     client = APIClient()
-    token = tokens.sign("tester", "system-client", [f"{project.uuid}_{role}" for role in roles])
+    token = tokens.sign("tester", "system-client", [*(f"{project.uuid}_{role}" for role in roles), *wire])
     client.credentials(HTTP_AUTHORIZATION=f"Bearer {token}")
     client.base = f"/v1/projects/{project.name}"
     return client

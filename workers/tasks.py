@@ -13,6 +13,7 @@ from django.db import connection, transaction
 from django.db.models import Model
 from django_tenants.utils import schema_context
 
+from tenants.audit import forget_old
 from tenants.models import Project
 from workers import engine, models
 from workers.models import Queue
@@ -67,6 +68,12 @@ def audit() -> int:
                     missed = reconciler.outstanding().exclude(pk__in=known).values_list("pk", flat=True)
                     woken += engine.wake_outstanding(reconciler, schema, list(missed[:1000]))
     return woken
+
+
+@shared_task(name="workers.forget")
+def forget() -> int:
+    """Every hour, by beat: the audit's lines that are old enough. What a time limit cuts short goes on in an hour."""
+    return forget_old()
 
 
 def call_hands() -> None:

@@ -18,7 +18,7 @@ BARE = {"host", "os", "localaccount", "updatePolicy", "workloadMembers", "custom
 
 class WorkloadSerializer(ResourceSerializer):
     workloadId = Same()
-    kind = Choice(choices=[(kind, kind.label) for kind in WorkloadKind if kind != WorkloadKind.DHCP])
+    kind = Choice(choices=[(kind.value, kind.label) for kind in WorkloadKind if kind != WorkloadKind.DHCP])
     members = NestedMany("inventory.api.workload.WorkloadMemberSerializer", edge="workload_id", without={"workload"})
 
     class Meta(ResourceSerializer.Meta):

@@ -5,6 +5,7 @@ The shared tables (Claim, Ring, Event and, upstairs, Work and Workflow) hold row
 them from public; a fresh connection, whose search_path is neither, sees none.
 """
 
+from tenants.models.audit import Audit
 from tenants.models.journal import Event, Ring
 from tenants.models.machine import Claim, EdgeCredential
 from tenants.models.people import Grant, Role, User
@@ -13,6 +14,6 @@ from tenants.models.schema import SchemaTemplate
 from tenants.models.token import SigningKey
 
 __all__ = [
-    "Claim", "EdgeCredential", "Event", "Grant", "Organization", "Project", "Ring", "Role", "SchemaTemplate",
+    "Audit", "Claim", "EdgeCredential", "Event", "Grant", "Organization", "Project", "Ring", "Role", "SchemaTemplate",
     "SigningKey", "TenantState", "User",
 ]  # fmt: skip
