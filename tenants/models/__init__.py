@@ -7,13 +7,13 @@ them from public; a fresh connection, whose search_path is neither, sees none.
 
 from tenants.models.audit import Audit
 from tenants.models.journal import Event, Ring
-from tenants.models.machine import Claim, EdgeCredential
+from tenants.models.machine import Claim, EdgeCredential, Port
 from tenants.models.people import Grant, Role, User
 from tenants.models.project import Organization, Project, TenantState
 from tenants.models.schema import SchemaTemplate
 from tenants.models.token import SigningKey
 
 __all__ = [
-    "Audit", "Claim", "EdgeCredential", "Event", "Grant", "Organization", "Project", "Ring", "Role", "SchemaTemplate",
-    "SigningKey", "TenantState", "User",
+    "Audit", "Claim", "EdgeCredential", "Event", "Grant", "Organization", "Port", "Project", "Ring", "Role",
+    "SchemaTemplate", "SigningKey", "TenantState", "User",
 ]  # fmt: skip
