@@ -213,12 +213,8 @@ class TenantView(GenericAPIView):
             case other:
                 raise exceptions.ValidationError({name: f"true or false, not {other[:20]!r}"})
 
-    @staticmethod
-    def named(rows: QuerySet, name: str) -> Named | None:
-        return None if "\0" in name else rows.filter(name=name).first()  # Postgres has no text with such a byte
-
     def found(self, rows: QuerySet, name: str) -> Named:
-        row = self.named(rows, name)
+        row = rows.filter(name=name).first()
         if row is None:
             raise errors.NotFound(f"There is no {rows.model.called.lower()} {name!r}, or you have no role in it")
         return row
@@ -287,7 +283,7 @@ class Org(TenantView):
         self.rights.need(Role.WRITE_ORGANIZATIONS)
         said = self.said()
         with self.acting():
-            if there := self.named(Organization.objects.all(), name):
+            if there := Organization.objects.filter(name=name).first():
                 return Response(as_json(self.update(there, said.get("description"))))
             return Response(as_json(self.make(Organization(name=name, **said))))
 
@@ -297,8 +293,8 @@ class Org(TenantView):
     )  # fmt: skip
     def delete(self, request, name):
         """Delete an organization that has no projects any more. Needs the role org-delete-role."""
-        organization = self.found(self.rights.seen_organizations(), name)
         self.rights.need(Role.DELETE_ORGANIZATIONS)
+        organization = self.found(self.rights.seen_organizations(), name)
         with self.acting():
             return self.ask_to_go(organization)
 
@@ -320,10 +316,7 @@ class ProjectView(TenantView):
         """Those that the caller sees; with ?org=, those of one organization."""
         projects = self.rights.seen_projects()
         name = self.request.query_params.get("org")
-        if not name:
-            return projects
-        organization = self.named(self.rights.seen_organizations(), name)
-        return projects.filter(organization=organization) if organization else projects.none()
+        return projects.filter(organization__name=name) if name else projects
 
 
 class ProjectList(ProjectView):
@@ -364,7 +357,7 @@ class OneProject(ProjectView):
         """
         said = self.said()
         with self.acting():
-            if there := self.named(self.seen(), name):
+            if there := self.seen().filter(name=name).first():
                 self.rights.need(Role.WRITE_PROJECTS, there.organization)
                 return Response(as_json(self.update(there, said.get("description"))))
             return Response(as_json(self.make(Project(name=name, organization=self.organization(), **said))))
@@ -378,11 +371,13 @@ class OneProject(ProjectView):
 
         The status tells how far it is; when it is gone, there is none.
         """
-        project = self.found(self.seen(), name)
         force = self.flag("force", default=False)
         if force:
             self.rights.need(Role.DELETE_ORGANIZATIONS)
-        else:
+        elif not self.rights.organizations_with(Role.DELETE_PROJECTS).exists():
+            raise exceptions.PermissionDenied("You need the role project-delete-role of the project's organization")
+        project = self.found(self.seen(), name)
+        if not force:
             self.rights.need(Role.DELETE_PROJECTS, project.organization)
         with self.acting():
             return self.ask_to_go(project, force)
