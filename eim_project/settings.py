@@ -95,6 +95,7 @@ EIM_BIND = os.environ.get("EIM_BIND", "127.0.0.1")  # the address our own server
 EIM_HTTP_PORT = int(os.environ.get("EIM_HTTP_PORT", "8000"))
 EIM_HTTPS_PORT = int(os.environ.get("EIM_HTTPS_PORT", "8443"))
 EIM_GRPC_PORT = int(os.environ.get("EIM_GRPC_PORT", "50051"))
+EIM_FLOWER_URL = os.environ.get("EIM_FLOWER_URL", "")  # where administrators find Flower; no link without it
 
 # Django ----------------------------------------------------------------------------------------------------------
 SECRET_KEY = _secret_key()
@@ -113,7 +114,18 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 STATIC_URL = "/static/"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 25_000_000  # bytes; what a route takes is less, and its own matter (tenants/request.py)
-LOGIN_URL = "/admin/login/"
+LOGIN_URL = "/login/"
+LOGIN_REDIRECT_URL = "/"
+SESSION_COOKIE_AGE = 12 * 3600  # seconds; a working day
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}", "OPTIONS": options}
+    for name, options in {
+        "UserAttributeSimilarityValidator": {},
+        "MinimumLengthValidator": {"min_length": 10},
+        "CommonPasswordValidator": {},
+        "NumericPasswordValidator": {},
+    }.items()
+]
 AUTHENTICATION_BACKENDS = ["tenants.limits.PatientBackend"]
 
 # The edge of the web -------------------------------------------------------------------------------------------------
@@ -155,7 +167,7 @@ SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 
 # In every schema: TENANT_APPS; in public only: the rest. ------------------------------------------------------------
 SHARED_APPS = [
-    "django.contrib.admin",  # before django_tenants, whose index page hides what is in projects
+    "tenants.apps.PublicAdminConfig",  # before django_tenants, whose index page hides what is in projects
     "django_tenants",
     "eim_project",
     "tenants",
@@ -196,6 +208,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "tenants.door.ProjectDoor",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_prometheus.middleware.PrometheusAfterMiddleware",

@@ -50,6 +50,7 @@ class Stack:
             "EIM_HTTP_PORT": str(_port_of(self.http)),
             "EIM_HTTPS_PORT": str(_port_of(self.https)),
             "EIM_GRPC_PORT": str(_port_of(self.grpc)),
+            "EIM_FLOWER_URL": self.flower,
             "FLOWER_BASIC_AUTH": f"admin:{self.flower_password}",
             "MALLOC_ARENA_MAX": "2",  # threads otherwise keep an arena each, and with it what they once needed
             "PYTHONUNBUFFERED": "1",

@@ -64,6 +64,18 @@ class Duplicate(ResourceError):
     code = "FailedPrecondition"
 
 
+class LastAdministrator(ResourceError):
+    """Nobody would be left who may do everything."""
+
+    code = "FailedPrecondition"
+
+
+class NotAllowed(ResourceError):
+    """Whoever asks has not the role for it."""
+
+    code, status = "PermissionDenied", 403
+
+
 class NotFound(ResourceError):
     """No such resource in this project."""
 

@@ -13,7 +13,7 @@ from django_tenants.utils import schema_context
 from rest_framework.test import APIClient
 
 from eim_project import tls
-from tenants import issuer, limits, schema, shared, tokens
+from tenants import groups, issuer, limits, schema, shared, tokens
 from tenants.models import Organization, Project, Ring, TenantState
 from workers import engine, models, tasks
 
@@ -111,6 +111,7 @@ def empty_project(name: str) -> Project:
 
 def remove(project: Project) -> None:
     """All at once, whatever is in it."""
+    groups.remove_groups(project)
     for _ in (*schema.dropping(project.schema_name), *shared.forgetting(project.schema_name)):
         pass
     Project.objects.filter(pk=project.pk).delete()
