@@ -20,11 +20,10 @@ from rest_framework.permissions import IsAuthenticated
 from rest_framework.response import Response
 
 from tenants import errors
-from tenants.events import acting_as
 from tenants.models import Organization, Project, Role, TenantState, User
 from tenants.models.people import IN_ORGANIZATION
 from tenants.models.project import Named
-from tenants.permissions import held, name_of
+from tenants.permissions import held
 from tenants.resource import Indicator
 
 LARGEST_BODY = 65_536  # bytes
@@ -246,9 +245,6 @@ class TenantView(GenericAPIView):
         row.ask(state=TenantState.DELETED)
         return Response()
 
-    def acting(self):
-        return acting_as(name_of(self.request.user))
-
 
 class OrgList(TenantView):
     http_method_names = ["get", "head", "options"]
@@ -282,10 +278,9 @@ class Org(TenantView):
         """Make an organization, or change its description. Needs the role org-write-role."""
         self.rights.need(Role.WRITE_ORGANIZATIONS)
         said = self.said()
-        with self.acting():
-            if there := Organization.objects.filter(name=name).first():
-                return Response(as_json(self.update(there, said.get("description"))))
-            return Response(as_json(self.make(Organization(name=name, **said))))
+        if there := Organization.objects.filter(name=name).first():
+            return Response(as_json(self.update(there, said.get("description"))))
+        return Response(as_json(self.make(Organization(name=name, **said))))
 
     @extend_schema(
         operation_id="orgs_delete", tags=["organizations"],
@@ -295,8 +290,7 @@ class Org(TenantView):
         """Delete an organization that has no projects any more. Needs the role org-delete-role."""
         self.rights.need(Role.DELETE_ORGANIZATIONS)
         organization = self.found(self.rights.seen_organizations(), name)
-        with self.acting():
-            return self.ask_to_go(organization)
+        return self.ask_to_go(organization)
 
 
 class OrgState(TenantView):
@@ -356,11 +350,10 @@ class OneProject(ProjectView):
         says that its CREATE is complete.
         """
         said = self.said()
-        with self.acting():
-            if there := self.seen().filter(name=name).first():
-                self.rights.need(Role.WRITE_PROJECTS, there.organization)
-                return Response(as_json(self.update(there, said.get("description"))))
-            return Response(as_json(self.make(Project(name=name, organization=self.organization(), **said))))
+        if there := self.seen().filter(name=name).first():
+            self.rights.need(Role.WRITE_PROJECTS, there.organization)
+            return Response(as_json(self.update(there, said.get("description"))))
+        return Response(as_json(self.make(Project(name=name, organization=self.organization(), **said))))
 
     @extend_schema(
         operation_id="projects_delete", tags=["projects"], parameters=[ORG, FORCE],
@@ -379,8 +372,7 @@ class OneProject(ProjectView):
         project = self.found(self.seen(), name)
         if not force:
             self.rights.need(Role.DELETE_PROJECTS, project.organization)
-        with self.acting():
-            return self.ask_to_go(project, force)
+        return self.ask_to_go(project, force)
 
     def organization(self) -> Organization:
         """Where a new project is made."""
