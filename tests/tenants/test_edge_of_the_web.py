@@ -16,6 +16,7 @@ from django.test import Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
 from django_tenants.utils import schema_context
 
+from eim_project import stack
 from inventory.models import Region
 from tenants import limits, tokens
 from tenants.errors import challenge
@@ -233,6 +234,15 @@ def test_the_log_names_the_request_and_hides_secrets(client):
         line = Line().format(record)
     assert "request_id=r-1" in line and "project=acme" in line and "refused Bearer [hidden]" in line
     assert not any(secret in line for secret in ("hunter2", "abc", "eyJ", "c2lnbmF0dXJl", "ey.a.b"))
+
+
+def test_a_long_line_is_looked_through_at_once():
+    from eim_project.logging import Line
+
+    began = time.monotonic()
+    for text in ("a" * 300_000, "eyJ" * 100_000, "token" * 60_000, "password " * 30_000):
+        Line().format(logging.makeLogRecord({"name": "x", "levelname": "INFO", "msg": text}))
+    assert time.monotonic() - began < 2
 
 
 # Browsers --------------------------------------------------------------------------------------------------------
@@ -454,6 +464,16 @@ def test_with_authentication_off_other_machines_are_refused_all_the_same(wide_op
 def test_the_old_ui_works_with_authentication_off_from_the_origin_that_is_configured(wide_open, client, settings):
     settings.CORS_ALLOWED_ORIGINS = ["http://localhost:3000"]
     assert client.get("/v1/projects/acme/regions", headers={"Origin": "http://localhost:3000"}).status_code == 200
+
+
+def test_the_welcome_says_loudly_that_authentication_is_off(settings):
+    here = stack.Stack(
+        http="http://127.0.0.1:1", https="", grpc="", flower="", flower_password="", ca="", database_url="",
+        redis_url="", pid=1,
+    )  # fmt: skip
+    assert "AUTHENTICATION IS OFF" not in stack._welcome(here, "admin")
+    settings.AUTHENTICATION = False
+    assert "!!! AUTHENTICATION IS OFF" in stack._welcome(here, "admin")
 
 
 def started(*command: str, **environment: str) -> subprocess.CompletedProcess:
