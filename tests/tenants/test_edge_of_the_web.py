@@ -347,6 +347,11 @@ def test_an_address_that_asks_too_often_waits(client, settings, acme):
     assert with_v6 == [200, 200, 429], "whoever has IPv6 has 2^64 addresses"
 
 
+def test_a_limit_that_cannot_be_read_ends_the_start():
+    done = started("-c", "import eim_project.wsgi", EIM_LIMIT_TENANT="many")
+    assert done.returncode != 0 and "A limit is like 200/second" in done.stderr and "'many'" in done.stderr
+
+
 def test_a_tenant_that_asks_too_often_waits_and_strangers_do_not_use_its_share_up(api, beta, settings):
     settings.LIMIT_TENANT = "2/minute"
     stranger = client_of(beta, "im-rw")
