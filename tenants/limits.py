@@ -103,7 +103,7 @@ def _limit(text: str) -> list[RateLimitItem]:
         return [] if text in ("", "off") else [parse(text)]
     except ValueError as wrong:
         raise ImproperlyConfigured(
-            f"A limit is like 200/second or 5000 per 10 minutes, or off; not {text!r}"
+            f"A limit is like 200/second, 5000 per 10 minutes, or off; not {text!r}"
         ) from wrong
 
 
