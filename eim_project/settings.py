@@ -84,6 +84,7 @@ def _database(url: str) -> dict:
 # Where things are -------------------------------------------------------------------------------------------------
 EIM_DATA = Path(os.environ.get("EIM_DATA") or _default_data())
 EIM_ARTIFACTS = Path(os.environ.get("EIM_ARTIFACTS") or EIM_DATA / "artifacts")
+EIM_OS_PROFILES = Path(folder) if (folder := os.environ.get("EIM_OS_PROFILES")) else None  # besides those we ship
 EIM_CA_FILE = Path(os.environ.get("EIM_CA_FILE") or EIM_DATA / "tls/ca.crt")
 EIM_TLS_CERT = Path(os.environ.get("EIM_TLS_CERT") or EIM_DATA / "tls/server.crt")
 EIM_TLS_KEY = Path(os.environ.get("EIM_TLS_KEY") or EIM_DATA / "tls/server.key")
@@ -262,6 +263,9 @@ TASK_SOFT_LIMIT = LEASE * 2 / 3
 TASK_TURN = LEASE / 12  # after which a task that finds ever more to do lets others have their turn
 BUILD_LEASE = 900
 BUILD_HARD_LIMIT = 840
+# How long a tenant that is deleted waits for what must end before it, in seconds; then it goes all the same.
+TEARDOWN_PATIENCE = int(os.environ.get("EIM_TEARDOWN_PATIENCE", "60"))  # instances, hosts
+TEARDOWN_PATIENCE_WORKLOADS = int(os.environ.get("EIM_TEARDOWN_PATIENCE_WORKLOADS", "300"))
 WORKFLOW_SILENCE = 600  # no report from the machine for so long: the workflow has failed
 WORKFLOW_TIMEOUT = 9800  # of a whole workflow, as in the archived system's templates
 

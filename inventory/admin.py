@@ -8,6 +8,7 @@ from inventory import errors
 from inventory.models import (
     AmtState,
     CustomConfig,
+    Customization,
     Endpoint,
     Host,
     HostState,
@@ -40,7 +41,6 @@ from inventory.models import (
 )
 from tenants.admin import ToRead
 from tenants.errors import AlreadyClaimed
-from tenants.events import acting_as
 from tenants.models.audit import Audit
 from tenants.permissions import WRITERS, roles_in
 
@@ -115,12 +115,11 @@ class ResourceAdmin(admin.ModelAdmin):
         return True
 
     def changeform_view(self, request, *args, **kwargs):
-        with acting_as(request.user.get_username()):
-            try:
-                return super().changeform_view(request, *args, **kwargs)
-            except (errors.InventoryError, AlreadyClaimed) as refusal:
-                self.message_user(request, str(refusal), messages.ERROR)
-                return HttpResponseRedirect(request.get_full_path())
+        try:
+            return super().changeform_view(request, *args, **kwargs)
+        except (errors.InventoryError, AlreadyClaimed) as refusal:
+            self.message_user(request, str(refusal), messages.ERROR)
+            return HttpResponseRedirect(request.get_full_path())
 
     def save_model(self, request, obj, form, change):
         if change:
@@ -142,12 +141,11 @@ class ResourceAdmin(admin.ModelAdmin):
                 self.message_user(request, str(refusal), messages.ERROR)
 
     def wish(self, request, resources, **wishes):
-        with acting_as(request.user.get_username()):
-            for resource in resources:
-                try:
-                    resource.ask(**wishes)
-                except errors.InventoryError as refusal:
-                    self.message_user(request, str(refusal), messages.ERROR)
+        for resource in resources:
+            try:
+                resource.ask(**wishes)
+            except errors.InventoryError as refusal:
+                self.message_user(request, str(refusal), messages.ERROR)
 
 
 @admin.register(Region, site=site)
@@ -240,6 +238,25 @@ class HostAdmin(ResourceAdmin):
         self.wish(request, hosts, state=HostState.UNTRUSTED)
 
 
+class CustomizationInline(admin.TabularInline):
+    """Custom configs are chosen when an instance is made: they are of its machine's first start."""
+
+    model = Customization
+    extra = 0
+
+    def has_view_permission(self, request, obj=None):
+        return True
+
+    def has_add_permission(self, request, obj):
+        return obj is None
+
+    def has_change_permission(self, request, obj=None):
+        return False
+
+    def has_delete_permission(self, request, obj=None):
+        return False
+
+
 @admin.register(Instance, site=site)
 class InstanceAdmin(ResourceAdmin):
     list_display = [
@@ -253,6 +270,7 @@ class InstanceAdmin(ResourceAdmin):
     asks = {"state": InstanceState.RUNNING}
     deletes = {"state": InstanceState.DELETED}
     actions = [asking("Invalidate: trust it no more", state=InstanceState.UNTRUSTED)]
+    inlines = [CustomizationInline]
 
 
 @admin.register(LocalAccount, site=site)

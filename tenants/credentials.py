@@ -38,6 +38,11 @@ def revoke(host_uuid: UUID | None) -> None:
     EdgeCredential.objects.filter(host_uuid=host_uuid, schema=connection.schema_name).delete()
 
 
+def revoke_all() -> None:
+    """The same for all nodes of the current schema."""
+    EdgeCredential.objects.filter(schema=connection.schema_name).delete()
+
+
 def roles_of_client(client_id: str, secret: str) -> list[str] | None:
     """The roles of the node with this id and secret; None if they are wrong. Call from the public schema."""
     credential = EdgeCredential.objects.filter(client_id=client_id).first()

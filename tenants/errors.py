@@ -23,6 +23,10 @@ class SchemaMissing(TenantError):
     """The template of the tenants' schema can't be made or replayed."""
 
 
+class BadDefaults(TenantError):
+    """What every new tenant begins with can't be read, or isn't what it should be; the sentence names the file."""
+
+
 class FleetBusy(TenantError):
     """Another run of migrate_fleet holds the lock."""
 

@@ -17,9 +17,10 @@ from tenants.errors import (
     ResourceError,
     WhichProject,
 )
+from tenants.events import acting_as
 from tenants.models import Project
 from tenants.models.people import IN_PROJECT
-from tenants.permissions import bearer_of, held
+from tenants.permissions import bearer_of, held, name_of
 from tenants.request import API, bound
 
 PUBLIC = "public"
@@ -48,7 +49,7 @@ class TenantMiddleware:
         if API.match(request.path_info) and request.path_info.endswith("/"):
             request.path_info = request.path_info[:-1]  # the archived API took both
         # Said even where the connection is there already: whatever its last user left it in isn't built upon.
-        with schema_context(PUBLIC):
+        with schema_context(PUBLIC), acting_as(lambda: name_of(request.user)):
             try:
                 request.project = self._resolve(request)
             except ResourceError as why:

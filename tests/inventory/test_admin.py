@@ -4,10 +4,30 @@ import pytest
 from django.urls import get_script_prefix, set_script_prefix
 
 from inventory.admin import site
-from inventory.models import Host, HostState, Region, Resource
+from inventory.models import (
+    CustomConfig,
+    Host,
+    HostState,
+    Instance,
+    InstanceState,
+    NetworkSegment,
+    OperatingSystem,
+    OsUpdateRun,
+    RemoteAccess,
+    RepeatedSchedule,
+    Resource,
+    SingleSchedule,
+    Site,
+    Workload,
+)
 from tenants.models import Grant, Role, User
+from tests.tenants.everything import one_of_everything
 
 pytestmark = pytest.mark.django_db
+RESOURCES = sorted(
+    (model for model in site._registry if issubclass(model, Resource) and model._meta.app_label == "inventory"),
+    key=lambda model: model.__name__,
+)
 
 
 # What a host's form sends of what nobody touched.
@@ -44,14 +64,121 @@ def test_every_resource_of_a_tenant_is_in_the_projects_admin():
 
 
 def test_all_pages_of_all_resources_open(ada, acme):
-    Region(name="Europe").ask()
-    Host(serial_number="SN00001").ask(state=HostState.REGISTERED)
+    one_of_everything()
     assert ada.get(f"{ada.base}/").status_code == 200
     for model in site._registry:
         page = f"{ada.base}/{model._meta.app_label}/{model._meta.model_name}"
         assert ada.get(f"{page}/").status_code == 200, page
+        assert ada.get(f"{page}/?q=secret").status_code == 200, page
         for row in model.objects.all()[:1]:
             assert ada.get(f"{page}/{row.pk}/change/").status_code == 200, page
+
+
+def sent_by(page) -> dict:
+    """What a browser sends of a page's form as it came."""
+    forms = [page.context["adminform"].form]
+    for inline in page.context["inline_admin_formsets"]:
+        forms += [inline.formset.management_form, *inline.formset.forms]
+    bound = [form[name] for form in forms for name in form.fields]
+    return {field.html_name: field.value() for field in bound if field.value() is not None}
+
+
+@pytest.mark.parametrize("model", RESOURCES, ids=lambda model: model.__name__)
+def test_a_form_offers_what_may_be_written_and_nothing_else(ada, acme, model):
+    """Whoever opens a resource and saves it as it is changes nothing; facts and what is given once are shown only."""
+    one_of_everything()
+    row = model.objects.first()
+    path = f"{ada.base}/inventory/{model._meta.model_name}/{row.pk}/change/"
+    page = ada.get(path)
+    form = page.context["adminform"].form
+    assert not form.fields.keys() & (model.guarded() | model.fixed | {"resource_id"})
+    if model is OsUpdateRun:  # noted by whoever updates
+        assert ada.post(path, {}).status_code == 403
+        assert ada.get(f"{ada.base}/inventory/osupdaterun/add/").status_code == 403
+        return
+    before = {field.attname: getattr(row, field.attname) for field in model._meta.concrete_fields}
+    saved = ada.post(path, sent_by(page))
+    assert saved.status_code == 302, saved.context["errors"]
+    row.refresh_from_db()
+    after = {field.attname: getattr(row, field.attname) for field in model._meta.concrete_fields}
+    assert {**after, "updated_at": None} == {**before, "updated_at": None}
+    offered = ada.get(f"{ada.base}/inventory/{model._meta.model_name}/add/").context["adminform"].form.fields.keys()
+    assert not (model.guarded() - {"uuid", "serial_number"}) & offered
+    assert {name for name in model.fixed if model._meta.get_field(name).editable} <= offered
+
+
+@pytest.mark.parametrize(
+    ("model", "form", "refusal"),
+    [
+        (Workload, {"kind": "WORKLOAD_KIND_UNSPECIFIED"}, "kind is WORKLOAD_KIND_CLUSTER or WORKLOAD_KIND_DHCP"),
+        (SingleSchedule, {"start_seconds": "5"}, "startSeconds 5 is in the past"),
+        (RepeatedSchedule, {"cron_hours": "24"}, "* or numbers from 0 to 23, like 1,15"),
+        (NetworkSegment, {"vlan_id": "1"}, "vlanId 1 is every switch&#x27;s own and can&#x27;t be used"),
+        (Site, {"dns_servers": '["x"]'}, "is not an IP address"),
+        (OperatingSystem, {"metadata": "[]"}, "metadata is a JSON object of texts"),
+    ],
+)
+def test_a_rule_of_the_model_is_told_in_the_form(ada, acme, model, form, refusal):
+    one_of_everything()
+    row = model.objects.first()
+    path = f"{ada.base}/inventory/{model._meta.model_name}/{row.pk}/change/"
+    answer = ada.post(path, {**sent_by(ada.get(path)), **form})
+    assert answer.status_code == 200 and refusal in answer.content.decode(), answer.context["errors"]
+    [column] = form
+    assert getattr(model.objects.get(pk=row.pk), column) == getattr(row, column)
+
+
+@pytest.mark.parametrize(
+    ("action", "pair", "wish"),
+    [
+        ("power_state_on", "power_state", "POWER_STATE_ON"),
+        ("power_state_off", "power_state", "POWER_STATE_OFF"),
+        ("power_state_reset", "power_state", "POWER_STATE_RESET"),
+        ("power_state_power_cycle", "power_state", "POWER_STATE_POWER_CYCLE"),
+        ("amt_state_provisioned", "amt_state", "AMT_STATE_PROVISIONED"),
+        ("amt_state_unprovisioned", "amt_state", "AMT_STATE_UNPROVISIONED"),
+        ("kvm_state_start", "kvm_state", "KVM_STATE_START"),
+        ("kvm_state_stop", "kvm_state", "KVM_STATE_STOP"),
+        ("sol_state_start", "sol_state", "SOL_STATE_START"),
+        ("sol_state_stop", "sol_state", "SOL_STATE_STOP"),
+    ],
+)
+def test_what_a_host_is_wished_from_afar_is_an_action(ada, acme, action, pair, wish):
+    host = Host(serial_number="SN00001")
+    host.ask(state=HostState.REGISTERED)
+    ada.post(f"{ada.base}/inventory/host/", {"action": action, "_selected_action": [host.pk]})
+    host.refresh_from_db()
+    assert getattr(host, f"desired_{pair}") == wish
+
+
+def test_an_instance_is_made_with_custom_configs_and_keeps_them(ada, acme):
+    one_of_everything()
+    host = Host(serial_number="SN00001")
+    host.ask(state=HostState.REGISTERED)
+    config = CustomConfig.objects.get()
+    add = f"{ada.base}/inventory/instance/add/"
+    form = {**sent_by(ada.get(add)), "host": str(host), "os": str(OperatingSystem.objects.get())}
+    form |= {"customization_set-TOTAL_FORMS": "1", "customization_set-0-custom_config": config.pk}
+    assert ada.post(add, form).status_code == 302
+    instance = Instance.objects.get(host=host)
+    assert [*instance.custom_config.all()] == [config] and instance.desired_state == InstanceState.RUNNING
+    page = ada.get(f"{ada.base}/inventory/instance/{instance.pk}/change/")
+    [inline] = page.context["inline_admin_formsets"]
+    assert not inline.has_add_permission and not inline.has_change_permission and not inline.has_delete_permission
+
+
+def test_deleting_is_a_wish_where_something_may_have_to_be_taken_back(ada, acme):
+    one_of_everything()
+    access = RemoteAccess.objects.get()
+    access.observe(state="REMOTE_ACCESS_STATE_ENABLED")
+    path = f"{ada.base}/inventory/remoteaccess/"
+    ada.post(path, {"action": "delete_selected", "_selected_action": [access.pk], "post": "yes"})
+    access.refresh_from_db()
+    assert access.desired_state == "REMOTE_ACCESS_STATE_DELETED"
+    site_page = f"{ada.base}/inventory/site/"
+    form = {"action": "delete_selected", "_selected_action": [Site.objects.get().pk], "post": "yes"}
+    told = ada.post(site_page, form, follow=True)
+    assert Site.objects.exists() and told.status_code == 200
 
 
 def test_a_host_is_registered_onboarded_and_deleted_by_wishes(ada, acme):

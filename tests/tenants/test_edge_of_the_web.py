@@ -20,7 +20,7 @@ from eim_project import stack
 from inventory.models import Region
 from tenants import limits, tokens
 from tenants.errors import challenge
-from tenants.models import Audit, Grant, Organization, Project, Role, TenantState, User
+from tenants.models import Audit, Event, Grant, Organization, Project, Role, TenantState, User
 from tenants.request import RequestMiddleware
 from tests.conftest import client_of
 
@@ -493,3 +493,17 @@ def test_authentication_is_off_on_the_loopback_only():
     assert done.returncode != 0 and "EIM_AUTH=off opens everything" in done.stderr
     done = started("-m", "gunicorn", "eim_project.wsgi", "--bind=0.0.0.0:0")
     assert done.returncode == 4 and "bind to 127.0.0.1" in done.stderr
+
+
+def test_a_request_that_fails_names_nobody_for_the_next_one_of_its_thread(acme, monkeypatch):
+    api, other = client_of(acme, "im-rw"), client_of(acme, "im-rw")
+    api.raise_request_exception = False
+    monkeypatch.setattr("inventory.models.Region.clean", lambda self: 1 / 0)
+    assert api.post(f"{api.base}/regions", {"name": "Europe"}).status_code == 500
+    monkeypatch.undo()
+    with schema_context(acme.schema_name):
+        Region(name="made by nobody").ask()
+        assert Event.objects.order_by("-id").first().who == ""
+    assert other.post(f"{other.base}/regions", {"name": "Asia"}).status_code == 200
+    with schema_context(acme.schema_name):
+        assert Event.objects.order_by("-id").first().who == "tester"

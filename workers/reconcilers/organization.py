@@ -1,0 +1,13 @@
+"""An organization is there as soon as it is asked for, and gone as soon as it may go: it has nothing but its row."""
+
+from tenants.models import Organization
+from workers.engine import Done, Reconciler, register
+from workers.models import Queue
+
+
+@register
+class OrganizationRow(Reconciler):
+    model, queue = Organization, Queue.TENANT
+
+    def reconcile(self, organization):
+        return Done(organization.says(" is complete"), state=organization.desired_state)
