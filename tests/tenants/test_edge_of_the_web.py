@@ -488,6 +488,24 @@ def started(*command: str, **environment: str) -> subprocess.CompletedProcess:
     )  # fmt: skip
 
 
+def test_the_command_line_without_a_token_finds_its_project_and_changes_it(wide_open, client):
+    assert {project["name"] for project in client.get("/v1/projects").json()} >= {"acme", "beta"}
+    assert client.get("/v1/projects/acme").json()["name"] == "acme"
+    made = client.post("/v1/projects/acme/regions", {"name": "x"}, "application/json").json()
+    assert client.delete(f"/v1/projects/acme/regions/{made['resourceId']}").status_code == 200
+    assert client.put("/v1/projects/acme", {"description": "mine"}, "application/json").status_code == 200
+    told = Audit.objects.filter(kind="anybody")
+    with schema_context("public"):
+        assert [line.method for line in told.order_by("id")] == ["POST", "DELETE", "PUT"]
+
+
+def test_pages_say_loudly_that_authentication_is_off():
+    say = "import django; django.setup(); from eim_project.urls import admin, site; "
+    say += "print(admin.site.site_header, site.site_header)"
+    done = started("-c", say, DJANGO_SETTINGS_MODULE="eim_project.settings")
+    assert done.stdout.count("AUTHENTICATION IS OFF") == 2
+
+
 def test_authentication_is_off_on_the_loopback_only():
     done = started("-c", "import eim_project.settings", EIM_BIND="0.0.0.0")
     assert done.returncode != 0 and "EIM_AUTH=off opens everything" in done.stderr
