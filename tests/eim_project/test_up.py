@@ -1,6 +1,7 @@
 """The whole stack, as `manage.py up` runs it: it heals, it tells why it can't start, and nothing is left of it."""
 
 import fcntl
+import http.client
 import json
 import os
 import random
@@ -11,7 +12,7 @@ import sys
 import termios
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -102,6 +103,20 @@ def healthy(stack: dict) -> bool:
 
 def test_it_answers_over_tls_with_its_own_authority(up, running):
     assert healthy(up.stack)
+
+
+def test_every_request_of_a_tls_connection_is_known_to_be_one(up, running):
+    """The web server itself is told with the first alone."""
+    server, port = up.stack["https"].removeprefix("https://").split(":")
+    context = ssl.create_default_context(cafile=up.stack["ca"])
+    with closing(http.client.HTTPSConnection(server, int(port), context=context, timeout=5)) as connection:
+        for _ in range(3):
+            connection.request("GET", settings.LOGIN_URL)
+            answer = connection.getresponse()
+            answer.read()
+            assert "Secure" in answer.getheader("Set-Cookie") and answer.getheader("Connection") == "keep-alive"
+    with urllib.request.urlopen(up.stack["http"] + settings.LOGIN_URL, timeout=5) as answer:  # noqa: S310
+        assert "Secure" not in answer.headers["Set-Cookie"]
 
 
 @pytest.mark.parametrize("part", ["gunicorn", "-n reconcilers", "southbound", "valkey-server", "postgres -D"])
