@@ -6,7 +6,7 @@ from tenants.rls import rows_belong_to_their_schema
 
 
 class Migration(migrations.Migration):
-    dependencies = [("tenants", "0008_tenants_go_by_steps")]
+    dependencies = [("tenants", "0009_sessions_end")]
 
     operations = [
         migrations.CreateModel(
