@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.http import JsonResponse
 from django.urls import include, path
 from django.views.generic import RedirectView
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerOauthRedirectView, SpectacularSwaggerView
 
 admin.site.site_header = admin.site.site_title = "Edge Infrastructure Manager"
 admin.site.index_title = "Organizations, projects and people"
@@ -15,9 +15,12 @@ urlpatterns = [
     path("v1/projects/<slug:project>/", include("inventory.api.urls")),
     path("v1/projects/<slug:project>/", include("provisioning.api")),
     path("", include("tenants.issuer")),
+    path("", include("tenants.api_tokens")),
+    path("", include("tenants.oidc")),
     path("tink-stack/", include("provisioning.boot")),
     path("metrics", include("exporter.urls")),
     path("schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("docs/oauth2-redirect.html", SpectacularSwaggerOauthRedirectView.as_view()),
     path("docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
     path("healthz", lambda request: JsonResponse({"status": "ok"})),
 ]

@@ -5,7 +5,8 @@ from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.models import Group
 from django.utils.html import format_html
 
-from tenants.models import Event, Grant, Organization, Project, User
+from tenants import api_tokens, standing
+from tenants.models import ApiToken, Client, Event, Grant, Organization, Project, SignIn, User
 
 admin.site.unregister(Group)
 
@@ -64,3 +65,48 @@ class EventAdmin(admin.ModelAdmin):
 
     def has_delete_permission(self, request, obj=None):
         return False
+
+
+@admin.register(Client)
+class ClientAdmin(admin.ModelAdmin):
+    """Programs that people sign in with. Those that ask for themselves are made by `manage.py create_client`."""
+
+    list_display = ["client_id", "description", "grants", "service_account", "enabled"]
+    autocomplete_fields = ["service_account"]
+
+
+class CalledBack(admin.ModelAdmin):
+    """Rows that are looked at and ended, not written."""
+
+    actions = ["end"]
+    list_select_related = True
+
+    def has_add_permission(self, request):
+        return False
+
+    def has_change_permission(self, request, obj=None):
+        return super().has_change_permission(request, obj) and obj is None  # for the list and its action
+
+    @admin.action(description="End the chosen ones", permissions=["change"])
+    def end(self, request, chosen):
+        for row in chosen:
+            self.end_one(row)
+        standing.forget()
+
+
+@admin.register(SignIn)
+class SignInAdmin(CalledBack):
+    list_display = ["user", "client", "created_at", "used_at", "expires_at", "ended_at", "why_ended"]
+    search_fields = ["user__username", "client__client_id"]
+
+    def end_one(self, sign_in):
+        sign_in.end("ended by an administrator")
+
+
+@admin.register(ApiToken)
+class ApiTokenAdmin(CalledBack):
+    list_display = ["user", "name", "key", "read_only", "created_at", "expires_at", "used_at", "revoked_at"]
+    search_fields = ["user__username", "name", "key"]
+
+    def end_one(self, token):
+        api_tokens.revoke(token)

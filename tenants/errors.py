@@ -59,6 +59,12 @@ class NotFound(ResourceError):
     code, status = "NotFound", 404
 
 
+class IssuerAway(ResourceError):
+    """The keys that a token could be verified with can't be had now."""
+
+    code, status = "Unavailable", 503
+
+
 class LeaseLost(Exception):
     """A worker whose lease ran out tried to write. Not for operators: the loop drops the work."""
 

@@ -1,5 +1,8 @@
 """Who may: a bearer token's roles, or the memberships of somebody who is logged in."""
 
+import re
+from collections.abc import Set
+
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.permissions import SAFE_METHODS, BasePermission
@@ -21,21 +24,34 @@ class BearerAuthentication(BaseAuthentication):
         try:
             return tokens.verify(token.strip()), token
         except BadToken as wrong:
-            raise AuthenticationFailed(str(wrong)) from wrong
+            request.bad_token = str(wrong)
+            raise AuthenticationFailed(request.bad_token) from wrong
 
     def authenticate_header(self, request):
+        """What is wrong with the token, if there was one (RFC 6750, 3)."""
+        why = getattr(request, "bad_token", None)
+        return challenge(why)
+
+
+def challenge(why: str | None = None) -> str:
+    """The WWW-Authenticate of a 401. A description has printable ASCII without quotes and backslashes."""
+    if why is None:
         return 'Bearer realm="eim"'
+    description = re.sub(r"[^\x20\x21\x23-\x5b\x5d-\x7e]", "?", why)
+    return f'Bearer realm="eim", error="invalid_token", error_description="{description}"'
 
 
-def held(user: "tokens.Caller | User") -> set[str]:
+def held(user: "tokens.Caller | User") -> Set[str]:
     """All roles of whoever asks, as tokens name them (tenants/roles.py)."""
     if isinstance(user, tokens.Caller):
-        return {f"{uuid}_{role}" for uuid, role in user.roles}
+        return user.roles
     return roles_of(user) if user.is_authenticated else set()
 
 
-def roles_in(user: "tokens.Caller | User", project: Project) -> set[str]:
+def roles_in(user: "tokens.Caller | User", project: Project) -> Set[str]:
     """The roles that a token or a logged-in person has in this project."""
+    if isinstance(user, tokens.Caller):
+        return user.roles_in(project)
     here = f"{project.uuid}_"
     return {role.removeprefix(here) for role in held(user) if role.startswith(here)}
 

@@ -13,8 +13,19 @@ from rest_framework.test import APIClient
 
 from eim_project import tls
 from provisioning.models import Workflow
-from tenants import issuer, schema, tokens
-from tenants.models import Claim, EdgeCredential, Event, Organization, Project, Ring, TenantState
+from tenants import issuer, keys, schema, standing, tokens
+from tenants.models import (
+    Claim,
+    EdgeCredential,
+    Event,
+    Grant,
+    Organization,
+    Project,
+    RevokedNode,
+    Ring,
+    TenantState,
+    User,
+)
 from workers import engine, models, tasks
 from workers.models import Work
 
@@ -40,6 +51,13 @@ def django_db_setup(django_test_environment, django_db_modify_db_settings, djang
         teardown_databases(made, verbosity=0)
 
 
+@pytest.fixture(autouse=True)
+def nothing_known():
+    """What a process keeps of people and keys for seconds would outlive the test that made them."""
+    standing.forget()
+    keys.own.forget()
+
+
 @pytest.fixture
 def public(db):
     connection.set_schema_to_public()
@@ -61,9 +79,13 @@ def beta(public):
 
 
 def client_of(project: Project, *roles: str) -> APIClient:
-    """A client of the REST API with a token for these roles in this project."""
+    """A client of the REST API with the token of a person who has these roles in this project."""
     client = APIClient()
-    token = tokens.sign("tester", "system-client", [f"{project.uuid}_{role}" for role in roles])
+    person, _ = User.objects.get_or_create(username=f"tester with {' and '.join(roles) or 'nothing'} in {project}")
+    for role in roles:
+        Grant.objects.get_or_create(user=person, project=project, role=role)
+    token = tokens.for_person(person, "system-client")
+    tokens.verify(token)  # so that no test counts the queries of a cold cache
     client.credentials(HTTP_AUTHORIZATION=f"Bearer {token}")
     client.base = f"/v1/projects/{project.name}"
     return client
@@ -109,7 +131,7 @@ def fresh_project():
         yield project
     finally:
         connection.set_schema_to_public()
-        for model in (Work, Workflow, Ring, Event, Claim, EdgeCredential):
+        for model in (Work, Workflow, Ring, Event, Claim, EdgeCredential, RevokedNode):
             model.objects.filter(schema=project.schema_name).delete()
         schema.drop(project)
         project.delete()

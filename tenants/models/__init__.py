@@ -10,9 +10,9 @@ from tenants.models.machine import Claim, EdgeCredential
 from tenants.models.people import Grant, Role, User
 from tenants.models.project import Organization, Project, TenantState
 from tenants.models.schema import SchemaTemplate
-from tenants.models.token import SigningKey
+from tenants.models.token import ApiToken, AuthorizationCode, Client, RevokedNode, SignIn, SigningKey
 
 __all__ = [
-    "Claim", "EdgeCredential", "Event", "Grant", "Organization", "Project", "Ring", "Role", "SchemaTemplate",
-    "SigningKey", "TenantState", "User",
+    "ApiToken", "AuthorizationCode", "Claim", "Client", "EdgeCredential", "Event", "Grant", "Organization", "Project",
+    "RevokedNode", "Ring", "Role", "SchemaTemplate", "SignIn", "SigningKey", "TenantState", "User",
 ]  # fmt: skip
