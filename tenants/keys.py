@@ -65,9 +65,9 @@ class Ring:
     def find(self, kid: str) -> Key:
         """Raises BadToken if there is no such key, IssuerAway if nobody could ever be asked."""
         if not 0 <= time.time() - self._answered < self._fresh:
-            self._ask(wait=not self._keys)
+            self._ask(wait=0 if self._keys else 2 * FETCH_SECONDS)
         if kid not in self._keys:
-            self._ask(wait=True)
+            self._ask(wait=1)  # no longer, or a slow issuer and made-up kids would hold up all threads
         try:
             return self._keys[kid]
         except KeyError:
@@ -75,13 +75,14 @@ class Ring:
                 raise IssuerAway(self._why) from None
             raise BadToken("The token is signed with a key that its issuer doesn't publish") from None
 
-    def _ask(self, wait: bool) -> None:
-        came = time.time()
-        if 0 <= came - self._asked < self._pause or not self._lock.acquire(blocking=wait):
+    def _ask(self, wait: float) -> None:
+        """Unless that was done a moment ago. wait: seconds for another thread that does it just now."""
+        if not self._lock.acquire(timeout=wait):
             return
         try:
-            if self._asked >= came:
-                return  # another thread has, while this one waited
+            came = time.time()
+            if 0 <= came - self._asked < self._pause:
+                return
             self._asked = came
             found = self._source()
             self._published |= dict.fromkeys(found, came)
