@@ -32,11 +32,12 @@ class Login(BaseHandler, OAuth2StateMixin):
         self.clear_cookie("oauth_verifier")
         name = await self._name_of(self.get_argument("code"), verifier.decode())
         self.set_secure_cookie("user", f"{re.sub(r'[^A-Za-z0-9._-]', '-', name)}@eim", expires_days=AN_HOUR)
-        return self.redirect(get_next_url(self))
+        return self.redirect((self.get_secure_cookie("oauth_next") or b"/").decode())
 
     def _to_the_service(self) -> None:
         verifier = secrets.token_urlsafe(48)
         self.set_secure_cookie("oauth_verifier", verifier, expires_days=AN_HOUR)
+        self.set_secure_cookie("oauth_next", get_next_url(self), expires_days=AN_HOUR)
         challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("=")
         asked = {
             "client_id": CLIENT, "response_type": "code", "scope": "openid", "redirect_uri": self._here(),

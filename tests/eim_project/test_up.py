@@ -115,7 +115,7 @@ def test_flower_lets_staff_in_who_sign_in_where_everybody_does(up, running):
 
     def get(url, **form):
         data = urlencode(form).encode() if form else None
-        with browser.open(urllib.request.Request(url, data, {"Referer": url}), timeout=20) as answer:
+        with browser.open(urllib.request.Request(url, data, {"Referer": url}), timeout=20) as answer:  # noqa: S310
             return answer.url, answer.read().decode()
 
     at, page = get(up.stack["flower"] + "/workers")
