@@ -6,6 +6,15 @@ import sys
 
 if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "eim_project.settings")
+    from django.apps import apps
     from django.core.management import execute_from_command_line
 
-    execute_from_command_line(sys.argv)
+    failed = True
+    try:
+        execute_from_command_line(sys.argv)
+        failed = False
+    finally:
+        if apps.ready:  # else nothing was changed
+            from tenants.audit import record_command
+
+            record_command(sys.argv[1:], failed)

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 class Unit(StrEnum):
     MS = "ms"
     PER_SECOND = "/s"
+    SECONDS = "s"
+    MEGABYTES = "MB"
 
     def times(self, ours: float, floor: float) -> float:
         """How many times dearer ours is than the floor."""

@@ -6,7 +6,7 @@ start() must come before anything that reads Django's settings: it decides where
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -38,6 +38,17 @@ class Rig:
     @property
     def api(self) -> str:
         return f"/v1/projects/{self.project.name}"
+
+    @staticmethod
+    def token_for(projects: "Iterable[Project]") -> str:
+        """Of somebody who reads in all these."""
+        from tenants import tokens
+        from tenants.models import Grant, Role, User
+
+        person, _ = User.objects.get_or_create(username="reader")
+        granted = [Grant(user=person, project=project, role=Role.READ) for project in projects]
+        Grant.objects.bulk_create(granted, ignore_conflicts=True)
+        return tokens.for_person(person, "system-client")
 
     def cpu(self) -> float:
         """Seconds of CPU that all servers have used, those that ended included."""

@@ -1,8 +1,24 @@
 """One line an event: a few plain words, then the facts that came as `extra=`."""
 
 import logging
+import re
+
+from tenants.request import facts
 
 _KNOWN = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName", "data", "request", "server_time"}
+
+
+# What no line may hold, wherever it came from: tokens, what is sealed, and what is called a secret.
+_SECRETS = re.compile(
+    r"eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"
+    r"|gAAAA[\w=-]{40,}"
+    r"|(?<=bearer )[^\s'\",]+"
+    r"|(?<=basic )[A-Za-z0-9+/=]{8,}"
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END|$)"
+    r"|(?P<name>[\w-]*(?:password|passwd|secret|token|api_?key|credential)s?[\w-]*['\"]?\s*[=:]\s*)"
+    r"(?:\"[^\"]*\"|'[^']*'|[^\s'\",;&)}\]]+)",
+    re.IGNORECASE | re.DOTALL,
+)
 
 
 class Line(logging.Formatter):
@@ -12,5 +28,9 @@ class Line(logging.Formatter):
         super().__init__("%(asctime)s %(levelname)s %(name)s %(message)s", "%H:%M:%S")
 
     def formatMessage(self, record: logging.LogRecord) -> str:
-        facts = "".join(f" {key}={value}" for key, value in vars(record).items() if key not in _KNOWN)
-        return super().formatMessage(record) + facts
+        told = facts() | {key: value for key, value in vars(record).items() if key not in _KNOWN}
+        return super().formatMessage(record) + "".join(f" {key}={value}" for key, value in told.items())
+
+    def format(self, record: logging.LogRecord) -> str:
+        """A traceback goes with it, and may quote anything."""
+        return _SECRETS.sub(lambda found: f"{found['name'] or ''}[hidden]", super().format(record))

@@ -1,11 +1,15 @@
 """All settings, from the environment, each with a default that works on a laptop."""
 
 import hashlib
+import ipaddress
 import json
 import os
 import secrets
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
+
+from corsheaders.defaults import default_headers
+from django.core.exceptions import ImproperlyConfigured
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -29,6 +33,27 @@ def _secret_key() -> str:
     except FileExistsError:
         pass  # made by an earlier start
     return kept.read_text()
+
+
+def _listed(name: str) -> list[str]:
+    """An environment variable that is a list, parted by commas."""
+    return [item.strip() for item in os.environ.get(name, "").split(",") if item.strip()]
+
+
+def _networks(name: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+    try:
+        return [ipaddress.ip_network(item, strict=False) for item in _listed(name)]
+    except ValueError as wrong:
+        raise ImproperlyConfigured(f"{name}: {wrong}; it lists addresses and networks, like 10.0.0.0/8") from wrong
+
+
+def is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _running_stack() -> dict:
@@ -72,10 +97,12 @@ EIM_GRPC_PORT = int(os.environ.get("EIM_GRPC_PORT", "50051"))
 
 # Django ----------------------------------------------------------------------------------------------------------
 SECRET_KEY = _secret_key()
+SECRET_KEY_FALLBACKS = _listed("EIM_SECRET_KEY_FALLBACKS")  # older ones: what they signed and sealed stays good
+SECRET_KEYS = _listed("EIM_SECRET_KEYS")  # that seal secrets at rest, newest first (tenants/secrets.py)
 DEBUG = os.environ.get("EIM_DEBUG") == "1"
 ALLOWED_HOSTS = [
     *dict.fromkeys(["localhost", "127.0.0.1", "[::1]", "10.0.2.2", EIM_PUBLIC_HOST]),
-    *filter(None, os.environ.get("EIM_ALLOWED_HOSTS", "").split(",")),
+    *_listed("EIM_ALLOWED_HOSTS"),
 ]
 ROOT_URLCONF = "eim_project.urls"
 WSGI_APPLICATION = "eim_project.wsgi.application"
@@ -84,9 +111,46 @@ AUTH_USER_MODEL = "tenants.User"
 USE_TZ = True
 TIME_ZONE = "UTC"
 STATIC_URL = "/static/"
-DATA_UPLOAD_MAX_MEMORY_SIZE = 100_000  # bytes, the limit that the archived API had
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+DATA_UPLOAD_MAX_MEMORY_SIZE = 25_000_000  # bytes; what a route takes is less, and its own matter (tenants/request.py)
 LOGIN_URL = "/admin/login/"
+AUTHENTICATION_BACKENDS = ["tenants.limits.PatientBackend"]
+
+# The edge of the web -------------------------------------------------------------------------------------------------
+# off: whoever asks without a token may do everything. For trying things out on one machine, which alone reaches it.
+AUTHENTICATION = os.environ.get("EIM_AUTH", "on") != "off"
+if not AUTHENTICATION and not is_loopback(EIM_BIND):
+    raise ImproperlyConfigured(
+        f"EIM_AUTH=off opens everything to whoever reaches this server, and EIM_BIND={EIM_BIND} lets others reach it: "
+        "unset one of them"
+    )
+# Whose X-Forwarded-For and X-Forwarded-Proto are believed: addresses and networks. Nobody's, by default.
+TRUSTED_PROXIES = _networks("EIM_TRUSTED_PROXIES")
+# Requests of one client address and of one tenant; `off` is no limit. Far above what one person, a bulk import or a
+# page that polls needs, and well below what one web process can answer to a flood.
+LIMIT_ADDRESS = os.environ.get("EIM_LIMIT_ADDRESS", "1000/second")
+LIMIT_TENANT = os.environ.get("EIM_LIMIT_TENANT", "2000/second")
+AUDIT_DAYS = int(os.environ.get("EIM_AUDIT_DAYS", "365"))
+
+# Pages of other origins that may call the API from a browser, like https://ui.example.org: none by default.
+CORS_ALLOWED_ORIGINS = _listed("EIM_CORS_ORIGINS")
+CORS_ALLOW_CREDENTIALS = True
+CORS_PREFLIGHT_MAX_AGE = 600  # seconds
+CORS_ALLOW_HEADERS = [
+    *default_headers, "activeprojectid", "if-match", "if-none-match", "idempotency-key", "prefer", "x-request-id",
+]  # fmt: skip
+CORS_EXPOSE_HEADERS = ["Date", "ETag", "Retry-After", "WWW-Authenticate", "X-Request-ID"]
+
+# Admin, browsable API, Swagger UI and ReDoc have their scripts in files; ReDoc starts its worker from a blob. There is
+# no form-action: after a sign-in a form leads on to the page that asked for it, which may be of another origin.
+CONTENT_SECURITY_POLICY = (
+    "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; "
+    "worker-src 'self' blob:; object-src 'none'; base-uri 'self'; frame-ancestors 'none'"
+)
+# Over TLS cookies are Secure (tenants/request.py). Browsers are told to stay with TLS for a year, where this isn't a
+# trial on their own machine.
+SECURE_HSTS_SECONDS = int(os.environ.get("EIM_HSTS_SECONDS", "0" if is_loopback(EIM_PUBLIC_HOST) else "31536000"))
+SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 
 # In every schema: TENANT_APPS; in public only: the rest. ------------------------------------------------------------
 SHARED_APPS = [
@@ -104,6 +168,7 @@ SHARED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "django_prometheus",
+    "corsheaders",
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
@@ -118,9 +183,14 @@ DATABASES = {"default": _database(DATABASE_URL)}
 
 MIDDLEWARE = [
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
+    "tenants.request.RequestMiddleware",
+    "corsheaders.middleware.CorsMiddleware",  # around whatever may refuse: pages of other origins read why
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "tenants.limits.AddressMiddleware",
+    "tenants.request.OrderlyMiddleware",
     "tenants.middleware.TenantMiddleware",
+    "tenants.audit.AuditMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -153,7 +223,8 @@ REST_FRAMEWORK = {
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["tenants.permissions.HasProjectRole"],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "inventory.api.document.Document",
+    "DEFAULT_THROTTLE_CLASSES": ["tenants.limits.TenantThrottle"],
     "EXCEPTION_HANDLER": "inventory.errors.as_response",
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
@@ -166,13 +237,23 @@ SPECTACULAR_SETTINGS = {
     },
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
-    "ENUM_ADD_EXPLICIT_BLANK_NULL_CHOICE": False,
+    "REDOC_DIST": "SIDECAR",
+    "OAS_VERSION": "3.1.0",
+    "DESCRIPTION": "Inventory, onboarding and provisioning of edge machines. Paths, names and codes are those of the "
+    "archived Edge Infrastructure Manager, so its clients go on working; what is new is said to be.",
+    "COMPONENT_NO_READ_ONLY_REQUIRED": True,
+    "SCHEMA_PATH_PREFIX": "",
+    "PREPROCESSING_HOOKS": ["inventory.api.document.names_of_paths"],
+    "POSTPROCESSING_HOOKS": [],  # enums are named by their classes, in inventory.api.document
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_SETTINGS": {"deepLinking": True, "persistAuthorization": True, "docExpansion": "none"},
 }
 
 # Redis: presence and cache apart from the broker, so that flushing one leaves the other ------------------------------
 REDIS_URL = (os.environ.get("REDIS_URL") or _running_stack().get("redis_url", "redis://127.0.0.1")).rstrip("/")
 BROKER_URL = os.environ.get("CELERY_BROKER_URL") or f"{REDIS_URL}/0"
 PRESENCE_URL = f"{REDIS_URL}/1"
+LIMITS_URL = os.environ.get("EIM_LIMITS_URL") or f"{REDIS_URL}/2"
 
 # Tokens ----------------------------------------------------------------------------------------------------------
 TOKEN_LIFETIME = 3600  # seconds; the archived system's access tokens lived as long

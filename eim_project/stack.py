@@ -82,7 +82,7 @@ def _stack_file() -> Path:
 def programs(stack: Stack) -> list[Program]:
     """Everything but the servers. One web process with threads, because another process costs 100 MB."""
     web = f"--bind={settings.EIM_BIND}:{_port_of(stack.http)} --workers=1 --threads=16 --worker-class=gthread --preload"
-    web += " --timeout=60 --graceful-timeout=5 --no-control-socket --log-level=warning"
+    web += " --timeout=60 --graceful-timeout=5 --no-control-socket --log-level=warning --proxy-protocol=v1"
     worker = "worker --loglevel=INFO --without-mingle --without-gossip"
     flower = f"flower --address={settings.EIM_BIND} --port={_port_of(stack.flower)} --logging=warning"
     southbound = f"{settings.EIM_BIND}:{_port_of(stack.grpc)}"
@@ -210,8 +210,13 @@ def _login(prepared: str) -> str:
     return "admin, password as at the first start (new: .venv/bin/python manage.py changepassword admin)"
 
 
+_WIDE_OPEN = """
+  !!! AUTHENTICATION IS OFF: whoever reaches the API on this machine may do everything (EIM_AUTH=off) !!!
+"""
+
+
 def _welcome(stack: Stack, login: str) -> str:
-    return f"""
+    return f"""{_WIDE_OPEN if not settings.AUTHENTICATION else ""}
   log in         {login}
   API            {stack.http}/v1/projects/{PROJECT}/compute/hosts   (in a browser, too)
   API documents  {stack.http}/docs/

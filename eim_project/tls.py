@@ -122,7 +122,10 @@ def _write_key(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
 
 
 async def serve(host: str, port: int, certificate: Path, key: Path, upstream: tuple[str, int]) -> asyncio.Server:
-    """Take TLS off what comes to `port` and pass the bytes on to `upstream` and back."""
+    """Take TLS off what comes to `port` and pass the bytes on to `upstream` and back.
+
+    Before them goes a line of the PROXY protocol, version 1, that says who the client is.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     context.set_alpn_protocols(["http/1.1"])
@@ -133,6 +136,7 @@ async def serve(host: str, port: int, certificate: Path, key: Path, upstream: tu
         except OSError:
             client_out.close()  # the web server is being restarted; the client will come again
             return
+        web_out.write(_proxy_line(client_out))
         ways = [asyncio.create_task(_pass_on(client_in, web_out)), asyncio.create_task(_pass_on(web_in, client_out))]
         _, other = await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
         for way in other:
@@ -141,6 +145,12 @@ async def serve(host: str, port: int, certificate: Path, key: Path, upstream: tu
             writer.close()
 
     return await asyncio.start_server(connected, host, port, ssl=context, ssl_handshake_timeout=10)
+
+
+def _proxy_line(client: asyncio.StreamWriter) -> bytes:
+    (theirs, their_port), (ours, our_port) = (client.get_extra_info(name)[:2] for name in ("peername", "sockname"))
+    family = "TCP6" if ":" in theirs else "TCP4"
+    return f"PROXY {family} {theirs.partition('%')[0]} {ours.partition('%')[0]} {their_port} {our_port}\r\n".encode()
 
 
 async def _pass_on(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:

@@ -1,26 +1,46 @@
 """All paths outside a project's pages: the API, the token service, what machines boot from, documents, metrics."""
 
+from django.conf import settings
 from django.contrib import admin
 from django.http import JsonResponse
 from django.urls import include, path
 from django.views.generic import RedirectView
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerOauthRedirectView, SpectacularSwaggerView
+from drf_spectacular.views import (
+    SpectacularAPIView,
+    SpectacularRedocView,
+    SpectacularSwaggerOauthRedirectView,
+    SpectacularSwaggerSplitView,
+)
+
+from inventory.admin import site
+from inventory.api import urls as inventory_api
 
 admin.site.site_header = admin.site.site_title = "Edge Infrastructure Manager"
+if not settings.AUTHENTICATION:
+    admin.site.site_header += " - AUTHENTICATION IS OFF"
+    site.site_header += " - AUTHENTICATION IS OFF"
 admin.site.index_title = "Organizations, projects and people"
 
+handler404 = "inventory.errors.unknown_path"
 urlpatterns = [
     path("", RedirectView.as_view(url="/admin/")),
     path("admin/", admin.site.urls),
-    path("v1/projects/<slug:project>/", include("inventory.api.urls")),
-    path("v1/projects/<slug:project>/", include("provisioning.api")),
+    path("v1/projects/<str:projectName>/", include(inventory_api.in_projects)),
+    path("v1/projects/<str:projectName>/", include("provisioning.api")),
+    path("edge-infra.orchestrator.apis/v2/", include(inventory_api.old)),
     path("", include("tenants.issuer")),
     path("", include("tenants.api_tokens")),
     path("", include("tenants.oidc")),
+    path("", include("tenants.audit_api")),
     path("tink-stack/", include("provisioning.boot")),
     path("metrics", include("exporter.urls")),
     path("schema/", SpectacularAPIView.as_view(), name="schema"),
     path("docs/oauth2-redirect.html", SpectacularSwaggerOauthRedirectView.as_view()),
-    path("docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    path("docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
+    path(
+        "docs/redoc/",
+        SpectacularRedocView.as_view(url_name="schema", template_name="eim_project/redoc.html"),
+        name="redoc",
+    ),
     path("healthz", lambda request: JsonResponse({"status": "ok"})),
 ]

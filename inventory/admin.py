@@ -6,18 +6,42 @@ from django.utils.html import format_html
 
 from inventory import errors
 from inventory.models import (
+    AmtState,
+    CustomConfig,
+    Endpoint,
     Host,
     HostState,
     Indicator,
     Instance,
     InstanceState,
+    KvmState,
+    LocalAccount,
+    Netlink,
+    NetlinkState,
+    NetworkSegment,
     OperatingSystem,
+    OsUpdatePolicy,
+    OsUpdateRun,
+    Ou,
+    PowerState,
     Provider,
     Region,
+    RemoteAccess,
+    RemoteAccessState,
+    RepeatedSchedule,
+    SingleSchedule,
     Site,
+    SolState,
+    TelemetryGroup,
+    TelemetryProfile,
+    Workload,
+    WorkloadMember,
+    WorkloadState,
 )
+from tenants.admin import ToRead
 from tenants.errors import AlreadyClaimed
 from tenants.events import acting_as
+from tenants.models.audit import Audit
 from tenants.permissions import WRITERS, roles_in
 
 
@@ -27,10 +51,11 @@ class ProjectAdminSite(admin.AdminSite):
     site_header = site_title = "Edge Infrastructure Manager"
 
     def has_permission(self, request):
-        return bool(request.user.is_active and roles_in(request.user, request.project) & WRITERS)
+        """Of a project that isn't there as of one that is somebody else's: no."""
+        return bool(request.project and request.user.is_active and roles_in(request.user, request.project) & WRITERS)
 
     def each_context(self, request):
-        name = request.project.name
+        name = request.page_of
         return super().each_context(request) | {"site_header": f"{self.site_header}: {name}", "index_title": name}
 
 
@@ -50,16 +75,29 @@ def shown(status: str):
     return column
 
 
+def asking(description: str, **wishes: str):
+    """An action that asks for these wishes."""
+
+    @admin.action(description=description)
+    def act(model_admin, request, resources):
+        model_admin.wish(request, resources, **wishes)
+
+    act.__name__ = "_".join(wishes.values()).lower()
+    return act
+
+
 class ResourceAdmin(admin.ModelAdmin):
     """Plain columns are edited; wishes are asked for by actions; facts are shown. All goes by ask() and save()."""
 
     asks: dict[str, str] = {}  # what adding one wishes
+    deletes: dict[str, str] = {}  # what deleting one wishes; without it the row goes at once
+    fixed: set[str] = set()  # columns that are given once, when one is added, besides those that the model says
 
     def get_readonly_fields(self, request, obj=None):
-        model = self.model
-        hidden = {f.name for f in model._meta.concrete_fields if not f.editable and not f.primary_key}
-        fixed = {"uuid", "serial_number", "host", "os"} & {f.name for f in model._meta.fields} if obj else set()
-        return sorted(hidden | fixed | {"created_at", "updated_at"} if obj else set())
+        if not obj:
+            return []
+        facts = {f.name for f in self.model._meta.concrete_fields if not f.editable and not f.primary_key}
+        return sorted(facts | self.fixed | self.model.fixed | {"created_at", "updated_at"})
 
     # The admin's own permissions are about models; here the project's role decides, for all of them.
     def has_module_permission(self, request):
@@ -92,7 +130,10 @@ class ResourceAdmin(admin.ModelAdmin):
             obj.ask(**self.asks)
 
     def delete_model(self, request, obj):
-        obj.delete()
+        if self.deletes:
+            obj.ask(**self.deletes)
+        else:
+            obj.delete()
 
     def delete_queryset(self, request, queryset):
         for resource in queryset:
@@ -117,10 +158,17 @@ class RegionAdmin(ResourceAdmin):
     search_fields = ["name", "resource_id"]
 
 
+@admin.register(Ou, site=site)
+class OuAdmin(ResourceAdmin):
+    list_display = ["resource_id", "name", "ou_kind", "parent_ou__name"]
+    list_select_related = ["parent_ou"]
+    search_fields = ["name", "resource_id"]
+
+
 @admin.register(Site, site=site)
 class SiteAdmin(ResourceAdmin):
-    list_display = ["resource_id", "name", "region__name"]
-    list_select_related = ["region"]
+    list_display = ["resource_id", "name", "region__name", "ou__name"]
+    list_select_related = ["region", "ou"]
     search_fields = ["name", "resource_id"]
 
 
@@ -128,6 +176,28 @@ class SiteAdmin(ResourceAdmin):
 class OperatingSystemAdmin(ResourceAdmin):
     list_display = ["resource_id", "name", "profile_name", "image_id", "os_type"]
     search_fields = ["name", "profile_name", "resource_id"]
+
+
+@admin.register(OsUpdatePolicy, site=site)
+class OsUpdatePolicyAdmin(ResourceAdmin):
+    list_display = ["resource_id", "name", "update_policy", "target_os__name"]
+    list_select_related = ["target_os"]
+    search_fields = ["name", "resource_id"]
+
+
+@admin.register(OsUpdateRun, site=site)
+class OsUpdateRunAdmin(ResourceAdmin):
+    """Runs are noted by whoever updates; here they are read, and deleted."""
+
+    list_display = ["resource_id", "name", "instance", "applied_policy__name", shown("status")]
+    list_select_related = ["instance", "applied_policy"]
+    search_fields = ["name", "resource_id", "instance__resource_id"]
+
+    def has_add_permission(self, request):
+        return False
+
+    def has_change_permission(self, request, obj=None):
+        return False
 
 
 @admin.register(Provider, site=site)
@@ -139,13 +209,28 @@ class ProviderAdmin(ResourceAdmin):
 class HostAdmin(ResourceAdmin):
     list_display = [
         "resource_id", "name", "serial_number", shown("host_status"), shown("onboarding_status"),
-        shown("registration_status"), "site__name", "uuid",
+        shown("registration_status"), shown("power_status"), "site__name", "uuid",
     ]  # fmt: skip
     list_select_related = ["site"]
     list_filter = ["current_state", "host_status"]
     search_fields = ["name", "serial_number", "resource_id", "uuid"]
+    fixed = {"uuid", "serial_number"}
     asks = {"state": HostState.REGISTERED}
-    actions = ["onboard", "invalidate"]
+    deletes = {"state": HostState.DELETED}
+    actions = [
+        "onboard",
+        "invalidate",
+        asking("Power: switch on", power_state=PowerState.ON),
+        asking("Power: switch off", power_state=PowerState.OFF),
+        asking("Power: reset", power_state=PowerState.RESET),
+        asking("Power: off and on again", power_state=PowerState.POWER_CYCLE),
+        asking("AMT: activate", amt_state=AmtState.PROVISIONED),
+        asking("AMT: deactivate", amt_state=AmtState.UNPROVISIONED),
+        asking("KVM: start a session", kvm_state=KvmState.START),
+        asking("KVM: stop the session", kvm_state=KvmState.STOP),
+        asking("Serial over LAN: start a session", sol_state=SolState.START),
+        asking("Serial over LAN: stop the session", sol_state=SolState.STOP),
+    ]
 
     @admin.action(description="Onboard: give it credentials when its machine calls")
     def onboard(self, request, hosts):
@@ -155,20 +240,127 @@ class HostAdmin(ResourceAdmin):
     def invalidate(self, request, hosts):
         self.wish(request, hosts, state=HostState.UNTRUSTED)
 
-    def delete_model(self, request, host):
-        host.ask(state=HostState.DELETED)
-
 
 @admin.register(Instance, site=site)
 class InstanceAdmin(ResourceAdmin):
     list_display = [
-        "resource_id", "host__name", shown("provisioning_status"), shown("instance_status"), "os__name",
-        "current_state",
+        "resource_id", "host__name", shown("provisioning_status"), shown("instance_status"), shown("update_status"),
+        "os__name", "current_state",
     ]  # fmt: skip
     list_select_related = ["host", "os"]
     list_filter = ["current_state"]
     search_fields = ["resource_id", "host__name", "host__resource_id"]
+    fixed = {"host", "os"}
     asks = {"state": InstanceState.RUNNING}
+    deletes = {"state": InstanceState.DELETED}
+    actions = [asking("Invalidate: trust it no more", state=InstanceState.UNTRUSTED)]
 
-    def delete_model(self, request, instance):
-        instance.ask(state=InstanceState.DELETED)
+
+@admin.register(LocalAccount, site=site)
+class LocalAccountAdmin(ResourceAdmin):
+    list_display = ["resource_id", "username", "ssh_key"]
+    search_fields = ["username", "resource_id"]
+
+
+@admin.register(CustomConfig, site=site)
+class CustomConfigAdmin(ResourceAdmin):
+    list_display = ["resource_id", "name", "description"]
+    search_fields = ["name", "resource_id"]
+
+
+@admin.register(RemoteAccess, site=site)
+class RemoteAccessAdmin(ResourceAdmin):
+    list_display = ["resource_id", "instance", "local_port", shown("configuration_status"), "expiration_timestamp"]
+    list_select_related = ["instance"]
+    search_fields = ["resource_id", "instance__resource_id"]
+    asks = {"state": RemoteAccessState.ENABLED}
+    deletes = {"state": RemoteAccessState.DELETED}
+
+
+@admin.register(SingleSchedule, site=site)
+class SingleScheduleAdmin(ResourceAdmin):
+    list_display = ["resource_id", "name", "schedule_status", "start_seconds", "end_seconds"]
+    list_filter = ["schedule_status"]
+    search_fields = ["name", "resource_id"]
+
+
+@admin.register(RepeatedSchedule, site=site)
+class RepeatedScheduleAdmin(ResourceAdmin):
+    list_display = [
+        "resource_id", "name", "schedule_status", "cron_minutes", "cron_hours", "cron_day_month", "cron_month",
+        "cron_day_week", "duration_seconds",
+    ]  # fmt: skip
+    list_filter = ["schedule_status"]
+    search_fields = ["name", "resource_id"]
+
+
+@admin.register(Workload, site=site)
+class WorkloadAdmin(ResourceAdmin):
+    list_display = ["resource_id", "name", "kind", "external_id", "status", "desired_state"]
+    list_filter = ["kind"]
+    search_fields = ["name", "external_id", "resource_id"]
+    asks = {"state": WorkloadState.PROVISIONED}
+    deletes = {"state": WorkloadState.DELETED}
+
+
+@admin.register(WorkloadMember, site=site)
+class WorkloadMemberAdmin(ResourceAdmin):
+    list_display = ["resource_id", "kind", "workload__name", "instance"]
+    list_select_related = ["workload", "instance"]
+    search_fields = ["resource_id", "workload__name", "instance__resource_id"]
+
+
+@admin.register(TelemetryGroup, site=site)
+class TelemetryGroupAdmin(ResourceAdmin):
+    list_display = ["resource_id", "name", "kind", "collector_kind"]
+    list_filter = ["kind", "collector_kind"]
+    search_fields = ["name", "resource_id"]
+
+
+@admin.register(TelemetryProfile, site=site)
+class TelemetryProfileAdmin(ResourceAdmin):
+    list_display = [
+        "resource_id", "kind", "group__name", "metrics_interval", "log_level", "region__name", "site__name", "instance",
+    ]  # fmt: skip
+    list_select_related = ["group", "region", "site", "instance"]
+    list_filter = ["kind"]
+    search_fields = ["resource_id", "group__name"]
+
+
+@admin.register(NetworkSegment, site=site)
+class NetworkSegmentAdmin(ResourceAdmin):
+    list_display = ["resource_id", "name", "site__name", "vlan_id"]
+    list_select_related = ["site"]
+    search_fields = ["name", "resource_id", "site__name"]
+
+
+@admin.register(Endpoint, site=site)
+class EndpointAdmin(ResourceAdmin):
+    list_display = ["resource_id", "name", "kind", "host__name"]
+    list_select_related = ["host"]
+    search_fields = ["name", "resource_id"]
+
+
+@admin.register(Netlink, site=site)
+class NetlinkAdmin(ResourceAdmin):
+    list_display = ["resource_id", "name", "kind", "src__name", "dst__name", shown("provider_status")]
+    list_select_related = ["src", "dst"]
+    search_fields = ["name", "resource_id"]
+    asks = {"state": NetlinkState.ONLINE}
+    deletes = {"state": NetlinkState.DELETED}
+    actions = [asking("Take offline", state=NetlinkState.OFFLINE), asking("Bring online", state=NetlinkState.ONLINE)]
+
+
+@admin.register(Audit, site=site)
+class AuditAdmin(ToRead):
+    """The project's own lines: row-level security shows no others."""
+
+    list_display = ["at", "kind", "who", "method", "action", "resource_id", "address", "status", "code"]
+    list_filter = ["kind", "method", "status"]
+    search_fields = ["who", "resource_id", "address", "request_id"]
+
+    def has_module_permission(self, request):
+        return True
+
+    def has_view_permission(self, request, obj=None):
+        return True

@@ -22,6 +22,7 @@ from inventory.errors import InventoryError
 from inventory.lookups import Item, like
 from inventory.models.base import Resource
 from inventory.models.hardware import Uint64
+from inventory.naming import squashed
 
 LONGEST = 1000  # letters
 MOST_COMPARISONS = 100
@@ -193,14 +194,9 @@ def _find(model: type[Resource], name: str) -> tuple[Target, list[Edge]]:
 
 def _pick(names: Mapping[str, Target], part: str, name: str) -> Target:
     try:
-        return names[_squashed(part)]
+        return names[squashed(part)]
     except KeyError:
         raise _refusal(f"{name}: there is no field {part!r}") from None
-
-
-def _squashed(name: str) -> str:
-    """The same for all spellings: parentRegion and parent_region, siteID and siteId, localaccount."""
-    return name.replace("_", "").lower()
 
 
 @cache
@@ -212,15 +208,17 @@ def _names(model: type[Resource]) -> Mapping[str, Target]:
         name = field.get_accessor_name() if field.auto_created and not field.concrete else field.name
         if field.is_relation:
             if edge := _edge(field):
-                names[_squashed(name)] = edge
-                names |= {_squashed(f"{name}_id"): edge.id} if edge.id else {}
+                names[squashed(name)] = edge
+                if not field.concrete:
+                    names.setdefault(squashed(f"{name}s"), edge)  # workloadMembers, of which there is one at most
+                names |= {squashed(f"{name}_id"): edge.id} if edge.id else {}
         elif lists := _lists(getattr(field, "default", None)):
             for part, shape in lists.items():
-                names[_squashed(f"{model.__name__}{part}")] = Items(field.name, f"$.{part}[*]", shape)
+                names[squashed(f"{model.__name__}{part}")] = Items(field.name, f"$.{part}[*]", shape)
         elif not field.primary_key:
-            names[_squashed(name)] = Column(name, field)
+            names[squashed(name)] = Column(name, field)
     for own_id in (f"{model.__name__}id", f"{model.prefix}resourceid"):  # instanceID, osResourceID
-        names.setdefault(_squashed(own_id), names["resourceid"])
+        names.setdefault(squashed(own_id), names["resourceid"])
     if "parentregion" in names:
         names["parentid"] = names["parentregionid"]
     return names
@@ -228,9 +226,12 @@ def _names(model: type[Resource]) -> Mapping[str, Target]:
 
 def _edge(field: Any) -> Edge | None:
     """Leads from one resource to others, never out of the inventory."""
-    if field.many_to_many or not issubclass(field.related_model or object, Resource):
+    if not issubclass(field.related_model or object, Resource):
         return None
     to = field.related_model
+    if field.many_to_many:
+        there = field.related_query_name() if field.concrete else field.remote_field.name
+        return Edge(to, "pk", there, None)
     if field.concrete:
         far = field.target_field
         return Edge(to, field.attname, far.name, Column(f"{field.name}__{far.name}", far))
@@ -251,9 +252,9 @@ def _lists_of(shape: Any) -> dict[str, type]:
 @cache
 def _fields(items: Items) -> Mapping[str, Target]:
     kinds = get_type_hints(items.shape)
-    fields: dict[str, Target] = {_squashed(key): ItemField(items, key, kind) for key, kind in kinds.items()}
+    fields: dict[str, Target] = {squashed(key): ItemField(items, key, kind) for key, kind in kinds.items()}
     for key, shape in _lists_of(items.shape).items():
-        fields[_squashed(key)] = Items(items.column, f"{items.path}.{key}[*]", shape)
+        fields[squashed(key)] = Items(items.column, f"{items.path}.{key}[*]", shape)
     return fields
 
 

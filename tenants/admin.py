@@ -7,6 +7,7 @@ from django.utils.html import format_html
 
 from tenants import api_tokens, standing
 from tenants.models import ApiToken, Client, Event, Grant, Organization, Project, SignIn, User
+from tenants.models.audit import Audit
 
 admin.site.unregister(Group)
 
@@ -47,13 +48,9 @@ class ProjectAdmin(admin.ModelAdmin):
         return False
 
 
-@admin.register(Event)
-class EventAdmin(admin.ModelAdmin):
-    """The journal, to read."""
+class ToRead(admin.ModelAdmin):
+    """What was written down, newest first."""
 
-    list_display = ["at", "schema", "verb", "kind", "resource_id", "who"]
-    list_filter = ["verb", "kind"]
-    search_fields = ["resource_id", "who"]
     ordering = ["-id"]
     show_full_result_count = False
 
@@ -65,6 +62,22 @@ class EventAdmin(admin.ModelAdmin):
 
     def has_delete_permission(self, request, obj=None):
         return False
+
+
+@admin.register(Event)
+class EventAdmin(ToRead):
+    """The journal, to read."""
+
+    list_display = ["at", "schema", "verb", "kind", "resource_id", "who"]
+    list_filter = ["verb", "kind"]
+    search_fields = ["resource_id", "who"]
+
+
+@admin.register(Audit)
+class AuditAdmin(ToRead):
+    list_display = ["at", "schema", "kind", "who", "method", "action", "resource_id", "address", "status", "code"]
+    list_filter = ["kind", "method", "status"]
+    search_fields = ["who", "resource_id", "address", "request_id"]
 
 
 @admin.register(Client)

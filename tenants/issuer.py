@@ -17,11 +17,10 @@ from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from tenants import grants, keys, standing, tokens
-from tenants.errors import BadToken, ResourceError
+from tenants.errors import BadToken, ResourceError, challenge
 from tenants.keys import make_signing_key
 from tenants.models import SignIn, User
 from tenants.models.token import SCOPES
-from tenants.permissions import challenge
 
 __all__ = ["REALM", "log_out", "make_signing_key", "urlpatterns"]
 
@@ -108,7 +107,7 @@ def userinfo(request: HttpRequest) -> HttpResponse:
             raise BadToken("The token speaks for no person")
     except BadToken as wrong:
         body = {"error": "invalid_token", "error_description": str(wrong)}
-        return JsonResponse(body, status=401, headers={"WWW-Authenticate": challenge(str(wrong))})
+        return JsonResponse(body, status=401, headers={"WWW-Authenticate": challenge("invalid_token", str(wrong))})
     return JsonResponse(grants.about(user))
 
 

@@ -1,14 +1,16 @@
 """Who may: a bearer token's roles, or the memberships of somebody who is logged in."""
 
-import re
+import ipaddress
 from collections.abc import Set
 
+from django.conf import settings
+from django.http import HttpRequest
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 
 from tenants import tokens
-from tenants.errors import BadToken
+from tenants.errors import BadToken, NoAccess, ResourceError, Unserved, challenge
 from tenants.models import Project, Role, User
 from tenants.roles import roles_of
 
@@ -17,28 +19,52 @@ WRITERS = {Role.WRITE.value}
 
 
 class BearerAuthentication(BaseAuthentication):
+    """A bearer token; without one, where authentication is off, whoever asks may do everything."""
+
     def authenticate(self, request):
-        scheme, _, token = get_authorization_header(request).decode("latin-1").partition(" ")
-        if scheme.lower() != "bearer":
-            return None
+        plain = getattr(request, "_request", request)
         try:
-            return tokens.verify(token.strip()), token
+            caller = bearer_of(plain)
         except BadToken as wrong:
-            request.bad_token = str(wrong)
-            raise AuthenticationFailed(request.bad_token) from wrong
+            plain.challenge = challenge("invalid_token", str(wrong))
+            raise AuthenticationFailed(str(wrong)) from wrong
+        return caller and (caller, get_authorization_header(request))
 
     def authenticate_header(self, request):
-        """What is wrong with the token, if there was one (RFC 6750, 3)."""
-        why = getattr(request, "bad_token", None)
-        return challenge(why)
+        plain = getattr(request, "_request", request)
+        return getattr(plain, "challenge", challenge("", "A bearer token is needed"))
 
 
-def challenge(why: str | None = None) -> str:
-    """The WWW-Authenticate of a 401. A description has printable ASCII without quotes and backslashes."""
-    if why is None:
-        return 'Bearer realm="eim"'
-    description = re.sub(r"[^\x20\x21\x23-\x5b\x5d-\x7e]", "?", why)
-    return f'Bearer realm="eim", error="invalid_token", error_description="{description}"'
+def bearer_of(request: HttpRequest) -> "tokens.Caller | User | None":
+    """Whose token came with the request; None if none came. Raises BadToken, which says why."""
+    header = request.META.get("HTTP_AUTHORIZATION", "")
+    if not header:
+        return anybody() if not settings.AUTHENTICATION and _is_local(request) else None
+    scheme, _, token = header.partition(" ")
+    if scheme.lower() != "bearer":
+        raise BadToken("The Authorization header must be `Bearer` and a token")
+    return tokens.verify(token.strip())
+
+
+def anybody() -> User:
+    """Who acts where authentication is off. Nobody of the database, so nothing can be done in their name later."""
+    return User(username="anybody (authentication is off)", is_superuser=True, is_staff=True)
+
+
+def _is_local(request: HttpRequest) -> bool:
+    """Asked on this machine, whatever the server was bound to; and not because a page from elsewhere made a browser
+
+    ask, as any page can of a server on its reader's own machine.
+    """
+    try:
+        if not ipaddress.ip_address(request.client_address).is_loopback:
+            return False
+    except ValueError:
+        return False
+    origin = request.META.get("HTTP_ORIGIN")
+    if origin is None:
+        return request.META.get("HTTP_SEC_FETCH_SITE", "none") in ("none", "same-origin")
+    return origin in (f"{request.scheme}://{request.get_host()}", *settings.CORS_ALLOWED_ORIGINS)
 
 
 def held(user: "tokens.Caller | User") -> Set[str]:
@@ -61,13 +87,23 @@ def name_of(user: "tokens.Caller | User") -> str:
     return user.name if isinstance(user, tokens.Caller) else user.get_username()
 
 
+def why_unserved(request) -> ResourceError:
+    """Why the request has no project, in the words that whoever asks may hear."""
+    why = request.unserved or NoAccess()
+    if isinstance(why, Unserved) and not roles_in(request.user, why.project):
+        return NoAccess()
+    return why
+
+
 class HasProjectRole(BasePermission):
     """im-r reads, im-rw reads and writes, in the project that the URL names."""
 
-    message = "You have no access to this project, or it doesn't exist."
+    message = str(NoAccess())
 
     def has_permission(self, request, view):
-        if not request.user or not request.user.is_authenticated or request.project is None:
+        if not request.user or not request.user.is_authenticated:
             return False
+        if request.project is None:
+            raise why_unserved(request)
         needed = READERS if request.method in SAFE_METHODS else WRITERS
         return bool(roles_in(request.user, request.project) & needed)

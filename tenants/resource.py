@@ -71,8 +71,11 @@ class Resources(models.QuerySet):
         raise errors.NotYours(f"{self.model.__name__} is made by ask(): its id, its claim and its ring come with it")
 
     def _refuse(self, columns):
-        if guarded := cast(type[Resource], self.model).guarded() & {*columns}:
+        model = cast(type[Resource], self.model)
+        if guarded := model.guarded() & {*columns}:
             raise errors.NotYours(f"{', '.join(sorted(guarded))} can't be written by update(): use ask() or observe()")
+        if fixed := model.fixed & {*columns}:
+            raise errors.NotYours(f"{', '.join(sorted(fixed))} of a {model.prefix} can't be changed: make another one")
 
 
 class Resource(models.Model):
@@ -80,6 +83,7 @@ class Resource(models.Model):
     wishes: ClassVar[dict[str, str]] = {}  # pair -> the status that tells how it goes, {"state": "host_status"}
     statuses: ClassVar[set[str]] = set()  # those that are of no pair
     observed: ClassVar[set[str]] = set()  # plain columns that machines report
+    fixed: ClassVar[set[str]] = set()  # plain columns that are written once, when the resource is made
     allowed: ClassVar[dict[str, dict]] = {}  # pair -> {current: what may be asked for}; a pair not named allows all
 
     resource_id = models.CharField(max_length=24, unique=True, editable=False)
@@ -121,15 +125,20 @@ class Resource(models.Model):
 
     @transaction.atomic
     def save(self, **kwargs):
-        """Write the plain columns, and nothing of the wishes and facts, whatever this object holds in them."""
+        """Write the plain columns, and nothing of the wishes, the facts and what is fixed, whatever this object holds
+
+        in them. Raises ValidationError if what is written breaks a rule of the model.
+        """
         if self._state.adding:
             self._refuse_guarded()
             return self._insert()
+        found_by_the_database = {f.name for f in self._meta.concrete_fields if f.is_relation}
+        self.full_clean(self.guarded() | self.fixed | found_by_the_database, False, False)
         self._save_plain()
         events.announce(self, "changed")
 
     def _save_plain(self):
-        plain = {f.name for f in self._meta.concrete_fields if not f.primary_key} - self.guarded()
+        plain = {f.name for f in self._meta.concrete_fields if not f.primary_key} - self.guarded() - self.fixed
         super().save(update_fields=plain)
 
     @transaction.atomic  # or the bell rings while an earlier refusal still hides the row
@@ -137,7 +146,8 @@ class Resource(models.Model):
         """Write down what the operator wants, with the plain columns. Only the northbound side calls this.
 
         Raises TransitionNotAllowed if a wish can't follow from what is. Asking again for what was asked already is a
-        wish all the same: it is announced, and clears a refusal.
+        wish all the same: it is announced, and clears a refusal. What is to be deleted, and has nothing that must be
+        taken back first, is gone afterwards, and has no pk.
         """
         asked = {f"desired_{pair}": value for pair, value in wishes.items()}
         if self._state.adding:
@@ -154,6 +164,12 @@ class Resource(models.Model):
         models.QuerySet.update(type(self).objects.filter(pk=self.pk), **asked)
         self._save_plain()
         events.announce(self, "asked", asked=True)
+        if str(wishes.get("state", "")).endswith("_DELETED") and not is_so.must_be_taken_down():
+            self.delete()
+
+    def must_be_taken_down(self) -> bool:
+        """Whether somebody has to take something back before it can go. Asked of a row that is locked."""
+        return True
 
     @transaction.atomic
     def observe(self, *, only_if: dict[str, Any] | None = None, **facts: Any) -> bool:

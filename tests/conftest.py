@@ -1,6 +1,8 @@
 """Real Postgres with real schemas: two projects, acme and beta, made once; each test's changes are rolled back."""
 
+from collections.abc import Sequence
 from contextlib import contextmanager
+from hashlib import sha256
 from io import StringIO
 from uuid import uuid4
 
@@ -13,7 +15,7 @@ from rest_framework.test import APIClient
 
 from eim_project import tls
 from provisioning.models import Workflow
-from tenants import issuer, keys, schema, standing, tokens
+from tenants import issuer, keys, limits, schema, standing, tokens
 from tenants.models import (
     Claim,
     EdgeCredential,
@@ -61,6 +63,7 @@ def nothing_known():
 @pytest.fixture
 def public(db):
     connection.set_schema_to_public()
+    limits.of_few().storage.reset()  # all tests have one address
     yield
     connection.set_schema_to_public()
 
@@ -78,17 +81,26 @@ def beta(public):
     return Project.objects.get(name="beta")
 
 
-def client_of(project: Project, *roles: str) -> APIClient:
-    """A client of the REST API with the token of a person who has these roles in this project."""
+def client_of(project: Project, *roles: str, wire: Sequence[str] = ()) -> APIClient:
+    """A client of the REST API with a token for these roles in this project; wire: roles as tokens spell them."""
     client = APIClient()
-    person, _ = User.objects.get_or_create(username=f"tester with {' and '.join(roles) or 'nothing'} in {project}")
-    for role in roles:
-        Grant.objects.get_or_create(user=person, project=project, role=role)
-    token = tokens.for_person(person, "system-client")
-    tokens.verify(token)  # so that no test counts the queries of a cold cache
+    token = token_with(*(f"{project.uuid}_{role}" for role in roles), *wire)
+    client.who = tokens.verify(token).name  # which warms the cache: no test counts the queries of a cold one
     client.credentials(HTTP_AUTHORIZATION=f"Bearer {token}")
     client.base = f"/v1/projects/{project.name}"
     return client
+
+
+def token_with(*wire: str) -> str:
+    """The token of a person who has these roles, as tokens spell them: "<uuid>_im-rw", "org-read-role"."""
+    which = sha256(" ".join(sorted(wire)).encode()).hexdigest()[:16]
+    person, _ = User.objects.get_or_create(username=f"tester-{which}")
+    for role in wire:
+        about, _, name = role.rpartition("_")
+        project = Project.objects.filter(uuid=about).first() if about else None
+        organization = Organization.objects.filter(uuid=about).first() if about and not project else None
+        Grant.objects.get_or_create(user=person, role=name, project=project, organization=organization)
+    return tokens.for_person(person, "system-client")
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from django.db.models import Model
 from django_tenants.utils import schema_context
 
 from tenants import expired
+from tenants.audit import forget_old
 from tenants.models import Project
 from workers import engine, models
 from workers.models import Queue
@@ -74,6 +75,12 @@ def audit() -> int:
 def clean() -> int:
     """What has expired of tokens and sign-ins goes. Returns how many rows went."""
     return expired.clean()
+
+
+@shared_task(name="workers.forget")
+def forget() -> int:
+    """Every hour, by beat: the audit's lines that are old enough. What a time limit cuts short goes on in an hour."""
+    return forget_old()
 
 
 def call_hands() -> None:

@@ -1,96 +1,79 @@
-"""What all resources' endpoints share: one declaration, a serializer, from which the fast read path is compiled.
+"""What all resources' endpoints share: one declaration, from which reading, writing and the document come.
 
-Writing goes through the serializer and ask(). Reading goes by: the serializer's fields name columns, one query fetches
-plain rows of them, and a function generated once for each serializer turns a row into what goes over the wire. No
-model instances are made, so a page of 100 hosts costs what its SQL costs.
+Writing goes through the serializer and ask(). Reading goes by the compiled path of reading.py.
 """
 
 from __future__ import annotations  # the view's method `list` hides the type of that name
 
 import copy
-import re
-from collections.abc import Callable, Sequence
-from functools import cache
+import json
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from django.db import transaction
-from django.db.models import CharField, ForeignKey, Func, PositiveBigIntegerField, Q, QuerySet
+from django.core import validators
+from django.db import IntegrityError, connection, models, transaction
+from django.db.models import ForeignKey, PositiveBigIntegerField, Q, QuerySet
+from django.http import StreamingHttpResponse
+from django_tenants.utils import schema_context
 from rest_framework import exceptions, serializers, viewsets
 from rest_framework.response import Response
-from rest_framework.validators import UniqueValidator
 
 from inventory import errors, filtering
+from inventory.api import paging
+from inventory.api.body import JsonBody
+from inventory.api.fields import (
+    EMPTY,
+    Choice,
+    Constant,
+    Derived,
+    Document,
+    Flag,
+    HardwarePart,
+    Metadata,
+    Nested,
+    NestedMany,
+    Pattern,
+    Reference,
+    Same,
+    Text,
+    Texts,
+    Timestamps,
+    Uint64,
+    Uuid,
+    Whole,
+    by_id,
+    check_id,
+    not_found_sentence,
+    whole,
+)  # fmt: skip
+from inventory.api.queries import ListQuery, Nothing, PatchQuery, Query
+from inventory.api.reading import reader
 from inventory.models.base import EpochField, Resource
+from inventory.models.metadata import MetadataField
+from inventory.naming import camel, squashed
 from tenants.events import acting_as
 from tenants.permissions import name_of
 
-LARGEST_PAGE = 100
-FARTHEST_OFFSET = 10_000
+__all__ = [
+    "EMPTY", "Choice", "Constant", "Derived", "Document", "Flag", "HardwarePart", "Nested", "NestedMany", "Pattern",
+    "Reference", "ResourceSerializer", "ResourceViewSet", "Same", "Text", "Texts", "Uint64", "Uuid", "Whole", "by_id",
+    "camel", "check_id", "not_found_sentence",
+]  # fmt: skip
 
-
-def camel(name: str) -> str:
-    """`host_status_timestamp` -> `hostStatusTimestamp`"""
-    head, *rest = name.split("_")
-    return head + "".join(part.capitalize() for part in rest)
-
-
-# Fields of the wire -----------------------------------------------------------------------------------------------
-
-
-class Uint64(serializers.CharField):
-    """A 64-bit number: a string in JSON, as protobuf has it. None of ours is written by clients."""
-
-
-class Reference(serializers.SlugRelatedField):
-    """Another resource by its id; the empty string is none."""
-
-    def __init__(self, **kwargs):
-        super().__init__(**{"slug_field": "resource_id", "required": False, "allow_null": True, **kwargs})
-
-    def to_internal_value(self, data):
-        if data in ("", None):
-            return None
-        return _by_id(self.get_queryset(), data)
-
-
-class Same(serializers.CharField):
-    """The same id under the name that older clients read."""
-
-    def __init__(self, source: str = "resource_id"):
-        super().__init__(source=source, read_only=True)
-
-
-class HardwarePart(serializers.ListField):
-    """One of the lists in a host's hardware document, as it is stored."""
-
-    def __init__(self, part: str):
-        self.part = part
-        super().__init__(source="hardware", read_only=True, child=serializers.DictField())
-
-    def to_representation(self, hardware):
-        return hardware[self.part]
-
-
-class Timestamps(serializers.Serializer):
-    createdAt = serializers.DateTimeField(source="created_at")
-    updatedAt = serializers.DateTimeField(source="updated_at")
-
-
-class Rfc3339(Func):
-    """A point in time as clients read it: UTC, to the millisecond. Made by Postgres: a page of hosts has 1,000 of them,
-
-    which took Python a quarter of the request to parse and to write.
-    """
-
-    template = """to_char(%(expressions)s AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')"""
-    output_field = CharField()
+LONGEST_TEXT = 500_000  # letters, of columns that have no limit of their own
+CHUNK = 500  # rows of a long list that are in memory at once
 
 
 class ResourceSerializer(serializers.ModelSerializer):
     """All columns of the model, camelCased. Wishes and facts are read-only; so is what Meta.writable doesn't name.
 
-    Meta.writable: JSON names. Meta.asks: what creating one wishes, {"state": "HOST_STATE_ONBOARDED"}.
-    Meta.when_absent: what a nested resource that isn't there looks like, {"site": None}.
+    Meta.writable: JSON names of columns that a body may carry.
+    Meta.patterns: by JSON names, of which letters they are, where the API is stricter than the model.
+    Meta.needed: those of them that POST and PUT must have although the model could do without.
+    Meta.mutable: JSON names, references included, that PUT and PATCH change; what else a body may carry, they ignore,
+        as they always have. None means all that can be written.
+    Meta.kept: those of `mutable` that PUT leaves as they are when the body doesn't have them; it clears all others.
+    Meta.asks: what creating one wishes, {"state": "HOST_STATE_ONBOARDED"}.
     """
 
     timestamps = Timestamps(source="*", read_only=True)
@@ -100,8 +83,11 @@ class ResourceSerializer(serializers.ModelSerializer):
         validators: list = []  # the database finds duplicates, also those of the same moment
         hidden: set[str] = set()
         writable: set[str] = set()
+        patterns: dict[str, str] = {}
+        needed: set[str] = set()
+        mutable: set[str] | None = None
+        kept: set[str] = set()
         asks: dict[str, str] = {}
-        when_absent: dict[str, Any] = {}
 
     def get_fields(self):
         declared = copy.deepcopy(self._declared_fields)
@@ -111,91 +97,188 @@ class ResourceSerializer(serializers.ModelSerializer):
             for column in self.Meta.model._meta.concrete_fields
             if not (column.primary_key or column.name in skipped or isinstance(column, ForeignKey))
         }
-        return {name: self.column_field(name, column) for name, column in columns.items()} | declared
+        fields = {name: self.column_field(name, column) for name, column in columns.items()} | declared
+        if self.instance is not None:
+            for name in self.Meta.kept & fields.keys():
+                fields[name].required = False
+        return fields
 
-    def column_field(self, name: str, column) -> serializers.Field:
-        source = {} if name == column.name else {"source": column.name}
-        if isinstance(column, PositiveBigIntegerField):
-            return Uint64(read_only=True, **source)
-        if isinstance(column, EpochField):
-            return serializers.IntegerField(read_only=True, **source)
-        kind, kwargs = self.build_standard_field(column.name, column)
-        kwargs["validators"] = [v for v in kwargs.get("validators", []) if not isinstance(v, UniqueValidator)]
+    def column_field(self, name: str, column: Any) -> serializers.Field:
+        """The field of the wire for a column of the model."""
+        options: dict[str, Any] = {} if name == column.name else {"source": column.name}
         if name in self.Meta.writable:
-            return kind(**kwargs, **source)
-        return kind(read_only=True, **source, **{key: kwargs[key] for key in {"choices"} & kwargs.keys()})
+            must = not (column.blank or column.null or column.has_default())
+            options["required"] = must or name in self.Meta.needed
+        else:
+            options["read_only"] = True
+        if column.help_text:
+            options["help_text"] = column.help_text
+        if column.choices:
+            return Choice(choices=column.choices, **options)
+        match column:
+            case MetadataField():
+                return Metadata(**options)
+            case models.JSONField():
+                return Document(**options)
+            case models.UUIDField():
+                return Uuid(**options)
+            case models.BooleanField():
+                return Flag(**options)
+            case EpochField():
+                return serializers.IntegerField(**options)
+            case PositiveBigIntegerField():
+                return Uint64(**{**options, "read_only": True, "required": False})
+            case models.IntegerField():
+                return Whole(**options, **_bounds(column))
+        if options.get("read_only"):
+            return Text(**options, max_length=column.max_length)
+        longest = [v.limit_value for v in column.validators if isinstance(v, validators.MaxLengthValidator)]
+        options |= {"allow_blank": column.blank, "max_length": min([*longest, column.max_length or LONGEST_TEXT])}
+        if name in self.Meta.patterns:
+            return Pattern(self.Meta.patterns[name], **options)
+        return Text(**options, validators=_validators_of_text(column))
 
     def to_internal_value(self, data):
         if not isinstance(data, dict):
             raise exceptions.ValidationError("a JSON object is needed")
         for name in data.keys() - {n for n, field in self.fields.items() if not field.read_only}:
             field = self.fields.get(name)
-            if field is None or not isinstance(field, serializers.BaseSerializer | serializers.ListField):
-                raise exceptions.ValidationError({name: "can't be written" if field else "there is no such field"})
-        return super().to_internal_value(data)
+            if field is None:
+                raise exceptions.ValidationError({name: "there is no such field"})
+            if not _is_ignored(field):
+                raise exceptions.ValidationError({name: "can't be written"})
+        try:
+            plain = super().to_internal_value(data)
+        except exceptions.ValidationError as wrong:
+            raise exceptions.ValidationError(with_values(wrong.detail, data)) from wrong
+        return plain if self.instance is None else self._changes(plain, data)
+
+    def _changes(self, plain: dict, data: dict) -> dict:
+        """What of a valid body becomes of the resource: PUT clears what isn't there, PATCH leaves it alone.
+
+        A field mask is the exact list of what PATCH changes; what it names and the body hasn't is cleared.
+        """
+        mutable = {
+            name: field
+            for name, field in self.fields.items()
+            if not field.read_only and (self.Meta.mutable is None or name in self.Meta.mutable)
+        }
+        mask = self.context.get("mask")
+        if mask is not None:
+            names = self._unmasked(mask) & mutable.keys()
+        elif self.partial:
+            names = data.keys() & mutable.keys()
+        else:
+            names = mutable.keys() - (self.Meta.kept - data.keys())
+        sources = {mutable[name].source for name in names}
+        return {source: plain[source] if source in plain else self._cleared(source) for source in sources}
+
+    def _unmasked(self, mask: str) -> set[str]:
+        known = {squashed(spelling): name for name, field in self.fields.items() for spelling in (field.source, name)}
+        names = set()
+        for path in filter(None, (part.strip() for part in mask.split(","))):
+            name = known.get(squashed(path.split(".")[0]))
+            if name is None:
+                raise errors.InventoryError(f"fieldMask: there is no field {path!r}")
+            # `site` names both what is shown of a site and the id that is written.
+            names |= {n for n, field in self.fields.items() if field.source == self.fields[name].source}
+        return names
+
+    def _cleared(self, source: str) -> Any:
+        return self.Meta.model._meta.get_field(source).get_default()
 
     def create(self, plain):
         resource = self.Meta.model(**plain)
-        resource.ask(**self.Meta.asks)
+        try:
+            resource.ask(**self.Meta.asks)
+        except errors.Duplicate as taken:
+            raise errors.Duplicate(taken_sentence(resource)) from taken
         return resource
 
     def update(self, resource, plain):
+        wishes = {
+            column.removeprefix("desired_"): plain.pop(column) for column in resource.wish_columns() & plain.keys()
+        }
         for name, value in plain.items():
             setattr(resource, name, value)
-        resource.full_clean(exclude=[*resource.guarded()], validate_unique=False, validate_constraints=False)
-        resource.save()
+        references = [field.name for field in resource._meta.concrete_fields if field.is_relation]  # found already
+        resource.full_clean([*resource.guarded(), *references], validate_unique=False, validate_constraints=False)
+        try:
+            with transaction.atomic():
+                resource.ask(**wishes) if wishes else resource.save()
+        except IntegrityError as taken:
+            raise errors.Duplicate(taken_sentence(resource)) from taken
         return resource
 
-
-# The compiled read path -------------------------------------------------------------------------------------------
-
-
-@cache
-def reader(serializer: type[ResourceSerializer]) -> tuple[QuerySet, Callable[[tuple], dict]]:
-    """All resources as plain rows, in no order, and the function that makes of a row what GET answers.
-
-    A query to derive others from: choosing its 90 columns takes Django longer than Postgres takes to find a host.
-    """
-    columns: list[str | Rfc3339] = []
-    source = _object(serializer(), "", columns)
-    rows = serializer.Meta.model.objects.order_by().values_list(*columns)
-    return rows, eval(f"lambda row: {source}")  # noqa: S307  our own declaration, no input
+    def to_representation(self, resource):
+        """What a form of the browsable API begins with; what clients read comes by the compiled path."""
+        written = {name: field for name, field in self.fields.items() if not field.read_only}
+        return {name: _shown_in_form(field, resource) for name, field in written.items()}
 
 
-def _object(serializer: serializers.BaseSerializer, prefix: str, columns: list[str | Rfc3339]) -> str:
-    absent = getattr(serializer.Meta, "when_absent", {}) if hasattr(serializer, "Meta") else {}
-    items = (
-        f"{name!r}: {_value(field, prefix, columns, absent.get(name, {}))}"
-        for name, field in serializer.fields.items()
-        if not (field.write_only and not isinstance(field, Reference))
-    )
-    return "{" + ", ".join(items) + "}"
+def _is_ignored(field: serializers.Field) -> bool:
+    """Objects and lists that a client sends back as it read them were never looked at; plain values are refused."""
+    if isinstance(field, Constant):
+        return not isinstance(field.value, str | int)
+    return isinstance(field, serializers.BaseSerializer | serializers.ListField | serializers.JSONField | Nested)
 
 
-def _value(field: serializers.Field, prefix: str, columns: list[str | Rfc3339], absent: Any) -> str:
-    path = prefix + field.source.replace(".", "__")
-    if isinstance(field, serializers.BaseSerializer):
-        if field.source == "*":
-            return _object(field, prefix, columns)
-        there = _column(f"{path}__resource_id", columns)
-        return f"({_object(field, f'{path}__', columns)} if {there} is not None else {absent!r})"
-    if isinstance(field, Reference):
-        return f"({_column(f'{path}_id', columns)} or '')"
-    column = _column(Rfc3339(path) if isinstance(field, serializers.DateTimeField) else path, columns)
-    match field:
-        case HardwarePart():
-            return f"{column}[{field.part!r}]"
-        case Uint64():
-            return f"str({column})"
-        case serializers.UUIDField():
-            return f"(str({column}) if {column} else '')"
-    return column
+def _bounds(column: Any) -> dict[str, int]:
+    """The strictest that the model's validators and the column's size allow."""
+    least = [v.limit_value for v in column.validators if isinstance(v, validators.MinValueValidator)]
+    most = [v.limit_value for v in column.validators if isinstance(v, validators.MaxValueValidator)]
+    lowest, highest = connection.ops.integer_field_range(column.get_internal_type())
+    return {"min_value": max([*least, lowest]), "max_value": min([*most, highest])}
 
 
-def _column(column: str | Rfc3339, columns: list[str | Rfc3339]) -> str:
-    if column not in columns:
-        columns.append(column)
-    return f"row[{columns.index(column)}]"
+def _validators_of_text(column: Any) -> list:
+    """The model's, with patterns that mean the whole text."""
+    checks: list[Any] = []
+    for check in column.validators:
+        if isinstance(check, validators.RegexValidator):
+            pattern = whole(check.regex.pattern)
+            checks.append(validators.RegexValidator(pattern, check.message, flags=check.regex.flags & ~32))
+        elif not isinstance(check, validators.MaxLengthValidator | validators.ProhibitNullCharactersValidator):
+            checks.append(check)
+    return checks
+
+
+def with_values(detail: Any, data: dict) -> Any:
+    """The same refusals, each saying what was sent."""
+    if not isinstance(detail, dict):
+        return detail
+    return {
+        name: f"{errors.sentence(why)}, not {shown(data[name])}" if name in data else errors.sentence(why)
+        for name, why in detail.items()
+    }
+
+
+def shown(value: Any) -> str:
+    """A value as a refusal quotes it: as JSON, and not all of a long one."""
+    text = json.dumps(value)
+    return text if len(text) <= 60 else f"{text[:50]}... ({len(text)} letters)"
+
+
+def taken_sentence(resource: Resource) -> str:
+    """The model's own, and which other resource has the same in which fields."""
+    meta, sentence = resource._meta, resource.duplicate_sentence()
+    single = [[f.name] for f in meta.concrete_fields if f.unique and f.name not in ("id", "resource_id")]
+    together = [[*c.fields] for c in meta.constraints if isinstance(c, models.UniqueConstraint)]
+    for names in [*single, *together]:
+        values = {name: getattr(resource, meta.get_field(name).attname) for name in names}
+        if "" in values.values() or None in values.values():
+            continue  # nothing is never taken
+        if holder := type(resource).objects.filter(**values).exclude(pk=resource.pk).first():
+            return f"{sentence} ({holder} has this {' and '.join(map(camel, names))})"
+    return sentence
+
+
+def _shown_in_form(field: serializers.Field, resource: Any) -> Any:
+    try:
+        value = field.get_attribute(resource)
+    except (AttributeError, KeyError):
+        return None  # a form before anything is there
+    return None if value is None else field.to_representation(value)
 
 
 # Endpoints --------------------------------------------------------------------------------------------------------
@@ -206,8 +289,15 @@ class ResourceViewSet(viewsets.GenericViewSet):
 
     serializer_class: type[ResourceSerializer]
     collection: str  # the list's name in the answer
+    service: str  # of the archived system's, which operation ids begin with
+    nouns: tuple[str, str]  # "Host", "Hosts": as operation ids have it
+    ending = ""  # of operation ids: which of its paths this is
+    parser_classes = [JsonBody]
     lookup_field = "resource_id"
-    lookup_value_regex = "[^/]+"
+    examples: dict[str, dict] = {}  # a body of an action, for the document
+    answers: dict[str, type] = {}  # what an action answers, where it isn't the resource
+    ignored: dict[str, str] = {}  # parameters of paths and queries that nobody looks at, and why
+    queries: dict[str, type[Query]] = {"list": ListQuery, "partial_update": PatchQuery}  # what actions can be asked
 
     @property
     def model(self) -> type[Resource]:
@@ -226,39 +316,43 @@ class ResourceViewSet(viewsets.GenericViewSet):
             who.__exit__(None, None, None)
         return super().finalize_response(request, response, *args, **kwargs)
 
+    def asked(self) -> dict[str, Any]:
+        """The valid query parameters of this action, by name. Raises InventoryError."""
+        return self.queries.get(self.action, Nothing).read(self.request.query_params)
+
+    # Reading
+
     def list(self, request, *args, **kwargs):
-        wanted = filtering.condition(self.model, request.query_params.get("filter", ""))
-        order, size, offset = self._paging(request.query_params)
+        asked = self.asked()
+        wanted = filtering.condition(self.model, asked.get("filter", "")) & self.narrowed(asked)
+        order = paging.order(self.model, self.collection, asked.get("orderBy", ""))
+        size, offset = asked.get("pageSize"), asked.get("offset", 0)
+        if "pageToken" in asked:
+            return Response(self._page_after(asked["pageToken"], wanted, order, size or paging.LARGEST_PAGE))
+        if size is None and request.accepted_renderer.format == "api":
+            size = paging.LARGEST_PAGE  # nobody reads more than that in a browser
+        if size is None:
+            return self._unlimited(wanted, order, offset)
         total = self.get_queryset().filter(wanted).count()
-        page = self.read(wanted, order, slice(offset, offset + size if size else None))
-        return Response({self.collection: page, "totalElements": total, "hasNext": offset + len(page) < total})
+        page = self.read(wanted, order, slice(offset, offset + size))
+        return Response(self._envelope(page, total, offset + len(page) < total))
+
+    def narrowed(self, asked: dict[str, Any]) -> Q:
+        """The condition of a list's query parameters other than the filter."""
+        return Q()
+
+    def complete(self, page: list[dict]) -> None:
+        """Fill in what is derived from other resources, for all of a page at once."""
 
     def retrieve(self, request, resource_id, *args, **kwargs):
-        return Response(self.read_one(resource_id))
-
-    def create(self, request, *args, **kwargs):
-        serializer = self.get_serializer(data=request.data)
-        serializer.is_valid(raise_exception=True)
-        return Response(self.read_one(serializer.save().resource_id))
-
-    @transaction.atomic
-    def update(self, request, resource_id, *args, partial=False, **kwargs):
-        resource = _by_id(self.get_queryset(), resource_id)
-        serializer = self.get_serializer(resource, data=request.data, partial=partial)
-        serializer.is_valid(raise_exception=True)
-        serializer.save()
-        return Response(self.read_one(resource_id))
-
-    def partial_update(self, request, resource_id, *args, **kwargs):
-        return self.update(request, resource_id, partial=True)
-
-    def destroy(self, request, resource_id, *args, **kwargs):
-        _by_id(self.get_queryset(), resource_id).delete()
-        return Response({})
+        return self._one(resource_id)
 
     def read(self, wanted: Q, order: Sequence[str] = (), window: slice = slice(None)) -> list[dict]:
-        rows, as_json = reader(self.serializer_class)
-        return [as_json(row) for row in rows.filter(wanted).order_by(*order)[window]]
+        """Resources as GET shows them."""
+        source = reader(self.serializer_class)
+        page = source.page(source.rows.filter(wanted).order_by(*order)[window])
+        self.complete(page)
+        return page
 
     def read_one(self, resource_id: str) -> dict:
         check_id(self.model, resource_id)
@@ -267,45 +361,104 @@ class ResourceViewSet(viewsets.GenericViewSet):
             raise errors.NotFound(not_found_sentence(self.model))
         return found[0]
 
-    def _paging(self, query) -> tuple[list[str], int, int]:
-        """(columns to order by, page size or 0 for all, offset)"""
-        size = _number(query, "pageSize", 1, LARGEST_PAGE) if "pageSize" in query else 0
-        offset = _number(query, "offset", 0, FARTHEST_OFFSET) if "offset" in query else 0
-        return self._order(query.get("orderBy", "")) or ["resource_id"], size, offset
+    def written(self, resource_id: str) -> Response:
+        """The answer to a write: the resource, without what is derived from others, as it always was."""
+        source = reader(self.serializer_class, beside="updated_at")
+        [row] = source.rows.filter(resource_id=resource_id)
+        [found] = source.page([row])
+        return Response(found, headers={"ETag": _etag(row[-1])})
 
-    def _order(self, text: str) -> list[str]:
-        names = {camel(f.name): f.name for f in self.model._meta.concrete_fields if not f.primary_key}
-        order = []
-        for item in text.split(",") if text.strip() else []:
-            name, _, direction = item.strip().partition(" ")
-            column = names.get(camel(name))
-            if column is None or direction.strip().lower() not in ("", "asc", "desc"):
-                raise errors.InventoryError(f"orderBy: can't order {self.collection} by {item.strip()!r}")
-            order.append(f"{'-' if direction.strip().lower() == 'desc' else ''}{column}")
-        return order
+    def _one(self, resource_id: str) -> Response:
+        check_id(self.model, resource_id)
+        source = reader(self.serializer_class, beside="updated_at")
+        rows = [*source.rows.filter(resource_id=resource_id)]
+        if not rows:
+            raise errors.NotFound(not_found_sentence(self.model))
+        page = source.page(rows)
+        self.complete(page)
+        return Response(page[0], headers={"ETag": _etag(rows[0][-1])})
+
+    def _envelope(self, page: list[dict], total: int, has_next: bool) -> dict:
+        return {self.collection: page, "totalElements": total, "hasNext": has_next}
+
+    def _page_after(self, token: str, wanted: Q, order: list[str], size: int) -> dict:
+        """A page by key: as fast at the end of 100,000 rows as at their beginning."""
+        if token:
+            place = paging.Place.read(self.model, order, token)
+        else:
+            place = paging.Place(self.get_queryset().filter(wanted).count())
+        page = self.read(wanted & place.beyond(self.model, order), order, slice(size + 1))
+        more, page = len(page) > size, page[:size]
+        following = place.at(self.model, order, page[-1]["resourceId"]).text(order) if more else ""
+        return {**self._envelope(page, place.total, more), "nextPageToken": following}
+
+    def _unlimited(self, wanted: Q, order: list[str], offset: int) -> Response | StreamingHttpResponse:
+        """All of them, because old clients rely on it; a long list is sent as it is read, in constant memory."""
+        page = self.read(wanted, order, slice(offset, offset + CHUNK + 1))
+        if len(page) <= CHUNK:
+            total = offset + len(page) if page or not offset else self.get_queryset().filter(wanted).count()
+            return Response(self._envelope(page, total, False))
+        chunks = self._streamed(wanted, order, offset, connection.schema_name)
+        return StreamingHttpResponse(chunks, content_type="application/json")
+
+    def _streamed(self, wanted: Q, order: list[str], offset: int, schema: str) -> Iterator[bytes]:
+        """The same JSON, in pieces. The middleware has left the tenant's schema by the time that a server asks."""
+        with schema_context(schema):
+            source = reader(self.serializer_class)
+            rows = source.rows.filter(wanted).order_by(*order)[offset:].iterator(chunk_size=CHUNK)
+            sent = 0
+            yield f'{{"{self.collection}":['.encode()
+            while chunk := [row for row, _ in zip(rows, range(CHUNK), strict=False)]:
+                page = source.page(chunk)
+                self.complete(page)
+                text = json.dumps(page, ensure_ascii=False, separators=(",", ":"))[1:-1]
+                yield f"{',' if sent else ''}{text}".encode()
+                sent += len(page)
+            yield f'],"totalElements":{offset + sent},"hasNext":false}}'.encode()
+
+    # Writing
+
+    def create(self, request, *args, **kwargs):
+        serializer = self.get_serializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        return self.written(serializer.save().resource_id)
+
+    @transaction.atomic
+    def update(self, request, resource_id, *args, partial=False, **kwargs):
+        mask = self.asked().get("fieldMask") or None if partial else None
+        resource = self.locked(resource_id)
+        context = {**self.get_serializer_context(), "mask": mask}
+        serializer = self.get_serializer_class()(resource, data=request.data, partial=partial, context=context)
+        serializer.is_valid(raise_exception=True)
+        serializer.save()
+        return self.written(resource_id)
+
+    def partial_update(self, request, resource_id, *args, **kwargs):
+        return self.update(request, resource_id, partial=True)
+
+    @transaction.atomic
+    def destroy(self, request, resource_id, *args, **kwargs):
+        self.remove(self.locked(resource_id))
+        return Response({})
+
+    def remove(self, resource: Any) -> None:
+        """What DELETE does."""
+        resource.delete()
+
+    def locked(self, resource_id: str) -> Any:
+        """The resource, until the transaction's end ours alone. Raises Changed if it isn't the one that If-Match names.
+
+        PATCH writes all its plain columns, so of two at once one would undo the other.
+        """
+        resource = by_id(self.get_queryset().select_for_update(of=("self",)), resource_id)
+        wanted = self.request.headers.get("If-Match", "*").strip()
+        if wanted != "*" and _etag(resource.updated_at) not in (tag.strip() for tag in wanted.split(",")):
+            raise errors.Changed(f"{resource_id} has changed since you read it: read it again")
+        return resource
 
 
-def _number(query, name: str, least: int, most: int) -> int:
-    text = query[name]
-    if not re.fullmatch(r"\d{1,9}", text) or not least <= int(text) <= most:
-        raise errors.InventoryError(f"{name} is a number from {least} to {most}, not {text!r}")
-    return int(text)
+def _etag(updated_at) -> str:
+    return f'"{updated_at:%Y%m%d%H%M%S%f}"'
 
 
-def check_id(model: type[Resource], resource_id: str) -> None:
-    if not isinstance(resource_id, str) or not resource_id.startswith(f"{model.prefix}-"):
-        raise errors.InventoryError(f"{resource_id!r} is not the id of a {model._meta.verbose_name}")
-
-
-def _by_id(rows: QuerySet, resource_id: str) -> Resource:
-    check_id(rows.model, resource_id)
-    found = rows.filter(resource_id=resource_id).first()
-    if found is None:
-        raise errors.NotFound(not_found_sentence(rows.model))
-    return found
-
-
-def not_found_sentence(model: type[Resource]) -> str:
-    """In the words that the archived command line looks for: "region_resource not found"."""
-    kind = {"inst": "instance", "os": "operating_system"}.get(model.prefix, model.prefix)
-    return f"{kind}_resource not found"
+_by_id = by_id  # the name that other files know

@@ -1,75 +1,145 @@
 """Hosts, registered and onboarded, and instances."""
 
+import re
+
+from django.db import transaction
+from django.db.models import Count, Q
 from rest_framework import exceptions, serializers
-from rest_framework.decorators import action
 from rest_framework.response import Response
 
-from inventory import errors
-from inventory.api.base import HardwarePart, Reference, ResourceSerializer, ResourceViewSet, Same, _by_id
-from inventory.api.location import SiteSerializer
+from inventory import errors, filtering
+from inventory.api.access import CustomConfigSerializer, LocalAccountSerializer
+from inventory.api.base import (
+    Derived,
+    Flag,
+    HardwarePart,
+    Nested,
+    NestedMany,
+    Pattern,
+    Reference,
+    ResourceSerializer,
+    ResourceViewSet,
+    Same,
+    Texts,
+    Uuid,
+    Whole,
+    by_id,
+    with_values,
+)  # fmt: skip
+from inventory.api.fields import LINK_STATES, pattern_of_id
+from inventory.api.location import SiteSerializer, inherit
 from inventory.api.os import OperatingSystemSerializer
+from inventory.api.policy import OsUpdatePolicySerializer
 from inventory.api.provider import ProviderSerializer
+from inventory.api.queries import FilterQuery, ListQuery, PatchQuery, Query
 from inventory.models import (
+    AmtState,
+    CustomConfig,
+    Customization,
     Host,
     HostState,
+    Indicator,
     Instance,
     InstanceKind,
     InstanceState,
+    LocalAccount,
     OperatingSystem,
+    OsUpdatePolicy,
+    PowerCommandPolicy,
+    PowerState,
     SecurityFeature,
     Site,
+    hardware,
 )  # fmt: skip
 
+# What counts as an error in the summary, of a host and of its instance.
+STATUSES_OF_HOSTS = ("host", "onboarding", "registration", "power", "amt")
+STATUSES_OF_INSTANCES = ("instance", "provisioning", "update", "trusted_attestation")
 
-class InstanceOfHost(ResourceSerializer):
-    """An instance as its host shows it."""
+# What PUT leaves alone if the body doesn't have it: whoever renames a host doesn't mean to touch its power.
+OUT_OF_BAND = {
+    "desiredPowerState", "powerCommandPolicy", "desiredAmtState", "amtControlMode", "amtDnsSuffix", "desiredKvmState",
+    "desiredSolState",
+}  # fmt: skip
 
-    instanceID = Same()
-    os = OperatingSystemSerializer(read_only=True)
 
-    class Meta(ResourceSerializer.Meta):
-        model = Instance
+def shown_nic(nic: dict) -> dict:
+    """A NIC as clients read it: its link's state is an object there, and its addresses are resources."""
+    return {
+        **nic,
+        "linkState": {"type": nic.get("linkState") or LINK_STATES[0], "timestamps": None},
+        "ipaddresses": [
+            {"resourceId": "", **address, "timestamps": None} for address in nic.get("ipaddresses") or []
+        ],
+        "timestamps": None,
+    }  # fmt: skip
+
+
+def shown_part(part: dict) -> dict:
+    return {**part, "timestamps": None}
 
 
 class HostSerializer(ResourceSerializer):
-    site = SiteSerializer(read_only=True)
+    site = Nested(SiteSerializer)
     siteId = Reference(source="site", queryset=Site.objects.all())
-    provider = ProviderSerializer(read_only=True)
-    instance = InstanceOfHost(read_only=True)
-    hostStorages = HardwarePart("storages")
-    hostNics = HardwarePart("nics")
-    hostUsbs = HardwarePart("usbs")
-    hostGpus = HardwarePart("gpus")
+    provider = Nested(ProviderSerializer)
+    instance = Nested("inventory.api.compute.InstanceSerializer", without={"host"})
+    hostStorages = HardwarePart("storages", hardware.Storage, shown_part)
+    hostNics = HardwarePart("nics", hardware.Nic, shown_nic)
+    hostUsbs = HardwarePart("usbs", hardware.Usb, shown_part)
+    hostGpus = HardwarePart("gpus", hardware.Gpu, shown_part)
+    inheritedMetadata = Derived([])
 
     class Meta(ResourceSerializer.Meta):
         model = Host
-        hidden = {"hardware", "pxe_mac"}
-        writable = {"name", "metadata", "uuid"}
-        asks = {"state": HostState.ONBOARDED}
-        when_absent = {"site": None, "instance": None, "provider": None}
+        hidden = {
+            "hardware", "pxe_mac", "kind", "hardware_kind", "mgmt_ip", "kvm_session_status_indicator",
+            "kvm_session_status_timestamp", "sol_session_status_indicator", "sol_session_status_timestamp",
+        }  # fmt: skip
+        writable = {"name", "metadata", "uuid", *OUT_OF_BAND}
+        needed = {"name"}
+        mutable = {"name", "metadata", "siteId", *OUT_OF_BAND}
+        kept = OUT_OF_BAND
+        asks = {"state": HostState.ONBOARDED, "power_state": PowerState.ON}
 
-    def update(self, host, plain):
-        if plain.pop("uuid", host.uuid) != host.uuid:
-            raise errors.NotYours("uuid: a registered host's UUID is told by its machine, not changed")
-        return super().update(host, plain)
+    def create(self, plain):
+        """Whatever the body wishes, a new host is to be onboarded and powered on, one after the other."""
+        wishes = Host.wish_columns() & plain.keys()
+        plain = {name: value for name, value in plain.items() if name not in wishes}
+        return super().create({**plain, "power_command_policy": PowerCommandPolicy.ORDERED})
+
+    def validate(self, plain):
+        if self.partial and "amt_control_mode" in plain:
+            host = self.instance
+            if host.desired_amt_state == host.current_amt_state == AmtState.PROVISIONED:
+                raise exceptions.ValidationError(
+                    {"amtControlMode": f"{host} is provisioned: ask for AMT_STATE_UNPROVISIONED first"}
+                )
+        return plain
 
 
 class HostRegisterSerializer(serializers.Serializer):
     """What a host needs to be known by, before its machine was ever seen."""
 
-    name = serializers.RegexField(r"^[a-zA-Z0-9\-_./: ]*$", max_length=20, required=False, allow_blank=True)
-    serialNumber = serializers.RegexField(r"^([A-Za-z0-9]{5,20})?$", required=False, allow_blank=True)
-    uuid = serializers.CharField(required=False, allow_blank=True)
-    autoOnboard = serializers.BooleanField(required=False, default=False)
-    userLvmSize = serializers.IntegerField(required=False, min_value=0, max_value=2**31 - 1)
+    name = Pattern(r"^$|^[a-zA-Z\-_0-9./: ]+$", max_length=20, required=False, allow_blank=True)
+    serialNumber = Pattern(r"^([A-Za-z0-9]{5,20})?$", required=False, allow_blank=True)
+    uuid = Uuid(required=False)
+    autoOnboard = Flag(required=False, default=False)
+    enableVpro = Flag(required=False, default=False)
+    userLvmSize = Whole(required=False, min_value=0)
 
-    def validate_uuid(self, text):
-        return serializers.UUIDField().run_validation(text) if text else None
-
-    def validate(self, said):
-        if unknown := self.initial_data.keys() - self.fields.keys():
+    def to_internal_value(self, data):
+        if not isinstance(data, dict):
+            raise exceptions.ValidationError("a JSON object is needed")
+        if unknown := data.keys() - self.fields.keys():
             raise exceptions.ValidationError(dict.fromkeys(unknown, "there is no such field"))
-        return said
+        try:
+            return super().to_internal_value(data)
+        except exceptions.ValidationError as wrong:
+            raise exceptions.ValidationError(with_values(wrong.detail, data)) from wrong
+
+    def state(self, said: dict) -> HostState:
+        return HostState.ONBOARDED if said["autoOnboard"] else HostState.REGISTERED
 
     def create(self, said):
         host = Host(
@@ -78,86 +148,203 @@ class HostRegisterSerializer(serializers.Serializer):
             uuid=said.get("uuid"),
             user_lvm_size=said.get("userLvmSize", 0),
         )
-        host.ask(state=HostState.ONBOARDED if said["autoOnboard"] else HostState.REGISTERED)
+        vpro = AmtState.PROVISIONED if said["enableVpro"] else AmtState.UNPROVISIONED
+        host.ask(state=self.state(said), power_state=PowerState.ON, amt_state=vpro)
+        return host
+
+    def update(self, host, said):
+        """Who the machine is doesn't change any more; what the body doesn't have stays as it is."""
+        host.name = said.get("name", host.name)
+        host.user_lvm_size = said.get("userLvmSize", host.user_lvm_size)
+        wishes = {"state": self.state(said)}
+        if "enableVpro" in self.initial_data:
+            wishes["amt_state"] = AmtState.PROVISIONED if said["enableVpro"] else AmtState.UNPROVISIONED
+        host.ask(**wishes)
         return host
 
 
+class RegisterQuery(Query):
+    resourceId = Pattern(
+        "^host-[0-9a-f]{8}$", required=False, help_text="Of no use: a new host's id is made by the server."
+    )
+
+
+class SummarySerializer(serializers.Serializer):
+    total = serializers.IntegerField(help_text="All that the filter finds.")
+    error = serializers.IntegerField(help_text="Hosts with an error, of their own or of their instance.")
+    running = serializers.IntegerField(help_text="Hosts whose instance runs, without any error.")
+    unallocated = serializers.IntegerField(help_text="Hosts without a site, whatever else they are.")
+
+    class Meta:
+        ref_name = "GetHostSummaryResponse"
+
+
+class NoteQuery(Query):
+    note = Pattern(
+        r"""^$|^[a-zA-Z\-_0-9./:;=@?!#,<>*()" ]+$""", required=False, allow_blank=True, max_length=512, min_length=1,
+        error_messages={"invalid": 'has letters, digits, blanks and - _ . / : ; = @ ? ! # , < > * ( ) " only'},
+        help_text="Why the host isn't trusted any more.",
+    )  # fmt: skip
+
+
 class HostViewSet(ResourceViewSet):
+    """Hosts: the machines."""
+
     serializer_class = HostSerializer
-    collection = "hosts"
+    collection, service, nouns = "hosts", "HostService", ("Host", "Hosts")
+    queries = {
+        "list": ListQuery, "partial_update": PatchQuery, "summary": FilterQuery, "register": RegisterQuery,
+        "invalidate": NoteQuery,
+    }  # fmt: skip
 
-    @action(detail=False, methods=["post"], serializer_class=HostRegisterSerializer)
+    answers = {"summary": SummarySerializer, "register": HostSerializer, "register_again": HostSerializer}
+    examples = {
+        "create": {"name": "rack-7", "metadata": [{"key": "city", "value": "berlin"}]},
+        "register": {"name": "rack-7", "serialNumber": "SN00001", "autoOnboard": True},
+        "partial_update": {"name": "rack-7", "desiredPowerState": "POWER_STATE_ON"},
+    }
+
+    def get_serializer_class(self):
+        return HostRegisterSerializer if self.action in ("register", "register_again") else HostSerializer
+
+    def complete(self, page):
+        sites = [host["site"] or {} for host in page]
+        inherit(page, [site.get("regionId", "") for site in sites], [site.get("metadata", []) for site in sites])
+
+    def written(self, resource_id):
+        """Without the addresses of its NICs, as it always was."""
+        response = super().written(resource_id)
+        for nic in response.data["hostNics"]:
+            nic["ipaddresses"] = []
+        return response
+
     def register(self, request, *args, **kwargs):
-        said = HostRegisterSerializer(data=request.data)
-        said.is_valid(raise_exception=True)
-        return self.shown(said.save())
+        self.asked()
+        return self.create(request)
 
-    @action(detail=True, methods=["patch"])
+    def register_again(self, request, resource_id, *args, **kwargs):
+        check_spelling(Host, resource_id)
+        return self.update(request, resource_id)
+
     def onboard(self, request, resource_id, *args, **kwargs):
-        return self.wish(resource_id, state=HostState.ONBOARDED)
+        return self.wish(resource_id, HostState.ONBOARDED)
 
-    @action(detail=True, methods=["put"])
     def invalidate(self, request, resource_id, *args, **kwargs):
-        return self.wish(resource_id, state=HostState.UNTRUSTED)
+        note = self.asked().get("note")
+        return self.wish(resource_id, HostState.UNTRUSTED, **({"note": note} if note else {}))
 
-    def destroy(self, request, resource_id, *args, **kwargs):
-        return self.wish(resource_id, state=HostState.DELETED)
+    def remove(self, host):
+        """It goes at once if its machine was never here; else when what the machine was given is taken back."""
+        host.ask(state=HostState.DELETED)
 
-    def wish(self, resource_id: str, **wishes) -> Response:
-        _by_id(self.get_queryset(), resource_id).ask(**wishes)
+    def summary(self, request, *args, **kwargs):
+        """In one pass over the hosts."""
+        wanted = filtering.condition(Host, self.asked().get("filter", ""))
+        of_host = any_error("", STATUSES_OF_HOSTS)
+        of_instance = any_error("instance__", STATUSES_OF_INSTANCES)
+        running = Q(instance__current_state=InstanceState.RUNNING)
+        return Response(
+            Host.objects.filter(wanted).aggregate(
+                total=Count("pk"),
+                error=Count("pk", filter=of_host | of_instance),
+                running=Count("pk", filter=running & ~of_instance & ~of_host),
+                unallocated=Count("pk", filter=Q(site=None)),
+            )
+        )
+
+    def wish(self, resource_id: str, state: HostState, **columns) -> Response:
+        check_spelling(Host, resource_id)
+        with transaction.atomic():
+            host = self.locked(resource_id)
+            for name, value in columns.items():
+                setattr(host, name, value)
+            host.ask(state=state)
         return Response({})
 
-    def shown(self, host: Host) -> Response:
-        self.serializer_class = HostSerializer
-        return Response(self.read_one(host.resource_id))
+
+def any_error(prefix: str, statuses: tuple[str, ...]) -> Q:
+    conditions = {f"{prefix}{status}_status_indicator": Indicator.ERROR for status in statuses}
+    return Q(**conditions, _connector=Q.OR)
 
 
-class HostOfInstance(ResourceSerializer):
-    """A host as its instance shows it."""
+def check_spelling(model: type[Host] | type[Instance], resource_id: str) -> None:
+    """Verbs refuse what can't be an id, where reading answers that there is no such resource. Raises InventoryError."""
+    if not re.fullmatch(rf"{model.prefix}-[0-9a-f]{{8}}", resource_id):
+        raise errors.InventoryError(f"{resource_id!r} is not the id of a {model._meta.verbose_name}")
 
-    site = SiteSerializer(read_only=True)
 
-    class Meta(ResourceSerializer.Meta):
-        model = Host
-        hidden = {"hardware", "pxe_mac"}
-        when_absent = {"site": None}
+class CustomConfigs(Texts):
+    """The ids of custom configs; the same one twice is one."""
+
+    def __init__(self):
+        child = Pattern(pattern_of_id(CustomConfig), max_length=len(CustomConfig.prefix) + 9)
+        super().__init__(source="custom_config", required=False, max_length=100, child=child)
+
+    def to_internal_value(self, data):
+        ids = dict.fromkeys(super().to_internal_value(data))
+        return [by_id(CustomConfig.objects.all(), resource_id) for resource_id in ids]
 
 
 class InstanceSerializer(ResourceSerializer):
     instanceID = Same()
-    host = HostOfInstance(read_only=True)
-    os = OperatingSystemSerializer(read_only=True)
-    hostID = Reference(source="host", queryset=Host.objects.all(), required=True, allow_null=False)
-    osID = Reference(source="os", queryset=OperatingSystem.objects.all(), required=True, allow_null=False)
+    host = Nested(HostSerializer, without={"instance", "hostStorages", "hostNics", "hostUsbs", "hostGpus"})
+    os = Nested(OperatingSystemSerializer)
+    hostID = Reference(source="host", queryset=Host.objects.all(), required=True)
+    osID = Reference(source="os", queryset=OperatingSystem.objects.all(), required=True)
+    localaccount = Nested(LocalAccountSerializer, source="local_account")
+    localAccountID = Reference(source="local_account", queryset=LocalAccount.objects.all())
+    updatePolicy = Nested(OsUpdatePolicySerializer, source="os_update_policy", without={"targetOs"})
+    osUpdatePolicyID = Reference(source="os_update_policy", queryset=OsUpdatePolicy.objects.all())
+    workloadMembers = NestedMany(
+        "inventory.api.workload.WorkloadMemberSerializer", edge="instance_id", without={"instance", "member"}
+    )
+    customConfig = NestedMany(CustomConfigSerializer, edge="instances__resource_id", ids="customConfigID")
+    customConfigID = CustomConfigs()
 
     class Meta(ResourceSerializer.Meta):
         model = Instance
+        hidden = {"vm_memory_bytes", "vm_cpu_cores", "vm_storage_bytes"}
         writable = {"name", "kind", "securityFeature"}
+        mutable = {"name", "kind", "hostID", "osID", "osUpdatePolicyID"}
+        kept = {"kind", "hostID", "osID"}
         asks = {"state": InstanceState.RUNNING}
+
+    def create(self, plain):
+        configs = plain.pop("custom_config", [])
+        with transaction.atomic():
+            instance = super().create(plain)
+            Customization.objects.bulk_create(Customization(instance=instance, custom_config=one) for one in configs)
+        return instance
 
     def validate(self, plain):
         """Clients leave kind and security feature unspecified; machines are metal, and unsecured unless asked."""
-        if self.instance is None:
-            if plain.get("kind") in (None, InstanceKind.UNSPECIFIED):
-                plain["kind"] = InstanceKind.METAL
-            if plain.get("security_feature") in (None, SecurityFeature.UNSPECIFIED):
-                plain["security_feature"] = SecurityFeature.NONE
-        elif self.instance.current_state != InstanceState.UNSPECIFIED:
+        if plain.get("kind") == InstanceKind.UNSPECIFIED or (self.instance is None and "kind" not in plain):
+            plain["kind"] = InstanceKind.METAL
+        if self.instance is None and plain.get("security_feature") in (None, SecurityFeature.UNSPECIFIED):
+            plain["security_feature"] = SecurityFeature.NONE
+        if self.instance is not None and self.instance.current_state != InstanceState.UNSPECIFIED:
             fixed = {name: getattr(self.instance, name) for name in ("host", "os")}
             if changed := [name for name, value in fixed.items() if plain.get(name, value) != value]:
                 raise exceptions.ValidationError(f"{' and '.join(changed)} of an installed instance can't be changed")
         return plain
 
+    def update(self, instance, plain):
+        """Each PUT and PATCH asks again that it run."""
+        return super().update(instance, {**plain, "desired_state": InstanceState.RUNNING})
+
 
 class InstanceViewSet(ResourceViewSet):
+    """Instances: operating systems as installed on hosts."""
+
     serializer_class = InstanceSerializer
-    collection = "instances"
+    collection, service, nouns = "instances", "InstanceService", ("Instance", "Instances")
 
-    @action(detail=True, methods=["put"])
     def invalidate(self, request, resource_id, *args, **kwargs):
-        _by_id(self.get_queryset(), resource_id).ask(state=InstanceState.UNTRUSTED)
+        check_spelling(Instance, resource_id)
+        with transaction.atomic():
+            self.locked(resource_id).ask(state=InstanceState.UNTRUSTED)
         return Response({})
 
-    def destroy(self, request, resource_id, *args, **kwargs):
-        _by_id(self.get_queryset(), resource_id).ask(state=InstanceState.DELETED)
-        return Response({})
+    def remove(self, instance):
+        """It goes when its machine has been taken out of it."""
+        instance.ask(state=InstanceState.DELETED)

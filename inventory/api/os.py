@@ -2,26 +2,45 @@
 
 from rest_framework import exceptions
 
-from inventory.api.base import ResourceSerializer, ResourceViewSet, Same
+from inventory.api.base import Pattern, ResourceSerializer, ResourceViewSet, Same
 from inventory.models import OperatingSystem, OsProviderKind, OsType
+
+QUOTED = r"""\-_./:;=@?!#,<>*()" """
+URI_REFERENCE = r"^[a-zA-Z0-9\-._~:/?#\[\]@!$&'()*+,;=%]*$"
 
 
 class OperatingSystemSerializer(ResourceSerializer):
     osResourceID = Same()
+    sha256 = Pattern("^[a-f0-9]+$", min_length=64, max_length=64, help_text="Of the image, in hexadecimal.")
+    repoUrl = Pattern(
+        rf"^[a-zA-Z0-9{QUOTED}]*$", write_only=True, required=False, allow_blank=True, max_length=500,
+        help_text="The old name of imageUrl.",
+    )  # fmt: skip
 
     class Meta(ResourceSerializer.Meta):
         model = OperatingSystem
         writable = {
             "name", "architecture", "imageUrl", "imageId", "sha256", "profileName", "description", "securityFeature",
-            "osType", "osProvider", "tlsCaCert",
+            "osType", "osProvider", "tlsCaCert", "metadata", "installedPackagesUrl", "existingCvesUrl", "fixedCvesUrl",
         }  # fmt: skip
+        patterns = {
+            "architecture": rf"^[a-zA-Z0-9{QUOTED}]*$", "imageUrl": rf"^[a-zA-Z0-9{QUOTED}\\]*$",
+            "imageId": rf"^[a-zA-Z0-9{QUOTED}\\]*$", "profileName": rf"^[a-zA-Z0-9{QUOTED}\\]*$",
+            **dict.fromkeys(("installedPackagesUrl", "existingCvesUrl", "fixedCvesUrl"), URI_REFERENCE),
+        }  # fmt: skip
+        mutable = {"name", "architecture", "metadata"}
+        kept = {"name", "sha256"}
+
+    def create(self, plain):
+        """repoUrl is how clients called imageUrl before there was one."""
+        repository = plain.pop("repoUrl", "")
+        return super().create({**plain, "image_url": plain.get("image_url") or repository})
 
     def validate(self, plain):
         """What is installed on machines doesn't change under its name: a new image is a new resource."""
         if self.instance is not None:
-            changed = [name for name, value in plain.items() if getattr(self.instance, name) != value]
-            if frozen := {*changed} - {"architecture", "tls_ca_cert"}:
-                raise exceptions.ValidationError(f"{', '.join(sorted(frozen))} can't be changed: create another one")
+            if plain.get("name", self.instance.name) != self.instance.name:
+                raise exceptions.ValidationError({"name": f"{self.instance} keeps its name: create another one"})
             return plain
         if plain.get("os_type", OsType.UNSPECIFIED) == OsType.UNSPECIFIED:
             raise exceptions.ValidationError({"osType": "OS_TYPE_MUTABLE or OS_TYPE_IMMUTABLE is needed"})
@@ -31,5 +50,8 @@ class OperatingSystemSerializer(ResourceSerializer):
 
 
 class OperatingSystemViewSet(ResourceViewSet):
+    """Operating systems: what is installed on machines, and where its image lies."""
+
     serializer_class = OperatingSystemSerializer
     collection = "OperatingSystemResources"
+    service, nouns = "OperatingSystemService", ("OperatingSystem", "OperatingSystems")

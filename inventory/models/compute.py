@@ -1,15 +1,20 @@
 """Hosts and the instances, the operating systems as installed, that run on them."""
 
+from django.core.exceptions import ValidationError
 from django.db import models, transaction
 
 from inventory import errors
-from inventory.models.base import Resource, name_field, status, wish
+from inventory.models.access import CustomConfig, LocalAccount, RemoteAccess
+from inventory.models.base import EpochField, Resource, name_field, status, wish
+from inventory.models.columns import late, said
 from inventory.models.hardware import Hardware
 from inventory.models.location import Site
 from inventory.models.metadata import MetadataField
-from inventory.models.os import OperatingSystem, SecurityFeature
+from inventory.models.os import OperatingSystem, SecurityFeature, listing
+from inventory.models.policy import OsUpdatePolicy
 from inventory.models.provider import Provider
-from tenants import claims
+from inventory.models.workload import WorkloadMember
+from tenants import claims, credentials
 
 
 class HostState(models.TextChoices):
@@ -20,6 +25,92 @@ class HostState(models.TextChoices):
     DELETED = "HOST_STATE_DELETED"
 
 
+class PowerState(models.TextChoices):
+    UNSPECIFIED = "POWER_STATE_UNSPECIFIED"
+    ON = "POWER_STATE_ON"
+    OFF = "POWER_STATE_OFF"
+    SLEEP = "POWER_STATE_SLEEP"
+    HIBERNATE = "POWER_STATE_HIBERNATE"
+    RESET = "POWER_STATE_RESET"
+    POWER_CYCLE = "POWER_STATE_POWER_CYCLE"
+    RESET_REPEAT = "POWER_STATE_RESET_REPEAT"
+
+
+class PowerCommandPolicy(models.TextChoices):
+    UNSPECIFIED = "POWER_COMMAND_POLICY_UNSPECIFIED"
+    IMMEDIATE = "POWER_COMMAND_POLICY_IMMEDIATE"
+    ORDERED = "POWER_COMMAND_POLICY_ORDERED"
+
+
+class BaremetalControllerKind(models.TextChoices):
+    UNSPECIFIED = "BAREMETAL_CONTROLLER_KIND_UNSPECIFIED"
+    NONE = "BAREMETAL_CONTROLLER_KIND_NONE"
+    IPMI = "BAREMETAL_CONTROLLER_KIND_IPMI"
+    VPRO = "BAREMETAL_CONTROLLER_KIND_VPRO"
+    PDU = "BAREMETAL_CONTROLLER_KIND_PDU"
+
+
+class AmtState(models.TextChoices):
+    UNSPECIFIED = "AMT_STATE_UNSPECIFIED"
+    PROVISIONED = "AMT_STATE_PROVISIONED"
+    UNPROVISIONED = "AMT_STATE_UNPROVISIONED"
+    DISCONNECTED = "AMT_STATE_DISCONNECTED"
+
+
+class AmtSku(models.TextChoices):
+    UNSPECIFIED = "AMT_SKU_UNSPECIFIED"
+    AMT = "AMT_SKU_AMT"
+    ISM = "AMT_SKU_ISM"
+
+
+class AmtControlMode(models.TextChoices):
+    UNSPECIFIED = "AMT_CONTROL_MODE_UNSPECIFIED"
+    ACM = "AMT_CONTROL_MODE_ACM"
+    CCM = "AMT_CONTROL_MODE_CCM"
+
+
+class KvmStatus(models.TextChoices):
+    UNSPECIFIED = "KVM_STATUS_UNSPECIFIED"
+    ACTIVATED = "KVM_STATUS_ACTIVATED"
+    DEACTIVATED = "KVM_STATUS_DEACTIVATED"
+
+
+class KvmState(models.TextChoices):
+    UNSPECIFIED = "KVM_STATE_UNSPECIFIED"
+    START = "KVM_STATE_START"
+    STOP = "KVM_STATE_STOP"
+    AWAITING_CONSENT = "KVM_STATE_AWAITING_CONSENT"
+    ERROR = "KVM_STATE_ERROR"
+    CONSENT_RECEIVED = "KVM_CONSENT_RECEIVED"
+    REDIRECTION_RECEIVED = "KVM_REDIRECTION_RECEIVED"
+
+
+class SolStatus(models.TextChoices):
+    UNSPECIFIED = "SOL_STATUS_UNSPECIFIED"
+    ACTIVATED = "SOL_STATUS_ACTIVATED"
+    DEACTIVATED = "SOL_STATUS_DEACTIVATED"
+
+
+class SolState(models.TextChoices):
+    UNSPECIFIED = "SOL_STATE_UNSPECIFIED"
+    START = "SOL_STATE_START"
+    STOP = "SOL_STATE_STOP"
+    AWAITING_CONSENT = "SOL_STATE_AWAITING_CONSENT"
+    ERROR = "SOL_STATE_ERROR"
+    CONSENT_RECEIVED = "SOL_STATE_CONSENT_RECEIVED"
+    REDIRECTION_RECEIVED = "SOL_STATE_REDIRECTION_RECEIVED"
+
+
+def observed_choice(choices: type[models.TextChoices]) -> models.CharField:
+    """A column that machines report, one of these; the first is the unspecified one."""
+    unspecified = next(iter(choices))
+    return late(models.CharField(max_length=40, choices=choices, default=unspecified, editable=False))
+
+
+def observed_text(max_length: int = 128) -> models.CharField:
+    return late(models.CharField(max_length=max_length, blank=True, editable=False))
+
+
 def no_hardware() -> Hardware:
     """Of a host whose machine has not reported yet."""
     return {"storages": [], "nics": [], "usbs": [], "gpus": []}
@@ -27,20 +118,30 @@ def no_hardware() -> Hardware:
 
 class Host(Resource):
     prefix = "host"
-    wishes = {"state": "host_status"}
+    wishes = {
+        "state": "host_status", "power_state": "power_status", "amt_state": "amt_status",
+        "kvm_state": "kvm_session_status", "sol_state": "sol_session_status",
+    }  # fmt: skip
     statuses = {"onboarding_status", "registration_status"}
     observed = {
+        "kind", "hardware_kind", "mgmt_ip", "bmc_kind", "power_on_time", "amt_sku", "kvm_status", "sol_status",
         "hardware", "product_name", "memory_bytes", "cpu_model", "cpu_sockets", "cpu_cores", "cpu_threads",
         "cpu_architecture", "cpu_capabilities", "cpu_topology", "bios_vendor", "bios_version", "bios_release_date",
         "bmc_ip", "pxe_mac", "hostname", "uuid", "serial_number",
     }  # fmt: skip
-    allowed = {"state": {
-        HostState.UNSPECIFIED: {*HostState},
-        HostState.REGISTERED: {HostState.REGISTERED, HostState.ONBOARDED, HostState.DELETED},
-        HostState.ONBOARDED: {HostState.ONBOARDED, HostState.UNTRUSTED, HostState.DELETED},
-        HostState.UNTRUSTED: {HostState.UNTRUSTED, HostState.DELETED},
-        HostState.DELETED: {HostState.DELETED},
-    }}  # fmt: skip
+    allowed = {
+        "state": {
+            HostState.UNSPECIFIED: {*HostState},
+            HostState.REGISTERED: {HostState.REGISTERED, HostState.ONBOARDED, HostState.DELETED},
+            HostState.ONBOARDED: {HostState.ONBOARDED, HostState.UNTRUSTED, HostState.DELETED},
+            HostState.UNTRUSTED: {HostState.UNTRUSTED, HostState.DELETED},
+            HostState.DELETED: {HostState.DELETED},
+        },
+        # What only the machine's side can tell is no wish.
+        "amt_state": dict.fromkeys(AmtState, {*AmtState} - {AmtState.DISCONNECTED}),
+        "kvm_state": dict.fromkeys(KvmState, {*KvmState} - {KvmState.AWAITING_CONSENT, KvmState.ERROR}),
+        "sol_state": dict.fromkeys(SolState, {*SolState} - {SolState.AWAITING_CONSENT, SolState.ERROR}),
+    }
 
     name = name_field()
     note = models.CharField(max_length=512, blank=True)
@@ -61,6 +162,30 @@ class Host(Resource):
     onboarding_status, onboarding_status_indicator, onboarding_status_timestamp = status("Not Connected")
     registration_status, registration_status_indicator, registration_status_timestamp = status("Unknown")
 
+    desired_power_state, current_power_state = map(late, wish(PowerState))
+    power_status, power_status_indicator, power_status_timestamp = map(late, status("Unknown"))
+    power_command_policy = late(
+        models.CharField(max_length=40, choices=PowerCommandPolicy, default=PowerCommandPolicy.IMMEDIATE)
+    )
+    power_on_time = late(EpochField(default=0, editable=False))
+
+    desired_amt_state, current_amt_state = map(late, wish(AmtState))
+    amt_status, amt_status_indicator, amt_status_timestamp = map(late, status("Unknown"))
+    amt_sku = observed_choice(AmtSku)
+    amt_control_mode = late(
+        models.CharField(max_length=40, choices=AmtControlMode, default=AmtControlMode.UNSPECIFIED)
+    )
+    amt_dns_suffix = late(models.CharField(max_length=1024, blank=True))
+
+    desired_kvm_state, current_kvm_state = map(late, wish(KvmState))
+    kvm_session_status, kvm_session_status_indicator, kvm_session_status_timestamp = map(late, status())
+    kvm_status = observed_choice(KvmStatus)
+    desired_sol_state, current_sol_state = map(late, wish(SolState))
+    sol_session_status, sol_session_status_indicator, sol_session_status_timestamp = map(late, status())
+    sol_status = observed_choice(SolStatus)
+
+    kind, hardware_kind, mgmt_ip = observed_text(), observed_text(), observed_text(64)
+    bmc_kind = observed_choice(BaremetalControllerKind)
     hostname = models.CharField(max_length=255, blank=True, editable=False)
     product_name = models.CharField(max_length=128, blank=True, editable=False)
     memory_bytes = models.PositiveBigIntegerField(default=0, editable=False)
@@ -80,6 +205,29 @@ class Host(Resource):
 
     class Meta(Resource.Meta):
         pass
+
+    @transaction.atomic
+    def ask(self, **wishes):
+        if wishes.get("power_state") == PowerState.RESET and not self._state.adding:
+            wishes["power_state"] = self._next_reset()
+        super().ask(**wishes)
+
+    def _next_reset(self) -> PowerState:
+        """A reset is an act, not a state: one after another is told from it by its name."""
+        rows = Host.objects.select_for_update(of=("self",)).filter(pk=self.pk)
+        states = rows.values_list("desired_power_state", "current_power_state").get()
+        return PowerState.RESET_REPEAT if PowerState.RESET in states else PowerState.RESET
+
+    def must_be_taken_down(self):
+        """Not if its machine never got further than to be known: it has no credentials then, and nothing installed."""
+        if self.current_state not in (HostState.UNSPECIFIED, HostState.REGISTERED):
+            return True
+        has_credentials = self.uuid is not None and credentials.secret_of(self.uuid) is not None
+        return has_credentials or Instance.objects.filter(host=self).exists()
+
+    def clean(self):
+        if self.power_command_policy == PowerCommandPolicy.UNSPECIFIED:
+            self.power_command_policy = PowerCommandPolicy.IMMEDIATE
 
     def _refuse_guarded(self):
         """A new host may name its machine; of a registered one only observe() does."""
@@ -123,8 +271,9 @@ class InstanceKind(models.TextChoices):
 class Instance(Resource):
     prefix = "inst"
     wishes = {"state": "provisioning_status"}
-    statuses = {"instance_status"}
-    observed = {"instance_status_detail"}
+    statuses = {"instance_status", "update_status", "trusted_attestation_status"}
+    observed = {"instance_status_detail", "existing_cves", "runtime_packages", "os_update_available"}
+    fixed = {"security_feature", "local_account"}
     allowed = {"state": {
         InstanceState.UNSPECIFIED: {*InstanceState},
         InstanceState.RUNNING: {*InstanceState},
@@ -134,20 +283,102 @@ class Instance(Resource):
 
     name = name_field()
     kind = models.CharField(max_length=32, choices=InstanceKind, default=InstanceKind.METAL)
-    host = models.OneToOneField(Host, on_delete=models.PROTECT, related_name="instance", to_field="resource_id")
+    host = models.OneToOneField(
+        Host, null=True, blank=True, on_delete=models.PROTECT, related_name="instance", to_field="resource_id"
+    )
     os = models.ForeignKey(
         OperatingSystem, on_delete=models.PROTECT, related_name="instances", to_field="resource_id",
         verbose_name="operating system",
     )  # fmt: skip
     security_feature = models.CharField(max_length=64, choices=SecurityFeature, default=SecurityFeature.NONE)
+    provider = models.ForeignKey(
+        Provider, null=True, blank=True, on_delete=models.PROTECT, related_name="instances", to_field="resource_id"
+    )
+    local_account = models.ForeignKey(
+        LocalAccount, null=True, blank=True, on_delete=models.PROTECT, related_name="instances",
+        to_field="resource_id",
+    )  # fmt: skip
+    os_update_policy = models.ForeignKey(
+        OsUpdatePolicy, null=True, blank=True, on_delete=models.PROTECT, related_name="instances",
+        to_field="resource_id", verbose_name="OS update policy",
+    )  # fmt: skip
+    custom_config = models.ManyToManyField(
+        CustomConfig, through="Customization", related_name="instances", blank=True
+    )
+    # Of a virtual machine.
+    vm_memory_bytes = late(models.PositiveBigIntegerField(default=0))
+    vm_cpu_cores = late(models.PositiveIntegerField(default=0))
+    vm_storage_bytes = late(models.PositiveBigIntegerField(default=0))
 
     desired_state, current_state = wish(InstanceState)
     provisioning_status, provisioning_status_indicator, provisioning_status_timestamp = status("Not Provisioned")
     instance_status, instance_status_indicator, instance_status_timestamp = status("Not Installed")
     instance_status_detail = models.CharField(max_length=1024, blank=True, editable=False)
+    update_status, update_status_indicator, update_status_timestamp = map(late, status("No Current Update"))
+    trusted_attestation_status, trusted_attestation_status_indicator, trusted_attestation_status_timestamp = map(
+        late, status("Unknown")
+    )
+    # JSON, as the machine reports it.
+    existing_cves, runtime_packages, os_update_available = listing(), listing(), listing()
 
     class Meta(Resource.Meta):
-        pass
+        constraints = [
+            models.CheckConstraint(
+                condition=~models.Q(kind=InstanceKind.VM) | models.Q(host=None), name="instance_vm_without_host"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(kind=InstanceKind.VM)
+                | models.Q(vm_memory_bytes=0, vm_cpu_cores=0, vm_storage_bytes=0),
+                name="instance_metal_without_vm",
+            ),
+        ]
+
+    @transaction.atomic
+    def ask(self, **wishes):
+        """Its history goes when it is to go."""
+        if wishes.get("state") == InstanceState.DELETED:
+            # Locked, and before the instance, so that its machine isn't onboarded, and installed, meanwhile.
+            Host.objects.select_for_update(of=("self",)).filter(resource_id=self.host_id or "").first()
+            self._forget_updates()
+        super().ask(**wishes)
+
+    @transaction.atomic
+    def delete(self, *args, **kwargs):
+        self._forget_updates()
+        return super().delete(*args, **kwargs)
+
+    def _forget_updates(self) -> None:
+        for run in self.os_update_runs.all():
+            run.delete()
+
+    def must_be_taken_down(self):
+        """Not before its installation can have begun, which is when its host is onboarded."""
+        never_onboarded = self.host is None or self.host.current_state in (HostState.UNSPECIFIED, HostState.REGISTERED)
+        return not never_onboarded or self.current_state != InstanceState.UNSPECIFIED or bool(self.held_by())
+
+    def held_by(self) -> list[str]:
+        """Ids of what has to go before it can."""
+        member = WorkloadMember.objects.filter(instance=self).values_list("resource_id", flat=True)
+        return [*member, *RemoteAccess.objects.filter(instance=self).values_list("resource_id", flat=True)]
+
+    def clean(self):
+        if self.kind == InstanceKind.VM and self.host_id:
+            raise ValidationError("an instance of INSTANCE_KIND_VM has no host")
+        if self.kind != InstanceKind.VM and (vm := said(self, "vm_memory_bytes", "vm_cpu_cores", "vm_storage_bytes")):
+            raise ValidationError(f"{' and '.join(vm)}: only an instance of INSTANCE_KIND_VM has that")
 
     def duplicate_sentence(self):
         return f"{self.host_id} has an instance already"
+
+
+class Customization(models.Model):
+    """That an instance was made with a custom config."""
+
+    instance = models.ForeignKey(Instance, on_delete=models.CASCADE)
+    custom_config = models.ForeignKey(CustomConfig, on_delete=models.PROTECT)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["instance", "custom_config"], name="a_config_once_an_instance")]
+
+    def __str__(self):
+        return str(self.instance)

@@ -1,9 +1,13 @@
 """Operating systems: what is installed on machines, and where its image lies."""
 
-from django.core.validators import RegexValidator
+import json
+
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxLengthValidator, RegexValidator
 from django.db import models
 
 from inventory.models.base import Resource, name_field
+from inventory.models.columns import late, letters
 
 
 class OsType(models.TextChoices):
@@ -24,8 +28,36 @@ class SecurityFeature(models.TextChoices):
     SECURE_BOOT_AND_FULL_DISK_ENCRYPTION = "SECURITY_FEATURE_SECURE_BOOT_AND_FULL_DISK_ENCRYPTION"
 
 
+BASE64 = RegexValidator(r"^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?\Z", "base64 is needed")
+
+
+def check_flat_object(text: str) -> None:
+    """The metadata of an operating system is text: a JSON object whose values are texts, and no key twice."""
+    try:
+        pairs = json.loads(text or "{}", object_pairs_hook=list)
+    except (ValueError, RecursionError):
+        raise ValidationError('metadata is a JSON object of texts, like {"key": "value"}') from None
+    if text and (not isinstance(pairs, list) or text.lstrip()[0] != "{"):
+        raise ValidationError('metadata is a JSON object of texts, like {"key": "value"}')
+    if wrong := [key for key, value in pairs if not isinstance(value, str)]:
+        raise ValidationError(f"metadata: the value of {wrong[0]!r} is not a text")
+    keys = [key for key, _ in pairs]
+    if twice := {key for key in keys if keys.count(key) > 1}:
+        raise ValidationError(f"metadata key {min(twice)!r} is there twice")
+
+
+def listing() -> models.TextField:
+    """JSON, as whoever made the image publishes it."""
+    return late(models.TextField(blank=True, editable=False, validators=[MaxLengthValidator(500_000)]))
+
+
 class OperatingSystem(Resource):
     prefix = "os"
+    fixed = {
+        "image_url", "image_id", "sha256", "profile_name", "profile_version", "installed_packages_url",
+        "security_feature", "os_type", "os_provider", "platform_bundle", "description", "existing_cves_url",
+        "fixed_cves_url",
+    }  # fmt: skip
 
     name = name_field(128)
     architecture = models.CharField(max_length=20, blank=True)
@@ -36,13 +68,30 @@ class OperatingSystem(Resource):
     )
     profile_name = models.CharField(max_length=128, blank=True)
     profile_version = models.CharField(max_length=128, blank=True)
-    description = models.CharField(max_length=1000, blank=True)
+    description = models.CharField(max_length=1000, blank=True, validators=[letters(r"_.:;=@?!#,<>*(){}&%$`^+\- ")])
     security_feature = models.CharField(
         max_length=64, choices=SecurityFeature, default=SecurityFeature.UNSPECIFIED, blank=True
     )
     os_type = models.CharField(max_length=32, choices=OsType, default=OsType.UNSPECIFIED)
     os_provider = models.CharField(max_length=32, choices=OsProviderKind, default=OsProviderKind.UNSPECIFIED)
-    tls_ca_cert = models.CharField(max_length=10000, blank=True)  # base64 of PEM; trusted for the image's server
+    platform_bundle = late(models.CharField(max_length=1000, blank=True, editable=False))
+    metadata = late(
+        models.CharField(
+            max_length=500,
+            blank=True,
+            validators=[
+                check_flat_object,
+                RegexValidator(r'^[a-z0-9,.\-_:/"\\ \n{}\[\]+]*\Z', "only lower-case letters, digits and JSON's signs"),
+            ],
+        )
+    )
+    # What is in the image and what is known to be wrong with it, and where that is published.
+    installed_packages, existing_cves, fixed_cves = listing(), listing(), listing()
+    installed_packages_url = late(models.CharField(max_length=200, blank=True))
+    existing_cves_url = late(models.CharField(max_length=500, blank=True))
+    fixed_cves_url = late(models.CharField(max_length=500, blank=True))
+    # Base64 of PEM; trusted for the image's server.
+    tls_ca_cert = models.CharField(max_length=10000, blank=True, validators=[BASE64])
 
     class Meta(Resource.Meta):
         constraints = [
@@ -54,3 +103,12 @@ class OperatingSystem(Resource):
             ),
         ]
         verbose_name = "operating system"
+
+    def clean(self):
+        if self._state.adding and self.os_type == OsType.UNSPECIFIED:
+            raise ValidationError("osType is OS_TYPE_MUTABLE or OS_TYPE_IMMUTABLE")
+        if self._state.adding and self.os_provider == OsProviderKind.UNSPECIFIED:
+            raise ValidationError("osProvider is OS_PROVIDER_KIND_INFRA or OS_PROVIDER_KIND_LENOVO")
+
+    def duplicate_sentence(self):
+        return f"There is an operating system {self.name!r}, or one of this profileName and imageId, already"

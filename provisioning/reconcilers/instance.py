@@ -27,6 +27,8 @@ class InstanceOnHost(Reconciler):
         match instance.desired_state:
             case InstanceState.RUNNING:
                 return self.install(instance)
+            case InstanceState.DELETED if held := instance.held_by():
+                return Later(LOOK_AGAIN, f"Deleting: waiting on {' and '.join(held)} deletion")
             case InstanceState.DELETED:
                 workflow.cancel(instance, "the instance is deleted")
                 return Done(state=InstanceState.DELETED)

@@ -5,6 +5,7 @@ The shared tables (Claim, Ring, Event and, upstairs, Work and Workflow) hold row
 them from public; a fresh connection, whose search_path is neither, sees none.
 """
 
+from tenants.models.audit import Audit
 from tenants.models.journal import Event, Ring
 from tenants.models.machine import Claim, EdgeCredential
 from tenants.models.people import Grant, Role, User
@@ -13,6 +14,6 @@ from tenants.models.schema import SchemaTemplate
 from tenants.models.token import ApiToken, AuthorizationCode, Client, RevokedNode, SignIn, SigningKey
 
 __all__ = [
-    "ApiToken", "AuthorizationCode", "Claim", "Client", "EdgeCredential", "Event", "Grant", "Organization", "Project",
-    "RevokedNode", "Ring", "Role", "SchemaTemplate", "SignIn", "SigningKey", "TenantState", "User",
+    "ApiToken", "Audit", "AuthorizationCode", "Claim", "Client", "EdgeCredential", "Event", "Grant", "Organization",
+    "Project", "RevokedNode", "Ring", "Role", "SchemaTemplate", "SignIn", "SigningKey", "TenantState", "User",
 ]  # fmt: skip

@@ -12,7 +12,7 @@ class Event(models.Model):
 
     schema = models.CharField(max_length=63)
     kind = models.CharField(max_length=32)
-    resource_id = models.CharField(max_length=24)
+    resource_id = models.CharField(max_length=25)
     verb = models.CharField(max_length=16)
     who = models.CharField(max_length=150, blank=True)
     at = models.DateTimeField(auto_now_add=True)

@@ -2,6 +2,8 @@
 
 from django.db import models
 
+from tenants.secrets import SealedField
+
 
 class Claim(models.Model):
     """Which tenant's host owns this UUID or serial number: a machine belongs to one tenant, whoever asks."""
@@ -33,7 +35,7 @@ class EdgeCredential(models.Model):
     schema = models.CharField(max_length=63)
     host_uuid = models.UUIDField()
     client_id = models.CharField(max_length=64, unique=True)
-    secret_sealed = models.TextField()
+    secret_sealed = SealedField()
     created_at = models.DateTimeField(auto_now_add=True)
 
     def __str__(self):

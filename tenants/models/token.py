@@ -17,6 +17,7 @@ from django.utils.crypto import salted_hmac
 
 from tenants.models.people import User
 from tenants.models.project import Project
+from tenants.secrets import SealedField
 
 SCOPES = ["openid", "profile", "email", "roles", "web-origins", "offline_access"]
 NODE_CLIENT = "edgenode-"  # what a node's client id begins with, and nobody else's
@@ -36,7 +37,7 @@ class SigningKey(models.Model):
     """What the embedded token service signs with: the newest one whose time has come. Older ones verify."""
 
     kid = models.CharField(max_length=32, unique=True)
-    private_pem_sealed = models.TextField()
+    private_pem_sealed = SealedField()
     created_at = models.DateTimeField(auto_now_add=True)
     signs_from = models.DateTimeField(default=timezone.now)  # published before, so that all processes know it by then
     verifies_until = models.DateTimeField(null=True, blank=True)  # set once there is a newer one

@@ -16,6 +16,8 @@ from tenants.models import Claim, Event, Ring
 
 pytestmark = pytest.mark.django_db
 
+IMAGE = {"sha256": "0" * 64, "os_type": "OS_TYPE_MUTABLE", "os_provider": "OS_PROVIDER_KIND_INFRA"}
+
 HEADER = ",".join(SHORT)
 SECURE_OS = SecurityFeature.SECURE_BOOT_AND_FULL_DISK_ENCRYPTION
 
@@ -35,8 +37,8 @@ def catalog(acme):
     region.save()
     for name in ("Berlin", "Munich"):
         Site(name=name, region=region).save()
-    OperatingSystem(name="Debian 12", profile_name="debian-12", sha256="0" * 64).save()
-    OperatingSystem(name="Locked", profile_name="locked", sha256="0" * 64, security_feature=SECURE_OS).save()
+    OperatingSystem(name="Debian 12", profile_name="debian-12", **IMAGE).save()
+    OperatingSystem(name="Locked", profile_name="locked", **IMAGE, security_feature=SECURE_OS).save()
     return acme
 
 
@@ -225,8 +227,8 @@ def test_rows_that_name_the_same_machine_are_told_the_row_that_named_it_first(ca
 
 def test_names_are_matched_exactly_by_profile_then_by_name_then_by_id(catalog):
     debian = OperatingSystem.objects.get(profile_name="debian-12")
-    OperatingSystem(name="debian-12", profile_name="other", sha256="0" * 64).save()
-    OperatingSystem(name="debian-12-extended", profile_name="debian-12-extended", sha256="0" * 64).save()
+    OperatingSystem(name="debian-12", profile_name="other", **IMAGE).save()
+    OperatingSystem(name="debian-12-extended", profile_name="debian-12-extended", **IMAGE).save()
     berlin = Site.objects.get(name="Berlin")
     bulk_import(row(), row("SN00002", os="Debian 12", site=str(berlin)), row("SN00003", os=str(debian)))
     assert {*Host.objects.values_list("instance__os", "site")} == {(debian.resource_id, berlin.resource_id)}
@@ -356,7 +358,7 @@ def test_a_project_that_is_not_there_is_said(public, project, said):
 def test_what_spreadsheets_would_run_is_disarmed_in_error_files_and_read_back_as_it_was(catalog):
     (failed,) = refused(row(site="=cmd()", os="-debian"))
     assert failed["Site"] == "'=cmd()" and failed["OSProfile"] == "'-debian"
-    OperatingSystem(name="-debian", sha256="0" * 64).save()
+    OperatingSystem(name="-debian", **IMAGE).save()
     bulk_import(row(os=failed["OSProfile"]))
     assert Host.objects.get().instance.os.name == "-debian"
 

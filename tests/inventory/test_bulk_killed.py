@@ -16,7 +16,8 @@ from tenants.models import Claim, Project
 def test_an_import_that_is_killed_leaves_whole_rows_and_is_finished_by_the_next(committed, tmp_path):
     """A real process, killed at a moment that no seed repeats: after its first batch was told."""
     with schema_context(committed.schema_name):
-        OperatingSystem(name="debian-12", sha256="0" * 64).save()
+        image = {"sha256": "0" * 64, "os_type": "OS_TYPE_MUTABLE", "os_provider": "OS_PROVIDER_KIND_INFRA"}
+        OperatingSystem(name="debian-12", **image).save()
     file = tmp_path / "hosts.csv"
     file.write_text("\n".join(["Serial,OSProfile", *(f"SN{number:05},debian-12" for number in range(2000))]))
     with importing(file, committed) as process:

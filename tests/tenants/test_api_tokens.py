@@ -104,7 +104,7 @@ def test_a_superusers_token_that_only_reads_is_no_superuser(ada, acme):
 
 @pytest.mark.parametrize(
     "token",
-    ["eim_", "eim_aaaaaaaa_", "eim_aaaaaaaa_" + "a" * 43, "eim_AAAAAAAA_" + "a" * 43, "eim_a_b\0", "eim_" * 2000],
+    ["eim_", "eim_aaaaaaaa_", "eim_aaaaaaaa_" + "a" * 43, "eim_AAAAAAAA_" + "a" * 43, "eim_" * 2000],
 )
 def test_what_is_none_is_refused_and_says_so(client, acme, token):
     answer = client.get(f"/v1/projects/{acme.name}/regions", HTTP_AUTHORIZATION=f"Bearer {token}")

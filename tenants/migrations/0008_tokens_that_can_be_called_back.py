@@ -37,7 +37,7 @@ def make_known_clients(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('tenants', '0005_states_and_memberships_go'),
+        ('tenants', '0007_audit_and_sealed_columns'),
     ]
 
     operations = [

@@ -1,0 +1,47 @@
+"""A thousand tenants, made once for all benches that want them; those benches come last, for the tenants stay."""
+
+from functools import cache
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+from django.db import connection
+
+from bench.rig import Rig
+from tenants import schema
+from tenants.models import Organization, Project, TenantState
+
+TENANTS = 1000
+
+
+@cache
+def tenants() -> list[Project]:
+    """Their schemas are replayed side by side with nothing of the controller's: they are empty."""
+    organization = Organization(name="thousand")
+    organization.ask(state=TenantState.CREATED)
+    template = schema.template_sql()
+    made = []
+    for number in range(TENANTS):
+        project = Project(name=f"one-of-thousand-{number}", organization=organization, uuid=uuid4())
+        project.ask(state=TenantState.CREATED)
+        with connection.cursor() as cursor:
+            cursor.execute(template.replace(schema.TEMPLATE, project.schema_name))
+        connection.set_schema_to_public()
+        project.observe(state=TenantState.CREATED)
+        made.append(project)
+    return made
+
+
+def fattest_connection(rig: Rig) -> float:
+    """MB that the greediest of all backends holds for itself, the shared buffers not counted."""
+    with psycopg.connect(rig.stack.database_url) as database:
+        pids = [pid for (pid,) in database.execute("SELECT pid FROM pg_stat_activity WHERE datname IS NOT NULL")]
+    return max(_own_memory(pid) for pid in pids)
+
+
+def _own_memory(pid: int) -> float:
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except FileNotFoundError:
+        return 0.0  # it has ended meanwhile
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("RssAnon"))

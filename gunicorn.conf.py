@@ -1,0 +1,17 @@
+"""Read by gunicorn wherever it is started in this folder: authentication is off on the loopback only."""
+
+import sys
+
+from django.conf import settings
+
+from eim_project.settings import is_loopback
+
+
+def on_starting(server) -> None:
+    """Unix sockets and sockets that were handed over aren't the network's, or aren't known."""
+    if settings.AUTHENTICATION:
+        return
+    hosts = [address[0] for address in server.cfg.address if isinstance(address, tuple)]
+    if open_to_others := [host for host in hosts if not is_loopback(host)]:
+        server.log.error("EIM_AUTH=off opens everything to whoever reaches %s: bind to 127.0.0.1", open_to_others)
+        sys.exit(4)
