@@ -84,6 +84,7 @@ def _database(url: str) -> dict:
 # Where things are -------------------------------------------------------------------------------------------------
 EIM_DATA = Path(os.environ.get("EIM_DATA") or _default_data())
 EIM_ARTIFACTS = Path(os.environ.get("EIM_ARTIFACTS") or EIM_DATA / "artifacts")
+EIM_OS_PROFILES = Path(folder) if (folder := os.environ.get("EIM_OS_PROFILES")) else None  # besides those we ship
 EIM_CA_FILE = Path(os.environ.get("EIM_CA_FILE") or EIM_DATA / "tls/ca.crt")
 EIM_TLS_CERT = Path(os.environ.get("EIM_TLS_CERT") or EIM_DATA / "tls/server.crt")
 EIM_TLS_KEY = Path(os.environ.get("EIM_TLS_KEY") or EIM_DATA / "tls/server.key")
@@ -94,6 +95,7 @@ EIM_BIND = os.environ.get("EIM_BIND", "127.0.0.1")  # the address our own server
 EIM_HTTP_PORT = int(os.environ.get("EIM_HTTP_PORT", "8000"))
 EIM_HTTPS_PORT = int(os.environ.get("EIM_HTTPS_PORT", "8443"))
 EIM_GRPC_PORT = int(os.environ.get("EIM_GRPC_PORT", "50051"))
+EIM_FLOWER_URL = os.environ.get("EIM_FLOWER_URL", "")  # where administrators find Flower; no link without it
 
 # Django ----------------------------------------------------------------------------------------------------------
 SECRET_KEY = _secret_key()
@@ -112,7 +114,18 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 STATIC_URL = "/static/"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 25_000_000  # bytes; what a route takes is less, and its own matter (tenants/request.py)
-LOGIN_URL = "/admin/login/"
+LOGIN_URL = "/login/"
+LOGIN_REDIRECT_URL = "/"
+SESSION_COOKIE_AGE = 12 * 3600  # seconds; a working day
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}", "OPTIONS": options}
+    for name, options in {
+        "UserAttributeSimilarityValidator": {},
+        "MinimumLengthValidator": {"min_length": 10},
+        "CommonPasswordValidator": {},
+        "NumericPasswordValidator": {},
+    }.items()
+]
 AUTHENTICATION_BACKENDS = ["tenants.limits.PatientBackend"]
 
 # The edge of the web -------------------------------------------------------------------------------------------------
@@ -154,7 +167,7 @@ SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 
 # In every schema: TENANT_APPS; in public only: the rest. ------------------------------------------------------------
 SHARED_APPS = [
-    "django.contrib.admin",  # before django_tenants, whose index page hides what is in projects
+    "tenants.apps.PublicAdminConfig",  # before django_tenants, whose index page hides what is in projects
     "django_tenants",
     "eim_project",
     "tenants",
@@ -196,6 +209,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "tenants.oidc.ExternalIdentity",
+    "tenants.door.ProjectDoor",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_prometheus.middleware.PrometheusAfterMiddleware",
@@ -280,6 +294,9 @@ TASK_SOFT_LIMIT = LEASE * 2 / 3
 TASK_TURN = LEASE / 12  # after which a task that finds ever more to do lets others have their turn
 BUILD_LEASE = 900
 BUILD_HARD_LIMIT = 840
+# How long a tenant that is deleted waits for what must end before it, in seconds; then it goes all the same.
+TEARDOWN_PATIENCE = int(os.environ.get("EIM_TEARDOWN_PATIENCE", "60"))  # instances, hosts
+TEARDOWN_PATIENCE_WORKLOADS = int(os.environ.get("EIM_TEARDOWN_PATIENCE_WORKLOADS", "300"))
 WORKFLOW_SILENCE = 600  # no report from the machine for so long: the workflow has failed
 WORKFLOW_TIMEOUT = 9800  # of a whole workflow, as in the archived system's templates
 

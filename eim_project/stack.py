@@ -49,6 +49,7 @@ class Stack:
             "EIM_HTTP_PORT": str(_port_of(self.http)),
             "EIM_HTTPS_PORT": str(_port_of(self.https)),
             "EIM_GRPC_PORT": str(_port_of(self.grpc)),
+            "EIM_FLOWER_URL": self.flower,
             "FLOWER_AUTH": ".*@eim",  # everybody whom its door lets in (eim_project/flower.py)
             "FLOWER_AUTH_PROVIDER": "eim_project.flower.Login",
             "FLOWER_COOKIE_SECRET": salted_hmac("flower", "cookies").hexdigest(),

@@ -4,7 +4,6 @@ from django.conf import settings
 from django.contrib import admin
 from django.http import JsonResponse
 from django.urls import include, path
-from django.views.generic import RedirectView
 from drf_spectacular.views import (
     SpectacularAPIView,
     SpectacularRedocView,
@@ -23,8 +22,10 @@ admin.site.index_title = "Organizations, projects and people"
 
 handler404 = "inventory.errors.unknown_path"
 urlpatterns = [
-    path("", RedirectView.as_view(url="/admin/")),
+    path("", include("tenants.door")),
     path("admin/", admin.site.urls),
+    path("v1/", include("tenants.api")),
+    path("v1/", include("tenants.people.urls")),
     path("v1/projects/<str:projectName>/", include(inventory_api.in_projects)),
     path("v1/projects/<str:projectName>/", include("provisioning.api")),
     path("edge-infra.orchestrator.apis/v2/", include(inventory_api.old)),

@@ -89,6 +89,13 @@ def cancel(instance: Instance, reason: str) -> None:
     )
 
 
+def cancel_all(reason: str) -> None:
+    """Those of all instances of the current schema."""
+    Workflow.objects.filter(schema=connection.schema_name, state__in=ACTIVE).update(
+        state=WorkflowState.CANCELLED, reason=reason, finished_at=timezone.now()
+    )
+
+
 def actions_for(instance: Instance) -> list[dict]:
     """Template and inputs as data. Relative image URLs are this server's own."""
     host, os = instance.host, instance.os

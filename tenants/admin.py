@@ -1,30 +1,31 @@
 """The public admin: organizations, projects and people. What is in a project has an admin of its own."""
 
 from django.contrib import admin
-from django.contrib.auth.admin import UserAdmin
-from django.contrib.auth.models import Group
 from django.utils.html import format_html
 
 from tenants import api_tokens, standing
-from tenants.models import ApiToken, Client, Event, Grant, Organization, Project, SignIn, User
+from tenants.admin_people import GrantInline
+from tenants.models import ApiToken, Client, Event, Organization, Project, SignIn
 from tenants.models.audit import Audit
 
-admin.site.unregister(Group)
 
-
-class GrantInline(admin.TabularInline):
-    model = Grant
-    extra = 0
-
-
-@admin.register(User)
-class PersonAdmin(UserAdmin):
-    inlines = [GrantInline]
+class InOrganization(GrantInline):
+    fk_name = "organization"
+    fields = ["role", "user", "group"]
+    autocomplete_fields = ["user", "group"]
 
 
 @admin.register(Organization)
 class OrganizationAdmin(admin.ModelAdmin):
     list_display = ["name", "uuid", "description"]
+    search_fields = ["name"]
+    inlines = [InOrganization]
+
+
+class InProject(GrantInline):
+    fk_name = "project"
+    fields = ["role", "user", "group"]
+    autocomplete_fields = ["user", "group"]
 
 
 @admin.register(Project)
@@ -35,7 +36,8 @@ class ProjectAdmin(admin.ModelAdmin):
     list_select_related = ["organization"]
     fields = ["name", "organization", "uuid", "schema_name", "desired_state", "current_state", "status", "description"]
     readonly_fields = ["name", "organization", "uuid", "schema_name", "desired_state", "current_state", "status"]
-    inlines = [GrantInline]
+    search_fields = ["name"]
+    inlines = [InProject]
 
     @admin.display
     def inventory(self, project):

@@ -46,6 +46,11 @@ def revoke(host_uuid: UUID | None) -> None:
         theirs.delete()
 
 
+def revoke_all() -> None:
+    """The same for all nodes of the current schema, whose project goes: their tokens name one that isn't served."""
+    EdgeCredential.objects.filter(schema=connection.schema_name).delete()
+
+
 def of_client(client_id: str) -> EdgeCredential | None:
     """The node with this client id, whosever it is. Call from the public schema."""
     return EdgeCredential.objects.filter(client_id=client_id).first()

@@ -23,6 +23,10 @@ class SchemaMissing(TenantError):
     """The template of the tenants' schema can't be made or replayed."""
 
 
+class BadDefaults(TenantError):
+    """What every new tenant begins with can't be read, or isn't what it should be; the sentence names the file."""
+
+
 class FleetBusy(TenantError):
     """Another run of migrate_fleet holds the lock."""
 
@@ -58,6 +62,18 @@ class Duplicate(ResourceError):
     """Something of this name, UUID or serial number is there already."""
 
     code = "FailedPrecondition"
+
+
+class LastAdministrator(ResourceError):
+    """Nobody would be left who may do everything."""
+
+    code = "FailedPrecondition"
+
+
+class NotAllowed(ResourceError):
+    """Whoever asks has not the role for it."""
+
+    code, status = "PermissionDenied", 403
 
 
 class NotFound(ResourceError):

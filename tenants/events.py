@@ -4,7 +4,7 @@ something changed, never what. The bell may get lost; the ring is a row and does
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 
@@ -16,13 +16,16 @@ from kombu.exceptions import OperationalError
 from tenants.models.journal import Event, Ring
 
 log = logging.getLogger(__name__)
-_who: ContextVar[str] = ContextVar("who", default="")
+_who: ContextVar[str | Callable[[], str]] = ContextVar("who", default="")
 _held: ContextVar[bool] = ContextVar("held", default=False)  # the bell, until one_bell() ends
 
 
 @contextmanager
-def acting_as(who: str):
-    """Name, for the journal, who causes the changes inside: a user, a node's client id, a reconciler."""
+def acting_as(who: str | Callable[[], str]):
+    """Name, for the journal, who causes the changes inside: a user, a node's client id, a reconciler.
+
+    A function is asked when something changes: of a request it is known only later who asks.
+    """
     token = _who.set(who)
     try:
         yield
@@ -49,6 +52,7 @@ def announce(resource, verb: str, *, ring: bool = True, asked: bool = False) -> 
 def announce_all(resources: Sequence[Model], verb: str, *, ring: bool = True, asked: bool = False) -> None:
     """announce() the same of many resources, in two statements."""
     schema, who = connection.schema_name, _who.get()
+    who = who if isinstance(who, str) else who()
     Event.objects.bulk_create(
         Event(schema=schema, kind=resource._meta.model_name, resource_id=resource.resource_id, verb=verb, who=who)
         for resource in resources

@@ -171,12 +171,12 @@ def _said(tenant: Tenant) -> Iterator[None]:
 
 def _why(schema: str, problem: Exception) -> str:
     if isinstance(problem.__cause__, LockNotAvailable):
-        return f"its lock wasn't had in time; {_lock_holders(schema) or 'nobody holds one now'}"
+        return f"its lock wasn't had in time; {lock_holders(schema) or 'nobody holds one now'}"
     lines = [line.strip() for line in str(problem).splitlines() if line.strip()]
     return f"{type(problem).__name__}: {' '.join(lines[:2])}"
 
 
-def _lock_holders(schema: str) -> str:
+def lock_holders(schema: str) -> str:
     """Who has locks on the schema's tables. What they run isn't told: there may be secrets in it."""
     connection.set_schema_to_public()
     with connection.cursor() as cursor:
@@ -193,4 +193,20 @@ def _lock_holders(schema: str) -> str:
         return "; ".join(
             f"process {pid} ({program}, {state} for {age}) holds {tables}"
             for pid, program, state, age, tables in cursor.fetchall()
+        )
+
+
+def end_lock_holders(schema: str) -> None:
+    """End the sessions, of our own role, that have locks on the schema's tables; what they were at is rolled back."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT pg_terminate_backend(pid) FROM (
+                SELECT DISTINCT pid FROM pg_locks JOIN pg_class ON pg_class.oid = relation
+                WHERE relnamespace = to_regnamespace(%s) AND relkind IN ('r', 'p') AND granted
+                  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+                  AND pid <> pg_backend_pid()
+            ) AS holders
+            """,
+            [quote_schema_name(schema)],
         )

@@ -15,18 +15,18 @@ from tenants.errors import (
     NotYetReady,
     OnItsWayOut,
     ResourceError,
-    Unserved,
     WhichProject,
 )
+from tenants.events import acting_as
 from tenants.models import Project
 from tenants.models.people import IN_PROJECT
-from tenants.permissions import bearer_of, held, why_unserved
-from tenants.request import API, bound, refused
+from tenants.permissions import bearer_of, held, name_of
+from tenants.request import API, bound
 
 PUBLIC = "public"
-_PROJECT = re.compile(r"^/v\d+/projects/([^/]+)/")
+_PROJECT = re.compile(r"^/v\d+/projects/(?P<name>[^/]+)/")
 _LEGACY = "/edge-infra.orchestrator.apis/v2/"
-_PAGES = re.compile(r"^(/p/([^/]+))(/.*)$")
+_PAGES = re.compile(r"^(/p/(?P<name>[^/]+))(/.*)$")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,100}\Z")
 
 
@@ -48,46 +48,38 @@ class TenantMiddleware:
         request.project = request.unserved = None
         if API.match(request.path_info) and request.path_info.endswith("/"):
             request.path_info = request.path_info[:-1]  # the archived API took both
-        named, request.page_of = self._in_path(request)
         # Said even where the connection is there already: whatever its last user left it in isn't built upon.
-        with schema_context(PUBLIC):
+        with schema_context(PUBLIC), acting_as(lambda: name_of(request.user)):
             try:
-                request.project = self._resolve(named, request)
+                request.project = self._resolve(request)
             except ResourceError as why:
                 request.unserved = why
             if request.project is None:
                 return self.get_response(request)
+            if found := _PAGES.match(request.path_info):
+                self._stay_in_project(request, *found.groups())
             with schema_context(request.project.schema_name), bound(project=request.project.name):
                 return self.get_response(request)
 
-    def process_view(self, request: HttpRequest, view, args, kwargs) -> HttpResponse | None:
-        """Pages of a project that comes or goes say so to its people; to others there is a door, as to any name."""
-        if request.page_of and request.unserved and request.user.is_authenticated:
-            why = why_unserved(request)
-            if isinstance(why, Unserved):
-                return refused(request, why)
-        return None
+    @staticmethod
+    def _stay_in_project(request: HttpRequest, prefix: str, _name: str, rest: str) -> None:
+        """The project stays in the URL as the script's name: a switch kept in the session would let two tabs
 
-    def _in_path(self, request: HttpRequest) -> tuple[str | None, str]:
-        """(the name in the path, the same if the path is one of a project's pages)"""
-        if found := _PROJECT.match(request.path_info):
-            return found[1], ""
-        if not (found := _PAGES.match(request.path_info)):
-            return None, ""
-        # The project stays in the URL as the script's name: a switch kept in the session would let two tabs
-        # write into the wrong tenant.
-        request.path_info = found[3]
-        request.META["SCRIPT_NAME"] = found[1]
-        set_script_prefix(f"{found[1]}/")
+        write into the wrong tenant.
+        """
+        request.path_info = rest
+        request.META["SCRIPT_NAME"] = prefix
+        set_script_prefix(f"{prefix}/")
         request.urlconf = "eim_project.urls_project"
-        return found[2], found[2]
 
-    def _resolve(self, named: str | None, request: HttpRequest) -> Project | None:
+    @staticmethod
+    def _resolve(request: HttpRequest) -> Project | None:
         """The ready project that is named, None if none is. One query. Raises ResourceError if it can't be served."""
         legacy = request.path_info.startswith(_LEGACY)
-        if named is None and not legacy:
+        in_path = _PROJECT.match(request.path_info) or _PAGES.match(request.path_info)
+        if not in_path and not legacy:
             return None
-        said: list[str | UUID] = [] if named is None else [named]
+        said: list[str | UUID] = [in_path["name"]] if in_path else []
         if active := request.META.get("HTTP_ACTIVEPROJECTID"):
             said.append(_uuid(active, "ActiveProjectID"))
         if legacy:

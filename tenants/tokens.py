@@ -53,6 +53,7 @@ class Caller:
     sign_in: str = ""
     is_staff: bool = False
     is_superuser: bool = False
+    is_narrowed: bool = False  # an API token that may less than its owner
     expires: float = 0  # of an external identity: when what its token says is over
 
     is_authenticated = True  # what DRF and Django ask of a user
@@ -279,7 +280,7 @@ def _of_api_token(token: str) -> Caller:
     return Caller(
         Kind.API_TOKEN, f"user-{known.user_id}", owner.name, f"eim_{found[1]}",
         narrowed(owner.roles, known.read_only, known.projects), known.user_id,
-        is_staff=owner.is_staff and whole, is_superuser=owner.is_superuser and whole,
+        is_staff=owner.is_staff and whole, is_superuser=owner.is_superuser and whole, is_narrowed=not whole,
     )  # fmt: skip
 
 

@@ -74,14 +74,23 @@ def wake(schema: str, reconciler: str, target: int, queue: str, wish: str, *, as
 
 def claim(queue: str, lease: timedelta) -> Work | None:
     """The one that has been due longest, ours for the length of the lease. None if nothing is due."""
+    return _claim(lease, "queue = %s", queue)
+
+
+def claim_this(schema: str, reconciler: str, target: int, lease: timedelta) -> Work | None:
+    """The same of one resource. None if it isn't due, or somebody has it."""
+    return _claim(lease, "schema = %s AND reconciler = %s AND target = %s", schema, reconciler, target)
+
+
+def _claim(lease: timedelta, which: str, *values) -> Work | None:
     rows = _execute(
         f"""
         UPDATE workers_work SET epoch = epoch + 1, leased_until = now() + %s
-        WHERE id = (SELECT id FROM workers_work WHERE queue = %s AND {_DUE}
+        WHERE id = (SELECT id FROM workers_work WHERE {which} AND {_DUE}
                     ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED)
         RETURNING {", ".join(_COLUMNS)}
         """,
-        lease, queue,
+        lease, *values,
     )  # fmt: skip
     return Work(**dict(zip(_COLUMNS, rows[0], strict=True))) if rows else None
 

@@ -51,8 +51,6 @@ from inventory.api.reading import reader
 from inventory.models.base import EpochField, Resource
 from inventory.models.metadata import MetadataField
 from inventory.naming import camel, squashed
-from tenants.events import acting_as
-from tenants.permissions import name_of
 
 __all__ = [
     "EMPTY", "Choice", "Constant", "Derived", "Document", "Flag", "HardwarePart", "Nested", "NestedMany", "Pattern",
@@ -305,16 +303,6 @@ class ResourceViewSet(viewsets.GenericViewSet):
 
     def get_queryset(self) -> QuerySet:
         return self.model.objects.all()
-
-    def initial(self, request, *args, **kwargs):
-        super().initial(request, *args, **kwargs)
-        self._who = acting_as(name_of(request.user))
-        self._who.__enter__()
-
-    def finalize_response(self, request, response, *args, **kwargs):
-        if who := self.__dict__.pop("_who", None):
-            who.__exit__(None, None, None)
-        return super().finalize_response(request, response, *args, **kwargs)
 
     def asked(self) -> dict[str, Any]:
         """The valid query parameters of this action, by name. Raises InventoryError."""

@@ -28,7 +28,8 @@ def late(field: F) -> F:
 
 def letters(more: str) -> RegexValidator:
     r"""ASCII letters, digits and these other signs, written as in a regular expression's class: r"\-_./: "."""
-    return RegexValidator(rf"^[a-zA-Z0-9{more}]*\Z", f"only letters, digits and {more.replace(chr(92), '')}")
+    shown = more.replace("\\n", "").replace("\\", "").replace("%", "%%")
+    return RegexValidator(rf"^[a-zA-Z0-9{more}]*\Z", f"only letters, digits and {shown}")
 
 
 PLAIN = r"\-_./:;=?@!#,<>*() "  # of descriptions, as the API has always had it

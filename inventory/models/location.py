@@ -1,8 +1,10 @@
 """Where machines stand: regions, which may lie in regions, and the sites in them; and whose they are (units, OU)."""
 
+from ipaddress import ip_address
 from typing import Any
 
-from django.core.validators import MaxValueValidator, MinValueValidator, validate_ipv46_address
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
 from inventory import errors
@@ -90,8 +92,13 @@ def proxy() -> models.CharField:
 
 
 def check_addresses(addresses: list) -> None:
-    for address in addresses if isinstance(addresses, list) else [addresses]:
-        validate_ipv46_address(address)
+    if not isinstance(addresses, list):
+        raise ValidationError("a list of IP addresses is needed")
+    for address in addresses:
+        try:
+            ip_address(str(address))
+        except ValueError:
+            raise ValidationError(f"{address!r} is not an IP address") from None
 
 
 class Site(Resource):

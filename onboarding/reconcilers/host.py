@@ -31,3 +31,8 @@ class HostTrust(Reconciler):
         if instance is not None:
             return Later(timedelta(seconds=2), f"Deleting: waiting on {instance} deletion")
         return Done(state=HostState.DELETED)
+
+    def end_all(self):
+        """When a node was heard from last is forgotten by itself, in a day."""
+        credentials.revoke_all()
+        return True

@@ -5,6 +5,7 @@ from datetime import timedelta
 from django.db.models import Q
 
 from inventory.models import Host, HostState, Indicator, Instance, InstanceState, Status
+from inventory.profiles import NOT_PINNED
 from provisioning import workflow
 from provisioning.models import ACTIVE, WorkflowState
 from workers.engine import Done, Later, Reconciler, Refused, register
@@ -36,10 +37,16 @@ class InstanceOnHost(Reconciler):
                 workflow.cancel(instance, "the instance is not trusted any more")
                 return Done("Unknown", state=InstanceState.UNTRUSTED)
 
+    def end_all(self):
+        workflow.cancel_all("the project is deleted")
+        return True
+
     def install(self, instance):
         if instance.host.current_state == HostState.UNTRUSTED:
             workflow.cancel(instance, "the host is not trusted any more")
             raise Refused("Provisioning Failed: the host is not trusted any more")
+        if instance.os.sha256 == NOT_PINNED:
+            raise Refused(f"Provisioning Failed: {instance.os.name} has no digest yet: an administrator must enter one")
         run = workflow.latest(instance)
         if run is None or run.state == WorkflowState.CANCELLED:
             workflow.start(instance)

@@ -18,6 +18,8 @@ class Audit(models.Model):
         ANYBODY = "anybody", "Anybody, as authentication was off"
         NOBODY = "nobody", "Somebody unknown"
 
+    outlives_tenant = True  # tenants/shared.py leaves it
+
     schema = models.CharField(max_length=63)
     at = models.DateTimeField(auto_now_add=True)
     kind = models.CharField(max_length=8, choices=Kind)

@@ -38,5 +38,8 @@ class EdgeCredential(models.Model):
     secret_sealed = SealedField()
     created_at = models.DateTimeField(auto_now_add=True)
 
+    class Meta:
+        indexes = [models.Index(fields=["schema", "host_uuid"], name="credential_by_host")]
+
     def __str__(self):
         return self.client_id

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives import serialization
 
 from tenants import keys, oidc, tokens
 from tenants.errors import BadToken, IssuerAway
+from tenants.models import User
 from tests import issuer as issuers
 
 pytestmark = pytest.mark.django_db
@@ -66,12 +67,11 @@ def test_whoever_it_signs_for_may_do_what_its_token_says(issuer, client, acme, b
     assert client.post(path, body, "application/json", HTTP_AUTHORIZATION=f"Bearer {token}").status_code == 403
 
 
-def test_the_name_of_somebody_known_here_gives_no_roles_of_theirs(issuer, acme):
-    from tenants.models import Grant, Role, User
-
-    ada = User.objects.create_user("ada")
-    Grant.objects.create(user=ada, project=acme, role=Role.WRITE)
-    assert tokens.verify(issuer.token(preferred_username="ada", sub=f"user-{ada.pk}")).roles == frozenset()
+def test_the_name_of_somebody_known_here_gives_nothing_of_theirs(issuer, client, acme):
+    ada = User.objects.create_superuser("ada")
+    token = issuer.token(preferred_username="ada", sub=f"user-{ada.pk}")
+    assert tokens.verify(token).roles == frozenset()
+    assert client.get("/v1/users", HTTP_AUTHORIZATION=f"Bearer {token}").status_code == 403
 
 
 @pytest.mark.parametrize(
@@ -258,7 +258,12 @@ def test_a_browser_that_signed_in_there_has_its_roles_until_they_expire(elsewher
     assert named == "eim:hush" and form["code_verifier"]
     assert client.get(f"/v1/projects/{acme.name}/regions").status_code == 200
     assert client.get(f"/v1/projects/{beta.name}/regions").status_code == 403
-    assert client.get("/admin/").status_code == 302  # no staff of ours
+    assert client.get("/admin/").status_code == 403  # no staff of ours
+    start = client.get("/").content.decode()
+    assert acme.name in start and beta.name not in start
+    assert client.get(f"/p/{acme.name}/admin/inventory/region/").status_code == 200
+    assert client.get(f"/p/{beta.name}/admin/inventory/region/").status_code == 403
+    assert client.get("/password/").status_code == 403
     clock.ahead = 601
     assert client.get(f"/v1/projects/{acme.name}/regions").status_code == 401
 

@@ -165,7 +165,7 @@ def test_a_person_in_many_projects_has_a_small_token_and_all_their_rights(client
 def test_keycloak_js_signs_in_refreshes_and_logs_out(client, ada, acme):
     away = authorize(client)
     login, _, query = away["Location"].partition("?")
-    assert away.status_code == 302 and login == "/admin/login/"
+    assert away.status_code == 302 and login == "/login/"
     back = parse_qs(query)["next"][0]
     client.force_login(ada)
     returned = client.get(back)
@@ -184,7 +184,7 @@ def test_keycloak_js_signs_in_refreshes_and_logs_out(client, ada, acme):
     assert left["Location"] == "http://localhost:3000/?state=x"
     assert refresh(client, again["refresh_token"], "webui-client").json()["error"] == "invalid_grant"
     assert reads(client, acme, again["access_token"]) == 401
-    assert authorize(client).headers["Location"].startswith("/admin/login/")  # the browser's session went, too
+    assert authorize(client).headers["Location"].startswith("/login/")  # the browser's session went, too
 
 
 def test_keycloak_js_is_told_to_watch_no_session_in_a_frame(client):
@@ -199,14 +199,14 @@ def test_nobody_is_logged_out_by_a_page_that_leads_them_here(browser, ada):
     asked = browser.get(f"{SERVICE}/logout")
     assert asked.status_code == 200 and b"<form" in asked.content and "sessionid" in browser.cookies
     assert authorize(browser)["Location"].startswith(PAGE)
-    assert browser.post(f"{SERVICE}/logout")["Location"] == "/admin/login/"
-    assert authorize(browser)["Location"].startswith("/admin/login/")
+    assert browser.post(f"{SERVICE}/logout")["Location"] == "/login/"
+    assert authorize(browser)["Location"].startswith("/login/")
 
 
 def test_logging_out_leads_only_where_the_client_may_lead(browser, ada):
     given = exchange(browser, params_of(authorize(browser))["code"]).json()
     leave = {"id_token_hint": given["id_token"], "post_logout_redirect_uri": "https://evil.example/"}
-    assert browser.get(f"{SERVICE}/logout", leave)["Location"] == "/admin/login/"
+    assert browser.get(f"{SERVICE}/logout", leave)["Location"] == "/login/"
 
 
 def test_a_browser_that_must_not_ask_is_told_that_nobody_is_signed_in(client, acme):
@@ -215,7 +215,7 @@ def test_a_browser_that_must_not_ask_is_told_that_nobody_is_signed_in(client, ac
 
 def test_a_client_may_ask_for_the_password_once_more(browser):
     away = authorize(browser, prompt="login")
-    assert away["Location"].startswith("/admin/login/?next=") and "prompt" not in away["Location"]
+    assert away["Location"].startswith("/login/?next=") and "prompt" not in away["Location"]
 
 
 # Codes ---------------------------------------------------------------------------------------------------------------

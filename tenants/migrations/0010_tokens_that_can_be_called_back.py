@@ -37,7 +37,7 @@ def make_known_clients(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('tenants', '0007_audit_and_sealed_columns'),
+        ('tenants', '0009_sessions_end'),
     ]
 
     operations = [
