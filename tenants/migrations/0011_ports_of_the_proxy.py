@@ -6,7 +6,7 @@ from tenants.rls import rows_belong_to_their_schema
 
 
 class Migration(migrations.Migration):
-    dependencies = [("tenants", "0009_sessions_end")]
+    dependencies = [("tenants", "0010_tokens_that_can_be_called_back")]
 
     operations = [
         migrations.CreateModel(
