@@ -11,9 +11,9 @@ from tenants.models.machine import Claim, EdgeCredential, Port
 from tenants.models.people import Grant, Role, User
 from tenants.models.project import Organization, Project, TenantState
 from tenants.models.schema import SchemaTemplate
-from tenants.models.token import SigningKey
+from tenants.models.token import ApiToken, AuthorizationCode, Client, RevokedNode, SignIn, SigningKey
 
 __all__ = [
-    "Audit", "Claim", "EdgeCredential", "Event", "Grant", "Organization", "Port", "Project", "Ring", "Role",
-    "SchemaTemplate", "SigningKey", "TenantState", "User",
+    "ApiToken", "Audit", "AuthorizationCode", "Claim", "Client", "EdgeCredential", "Event", "Grant", "Organization",
+    "Port", "Project", "RevokedNode", "Ring", "Role", "SchemaTemplate", "SignIn", "SigningKey", "TenantState", "User",
 ]  # fmt: skip

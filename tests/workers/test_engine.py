@@ -272,7 +272,7 @@ def test_the_doorbell_names_a_task_that_exists(host):
     from celery import current_app
 
     current_app.loader.import_default_modules()
-    assert {"workers.wake", "workers.tick", "workers.run", "workers.audit"} <= current_app.tasks.keys()
+    assert {"workers.wake", "workers.tick", "workers.run", "workers.audit", "workers.clean"} <= current_app.tasks.keys()
 
 
 def test_deleting_is_a_wish_too_and_the_row_goes_when_it_is_so(host):
