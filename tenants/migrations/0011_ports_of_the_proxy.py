@@ -6,11 +6,7 @@ from tenants.rls import rows_belong_to_their_schema
 
 
 class Migration(migrations.Migration):
-<<<<<<<< HEAD:tenants/migrations/0010_ports_of_the_proxy.py
-    dependencies = [("tenants", "0009_sessions_end")]
-========
     dependencies = [("tenants", "0010_tokens_that_can_be_called_back")]
->>>>>>>> main:tenants/migrations/0011_ports_of_the_proxy.py
 
     operations = [
         migrations.CreateModel(
