@@ -4,8 +4,12 @@ from django.conf import settings
 from django.contrib import admin
 from django.http import JsonResponse
 from django.urls import include, path
-from django.views.generic import RedirectView
-from drf_spectacular.views import SpectacularAPIView, SpectacularRedocView, SpectacularSwaggerSplitView
+from drf_spectacular.views import (
+    SpectacularAPIView,
+    SpectacularRedocView,
+    SpectacularSwaggerOauthRedirectView,
+    SpectacularSwaggerSplitView,
+)
 
 from inventory.admin import site
 from inventory.api import urls as inventory_api
@@ -18,17 +22,21 @@ admin.site.index_title = "Organizations, projects and people"
 
 handler400, handler404 = "inventory.errors.bad_request", "inventory.errors.unknown_path"
 urlpatterns = [
-    path("", RedirectView.as_view(url="/admin/")),
+    path("", include("tenants.door")),
     path("admin/", admin.site.urls),
     path("v1/", include("tenants.api")),
+    path("v1/", include("tenants.people.urls")),
     path("v1/projects/<str:projectName>/", include(inventory_api.in_projects)),
     path("v1/projects/<str:projectName>/", include("provisioning.api")),
     path("edge-infra.orchestrator.apis/v2/", include(inventory_api.old)),
     path("", include("tenants.issuer")),
+    path("", include("tenants.api_tokens")),
+    path("", include("tenants.oidc")),
     path("", include("tenants.audit_api")),
     path("tink-stack/", include("provisioning.boot")),
     path("metrics", include("exporter.urls")),
     path("schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("docs/oauth2-redirect.html", SpectacularSwaggerOauthRedirectView.as_view()),
     path("docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
     path(
         "docs/redoc/",

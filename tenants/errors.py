@@ -64,10 +64,28 @@ class Duplicate(ResourceError):
     code = "FailedPrecondition"
 
 
+class LastAdministrator(ResourceError):
+    """Nobody would be left who may do everything."""
+
+    code = "FailedPrecondition"
+
+
+class NotAllowed(ResourceError):
+    """Whoever asks has not the role for it."""
+
+    code, status = "PermissionDenied", 403
+
+
 class NotFound(ResourceError):
     """No such resource in this project."""
 
     code, status = "NotFound", 404
+
+
+class IssuerAway(ResourceError):
+    """The keys that a token could be verified with can't be had now."""
+
+    code, status = "Unavailable", 503
 
 
 class NoAccess(ResourceError):

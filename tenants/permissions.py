@@ -1,6 +1,7 @@
-"""Who may: a bearer token's roles, or the memberships of somebody who is logged in."""
+"""Who may: a bearer token's roles, or the grants of somebody who is logged in."""
 
 import ipaddress
+from collections.abc import Set
 
 from django.conf import settings
 from django.http import HttpRequest
@@ -11,7 +12,7 @@ from rest_framework.permissions import SAFE_METHODS, BasePermission
 from tenants import tokens
 from tenants.errors import BadToken, NoAccess, ResourceError, Unserved, challenge
 from tenants.models import Project, Role, User
-from tenants.roles import roles_of
+from tenants.roles import roles_in_project, roles_of
 
 READERS = {Role.READ.value, Role.WRITE.value}
 WRITERS = {Role.WRITE.value}
@@ -66,17 +67,38 @@ def _is_local(request: HttpRequest) -> bool:
     return origin in (f"{request.scheme}://{request.get_host()}", *settings.CORS_ALLOWED_ORIGINS)
 
 
-def held(user: "tokens.Caller | User") -> set[str]:
+def held(user: "tokens.Caller | User") -> Set[str]:
     """All roles of whoever asks, as tokens name them (tenants/roles.py)."""
     if isinstance(user, tokens.Caller):
-        return {f"{uuid}_{role}" for uuid, role in user.roles}
+        return user.roles
     return roles_of(user) if user.is_authenticated else set()
 
 
-def roles_in(user: "tokens.Caller | User", project: Project) -> set[str]:
+def roles_in(user: "tokens.Caller | User", project: Project) -> Set[str]:
     """The roles that a token or a logged-in person has in this project."""
-    here = f"{project.uuid}_"
-    return {role.removeprefix(here) for role in held(user) if role.startswith(here)}
+    if isinstance(user, tokens.Caller):
+        return user.roles_in(project)
+    return roles_in_project(user, project) if user.is_authenticated else set()
+
+
+def roles_here(request) -> Set[str]:
+    """Those of whoever asks, in the project that the URL names: looked up once a request."""
+    if not hasattr(request, "_roles_here"):
+        request._roles_here = roles_in(request.user, request.project) if request.project else set()
+    return request._roles_here
+
+
+def person_of(user: "tokens.Caller | User") -> User | None:
+    """The person behind a session or a token; None for whoever acts for less than a person known here.
+
+    That are machines, people whom only an external issuer knows (whatever they are called there), and API tokens that
+    may not do all that their owner may.
+    """
+    if not isinstance(user, tokens.Caller):
+        return user if user.is_authenticated and user.is_active else None
+    if user.kind not in (tokens.Kind.PERSON, tokens.Kind.API_TOKEN) or user.is_narrowed:
+        return None
+    return User.objects.filter(pk=user.user_id, is_active=True).first()
 
 
 def name_of(user: "tokens.Caller | User") -> str:

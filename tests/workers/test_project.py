@@ -8,6 +8,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 from django.apps import apps
+from django.contrib.auth.models import Group
 from django.core.management import call_command
 from django.db import connection, connections
 from django_tenants.utils import schema_context
@@ -135,6 +136,25 @@ def test_a_project_is_served_when_all_that_projects_begin_with_is_there(till):
         systems = {*OperatingSystem.objects.values_list("profile_name", flat=True)}
         assert systems == {"debian-12", "ubuntu-22.04-lts-generic", "ubuntu-24.04-lts-generic", "microvisor-nonrt"}
         assert Provider.objects.get(name="infra_onboarding").provider_kind == "PROVIDER_KIND_BAREMETAL"
+
+
+def test_the_groups_of_a_project_come_and_go_with_it(till):
+    theirs = Group.objects.filter(name__startswith=f"{till.uuid}_")
+    assert theirs.count() == 5 and Grant.objects.filter(group__in=theirs, project=till).count() == 5
+    till.ask(state=TenantState.DELETED)
+    settle()
+    assert nothing_is_left_of(till) and not theirs.exists()
+
+
+def test_the_project_managers_of_an_organization_come_and_go_with_it(unblocked):
+    owner = Organization(name="till-owner")
+    owner.ask(state=TenantState.CREATED)
+    settle()
+    managers = Group.objects.filter(name=f"{owner.uuid}_Project-Manager-Group")
+    assert managers.get().grants.count() == 3
+    owner.ask(state=TenantState.DELETED)
+    settle()
+    assert not managers.exists() and not Organization.objects.filter(pk=owner.pk).exists()
 
 
 def test_it_is_not_served_before(asked, monkeypatch):

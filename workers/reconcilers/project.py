@@ -7,7 +7,7 @@ from django_tenants.utils import schema_context
 from psycopg.errors import LockNotAvailable
 
 from inventory import defaults
-from tenants import fleet, schema
+from tenants import fleet, groups, schema
 from tenants.errors import BadDefaults
 from tenants.models import Project, TenantState
 from tenants.resource import Indicator, Status
@@ -35,6 +35,7 @@ class ProjectSchema(Reconciler):
                     behind.migrate()  # half made by a migration, or made before the release that we are of
         with schema_context(project.schema_name):
             defaults.make()
+        groups.default_groups(project)
         return Done(project.says(" is complete"), state=TenantState.CREATED)
 
     def take_down(self, project):
@@ -48,6 +49,7 @@ class ProjectSchema(Reconciler):
             return self.get_past(project)
         if not is_gone:
             return Later(timedelta(), project.says(": removing its data"))  # others have their turn
+        groups.remove_groups(project)
         return Done(project.says(" is complete"), state=TenantState.DELETED)
 
     def get_past(self, project):
