@@ -6,9 +6,10 @@ from django.contrib import admin, messages
 from django.http import HttpResponseRedirect
 from django.utils.html import format_html
 
+from tenants import api_tokens, standing
 from tenants.admin_people import GrantInline
 from tenants.errors import ResourceError
-from tenants.models import Event, Organization, Project, TenantState
+from tenants.models import ApiToken, Client, Event, Organization, Project, SignIn, TenantState
 from tenants.models.audit import Audit
 from tenants.resource import Indicator
 
@@ -139,3 +140,48 @@ class AuditAdmin(ToRead):
     list_display = ["at", "schema", "kind", "who", "method", "action", "resource_id", "address", "status", "code"]
     list_filter = ["kind", "method", "status"]
     search_fields = ["who", "resource_id", "address", "request_id"]
+
+
+@admin.register(Client)
+class ClientAdmin(admin.ModelAdmin):
+    """Programs that people sign in with. Those that ask for themselves are made by `manage.py create_client`."""
+
+    list_display = ["client_id", "description", "grants", "service_account", "enabled"]
+    autocomplete_fields = ["service_account"]
+
+
+class CalledBack(admin.ModelAdmin):
+    """Rows that are looked at and ended, not written."""
+
+    actions = ["end"]
+    list_select_related = True
+
+    def has_add_permission(self, request):
+        return False
+
+    def has_change_permission(self, request, obj=None):
+        return super().has_change_permission(request, obj) and obj is None  # for the list and its action
+
+    @admin.action(description="End the chosen ones", permissions=["change"])
+    def end(self, request, chosen):
+        for row in chosen:
+            self.end_one(row)
+        standing.forget()
+
+
+@admin.register(SignIn)
+class SignInAdmin(CalledBack):
+    list_display = ["user", "client", "created_at", "used_at", "expires_at", "ended_at", "why_ended"]
+    search_fields = ["user__username", "client__client_id"]
+
+    def end_one(self, sign_in):
+        sign_in.end("ended by an administrator")
+
+
+@admin.register(ApiToken)
+class ApiTokenAdmin(CalledBack):
+    list_display = ["user", "name", "key", "read_only", "created_at", "expires_at", "used_at", "revoked_at"]
+    search_fields = ["user__username", "name", "key"]
+
+    def end_one(self, token):
+        api_tokens.revoke(token)
