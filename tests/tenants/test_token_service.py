@@ -95,7 +95,7 @@ def test_the_command_line_logs_in_under_whatever_name_it_reaches_the_server(clie
     settings.ALLOWED_HOSTS = ["testserver", "localhost", "127.0.0.1"]
     tokens.is_ours.cache_clear()
     scheme, _, host = origin.partition("://")
-    reached = {"HTTP_HOST": host, "HTTP_X_FORWARDED_PROTO": scheme}
+    reached = {"HTTP_HOST": host, "secure": scheme == "https"}
     endpoint = f"{origin}{REALM}"
     document = client.get(f"{REALM}/.well-known/openid-configuration", **reached).json()
     assert document["issuer"] == endpoint
