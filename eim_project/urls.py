@@ -20,7 +20,7 @@ if not settings.AUTHENTICATION:
     site.site_header += " - AUTHENTICATION IS OFF"
 admin.site.index_title = "Organizations, projects and people"
 
-handler404 = "inventory.errors.unknown_path"
+handler400, handler404 = "inventory.errors.bad_request", "inventory.errors.unknown_path"
 urlpatterns = [
     path("", include("tenants.door")),
     path("admin/", admin.site.urls),

@@ -1,12 +1,19 @@
 """The public admin: organizations, projects and people. What is in a project has an admin of its own."""
 
-from django.contrib import admin
+from datetime import UTC, datetime
+
+from django.contrib import admin, messages
+from django.http import HttpResponseRedirect
 from django.utils.html import format_html
 
 from tenants import api_tokens, standing
 from tenants.admin_people import GrantInline
-from tenants.models import ApiToken, Client, Event, Organization, Project, SignIn
+from tenants.errors import ResourceError
+from tenants.models import ApiToken, Client, Event, Organization, Project, SignIn, TenantState
 from tenants.models.audit import Audit
+from tenants.resource import Indicator
+
+COLOURS = {Indicator.ERROR: "#c0392b", Indicator.IN_PROGRESS: "#b9770e", Indicator.IDLE: "#1e8449"}
 
 
 class InOrganization(GrantInline):
@@ -15,10 +22,63 @@ class InOrganization(GrantInline):
     autocomplete_fields = ["user", "group"]
 
 
+class NamedAdmin(admin.ModelAdmin):
+    """What is added or deleted here is wished for; workers make it so, and the status tells how it goes."""
+
+    list_display_links = ["name"]
+    list_filter = ["current_state", "desired_state"]
+    search_fields = ["name", "uuid"]
+    ordering = ["name"]
+
+    @admin.display(description="status")
+    def how(self, row):
+        status, _ = row.shown
+        return format_html('<span style="color:{}">{}</span>', COLOURS.get(status.indicator, "inherit"), status.text)
+
+    @admin.display
+    def since(self, row):
+        return datetime.fromtimestamp(row.shown[1], UTC)
+
+    def get_fields(self, request, obj=None):
+        given = self.given if obj is None else (*self.given, *self.told)
+        return [*given, "description"]
+
+    def get_readonly_fields(self, request, obj=None):
+        return [] if obj is None else [*self.given, *self.told]
+
+    def changeform_view(self, request, *args, **kwargs):
+        try:
+            return super().changeform_view(request, *args, **kwargs)
+        except ResourceError as refusal:
+            self.message_user(request, str(refusal), messages.ERROR)
+            return HttpResponseRedirect(request.get_full_path())
+
+    def save_model(self, request, obj, form, change):
+        if change:
+            obj.save()
+        else:
+            obj.ask(state=TenantState.CREATED)
+
+    def delete_model(self, request, obj):
+        self.ask_to_go(request, [obj])
+
+    def delete_queryset(self, request, queryset):
+        self.ask_to_go(request, queryset)
+
+    def ask_to_go(self, request, rows):
+        for row in rows:
+            try:
+                row.ask(state=TenantState.DELETED)
+            except ResourceError as refusal:
+                self.message_user(request, str(refusal), messages.ERROR)
+            else:
+                self.message_user(request, row.says(" initiated"))
+
+
 @admin.register(Organization)
-class OrganizationAdmin(admin.ModelAdmin):
-    list_display = ["name", "uuid", "description"]
-    search_fields = ["name"]
+class OrganizationAdmin(NamedAdmin):
+    list_display = ["name", "how", "since", "uuid", "description"]
+    given, told = ("name",), ("uuid", "desired_state", "current_state", "how", "since")
     inlines = [InOrganization]
 
 
@@ -29,25 +89,25 @@ class InProject(GrantInline):
 
 
 @admin.register(Project)
-class ProjectAdmin(admin.ModelAdmin):
-    """Projects are made by `manage.py create_project`, which makes their schemas too."""
-
-    list_display = ["name", "organization", "uuid", "current_state", "inventory"]
+class ProjectAdmin(NamedAdmin):
+    list_display = ["name", "organization", "how", "since", "uuid", "inventory"]
     list_select_related = ["organization"]
-    fields = ["name", "organization", "uuid", "schema_name", "desired_state", "current_state", "status", "description"]
-    readonly_fields = ["name", "organization", "uuid", "schema_name", "desired_state", "current_state", "status"]
-    search_fields = ["name"]
+    given = ("name", "organization")
+    told = ("uuid", "schema_name", "desired_state", "current_state", "how", "since", "inventory")
     inlines = [InProject]
+    actions = ["delete_by_force"]
 
     @admin.display
     def inventory(self, project):
+        if not project.is_ready:
+            return "not served"
         return format_html('<a href="/p/{}/admin/">its inventory</a>', project.name)
 
-    def has_add_permission(self, request):
-        return False
-
-    def has_delete_permission(self, request, obj=None):
-        return False
+    @admin.action(description="Delete by force: wait for no host, end sessions in its tables", permissions=["delete"])
+    def delete_by_force(self, request, projects):
+        for project in projects:
+            project.forced = True
+            self.ask_to_go(request, [project])
 
 
 class ToRead(admin.ModelAdmin):

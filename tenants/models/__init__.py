@@ -7,7 +7,7 @@ them from public; a fresh connection, whose search_path is neither, sees none.
 
 from tenants.models.audit import Audit
 from tenants.models.journal import Event, Ring
-from tenants.models.machine import Claim, EdgeCredential
+from tenants.models.machine import Claim, EdgeCredential, Port
 from tenants.models.people import Grant, Role, User
 from tenants.models.project import Organization, Project, TenantState
 from tenants.models.schema import SchemaTemplate
@@ -15,5 +15,5 @@ from tenants.models.token import ApiToken, AuthorizationCode, Client, RevokedNod
 
 __all__ = [
     "ApiToken", "Audit", "AuthorizationCode", "Claim", "Client", "EdgeCredential", "Event", "Grant", "Organization",
-    "Project", "RevokedNode", "Ring", "Role", "SchemaTemplate", "SignIn", "SigningKey", "TenantState", "User",
+    "Port", "Project", "RevokedNode", "Ring", "Role", "SchemaTemplate", "SignIn", "SigningKey", "TenantState", "User",
 ]  # fmt: skip

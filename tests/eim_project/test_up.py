@@ -1,6 +1,7 @@
 """The whole stack, as `manage.py up` runs it: it heals, it tells why it can't start, and nothing is left of it."""
 
 import fcntl
+import http.client
 import json
 import os
 import random
@@ -13,7 +14,7 @@ import termios
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -108,6 +109,20 @@ def healthy(stack: dict) -> bool:
 
 def test_it_answers_over_tls_with_its_own_authority(up, running):
     assert healthy(up.stack)
+
+
+def test_every_request_of_a_tls_connection_is_known_to_be_one(up, running):
+    """The web server itself is told with the first alone."""
+    server, port = up.stack["https"].removeprefix("https://").split(":")
+    context = ssl.create_default_context(cafile=up.stack["ca"])
+    with closing(http.client.HTTPSConnection(server, int(port), context=context, timeout=5)) as connection:
+        for _ in range(3):
+            connection.request("GET", settings.LOGIN_URL)
+            answer = connection.getresponse()
+            answer.read()
+            assert "Secure" in answer.getheader("Set-Cookie") and answer.getheader("Connection") == "keep-alive"
+    with urllib.request.urlopen(up.stack["http"] + settings.LOGIN_URL, timeout=5) as answer:  # noqa: S310
+        assert "Secure" not in answer.headers["Set-Cookie"]
 
 
 def test_flower_lets_staff_in_who_sign_in_where_everybody_does(up, running):

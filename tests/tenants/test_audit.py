@@ -17,6 +17,7 @@ from inventory.models import Host, HostState, Region
 from tenants import audit, credentials, limits
 from tenants.models import Audit, Grant, Role, User
 from tests.conftest import client_of, token_with
+from workers import tasks
 
 pytestmark = pytest.mark.django_db
 PERSON = {"grant_type": "password", "client_id": "system-client"}
@@ -186,6 +187,8 @@ def old_lines(count: int, days: int) -> None:
 def test_what_is_old_enough_is_forgotten_in_batches_and_nothing_else(public, settings, monkeypatch):
     settings.AUDIT_DAYS = 30
     monkeypatch.setattr(audit, "BATCH", 10)
+    old_lines(5, 50)
+    assert tasks.forget() == 5
     old_lines(25, 40)
     old_lines(12, 20)
     said = io.StringIO()

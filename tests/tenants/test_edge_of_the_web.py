@@ -16,6 +16,7 @@ from django.test import Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
 from django_tenants.utils import schema_context
 
+from eim_project import stack
 from inventory.models import Region
 from tenants import limits
 from tenants.errors import challenge
@@ -236,6 +237,15 @@ def test_the_log_names_the_request_and_hides_secrets(client):
     assert not any(secret in line for secret in ("hunter2", "abc", "eyJ", "c2lnbmF0dXJl", "ey.a.b"))
 
 
+def test_a_long_line_is_looked_through_at_once():
+    from eim_project.logging import Line
+
+    began = time.monotonic()
+    for text in ("a" * 300_000, "eyJ" * 100_000, "token" * 60_000, "password " * 30_000):
+        Line().format(logging.makeLogRecord({"name": "x", "levelname": "INFO", "msg": text}))
+    assert time.monotonic() - began < 2
+
+
 # Browsers --------------------------------------------------------------------------------------------------------
 
 UI = "https://ui.example.org"
@@ -336,6 +346,11 @@ def test_an_address_that_asks_too_often_waits(client, settings, acme):
     assert Client(REMOTE_ADDR="192.0.2.1").get("/v1/projects/acme/regions").status_code == 401
     with_v6 = [Client(REMOTE_ADDR=f"2001:db8::{n}").get("/healthz").status_code for n in range(1, 4)]
     assert with_v6 == [200, 200, 429], "whoever has IPv6 has 2^64 addresses"
+
+
+def test_a_limit_that_cannot_be_read_ends_the_start():
+    done = started("-c", "import eim_project.wsgi", EIM_LIMIT_TENANT="many")
+    assert done.returncode != 0 and "A limit is like 200/second" in done.stderr and "'many'" in done.stderr
 
 
 def test_a_tenant_that_asks_too_often_waits_and_strangers_do_not_use_its_share_up(api, beta, settings):
@@ -458,11 +473,39 @@ def test_the_old_ui_works_with_authentication_off_from_the_origin_that_is_config
     assert client.get("/v1/projects/acme/regions", headers={"Origin": "http://localhost:3000"}).status_code == 200
 
 
+def test_the_welcome_says_loudly_that_authentication_is_off(settings):
+    here = stack.Stack(
+        http="http://127.0.0.1:1", https="", grpc="", flower="", flower_password="", ca="", database_url="",
+        redis_url="", pid=1,
+    )  # fmt: skip
+    assert "AUTHENTICATION IS OFF" not in stack._welcome(here, "admin")
+    settings.AUTHENTICATION = False
+    assert "!!! AUTHENTICATION IS OFF" in stack._welcome(here, "admin")
+
+
 def started(*command: str, **environment: str) -> subprocess.CompletedProcess:
     return subprocess.run(
         [sys.executable, *command], cwd=ROOT, env=os.environ | {"EIM_AUTH": "off"} | environment, capture_output=True,
         text=True, timeout=60,
     )  # fmt: skip
+
+
+def test_the_command_line_without_a_token_finds_its_project_and_changes_it(wide_open, client):
+    assert {project["name"] for project in client.get("/v1/projects").json()} >= {"acme", "beta"}
+    assert client.get("/v1/projects/acme").json()["name"] == "acme"
+    made = client.post("/v1/projects/acme/regions", {"name": "x"}, "application/json").json()
+    assert client.delete(f"/v1/projects/acme/regions/{made['resourceId']}").status_code == 200
+    assert client.put("/v1/projects/acme", {"description": "mine"}, "application/json").status_code == 200
+    told = Audit.objects.filter(kind="anybody")
+    with schema_context("public"):
+        assert [line.method for line in told.order_by("id")] == ["POST", "DELETE", "PUT"]
+
+
+def test_pages_say_loudly_that_authentication_is_off():
+    say = "import django; django.setup(); from eim_project.urls import admin, site; "
+    say += "print(admin.site.site_header, site.site_header)"
+    done = started("-c", say, DJANGO_SETTINGS_MODULE="eim_project.settings")
+    assert done.stdout.count("AUTHENTICATION IS OFF") == 2
 
 
 def test_authentication_is_off_on_the_loopback_only():
