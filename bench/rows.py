@@ -43,7 +43,7 @@ def fill(hosts: int) -> None:
     for site in sites:
         site.ask()
     os = OperatingSystem(
-        name="Debian 12", sha256="a" * 64, image_url="tink-stack/images/debian-12.raw.gz", profile_name="debian-12",
+        name="Debian", sha256="a" * 64, image_url="tink-stack/images/debian.raw.gz", profile_name="bench-debian",
         os_type="OS_TYPE_MUTABLE", os_provider="OS_PROVIDER_KIND_INFRA",
     )  # fmt: skip
     os.ask()
