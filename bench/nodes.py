@@ -60,7 +60,7 @@ class Node:
     def of(cls, rig: Rig, number: int, changing: bool) -> "Node":
         uuid = uuid_of(number)
         client_id = credentials.client_id_of(uuid)
-        token = tokens.sign(client_id, client_id, [f"{rig.project.uuid}_{credentials.AGENT_ROLE}"])
+        token = tokens.for_node(client_id, rig.project.uuid)
         same = _message(uuid, "5 of 5 components running")
         changes = (_message(uuid, f"{beat} components running") for beat in count())
         return cls([("authorization", f"Bearer {token}")], changes if changing else repeat(same))

@@ -43,8 +43,12 @@ class Rig:
     def token_for(projects: "Iterable[Project]") -> str:
         """Of somebody who reads in all these."""
         from tenants import tokens
+        from tenants.models import Grant, Role, User
 
-        return tokens.sign("bench", "system-client", [f"{project.uuid}_im-r" for project in projects])
+        person, _ = User.objects.get_or_create(username="reader")
+        granted = [Grant(user=person, project=project, role=Role.READ) for project in projects]
+        Grant.objects.bulk_create(granted, ignore_conflicts=True)
+        return tokens.for_person(person, "system-client")
 
     def cpu(self) -> float:
         """Seconds of CPU that all servers have used, those that ended included."""
@@ -118,7 +122,7 @@ def _prepare(data: Path, urls: embedded.Urls) -> Rig:
     from bench import rows
     from eim_project.stack import Stack
     from tenants import schema, tokens
-    from tenants.models import Project
+    from tenants.models import Grant, Project, Role, User
 
     with (data / "prepare.log").open("w") as said:
         call_command("migrate_schemas", verbosity=0)
@@ -131,10 +135,12 @@ def _prepare(data: Path, urls: embedded.Urls) -> Rig:
         http=f"http://{embedded.LOOPBACK}:{settings.EIM_HTTP_PORT}",
         https=f"https://{embedded.LOOPBACK}:{settings.EIM_HTTPS_PORT}",
         grpc=f"{embedded.LOOPBACK}:{settings.EIM_GRPC_PORT}",
-        flower="", flower_password="", ca=str(settings.EIM_CA_FILE),
+        flower="", ca=str(settings.EIM_CA_FILE),
         database_url=urls.database, redis_url=urls.redis, pid=os.getpid(),
     )  # fmt: skip
-    return Rig(stack, project, data, tokens.sign("bench", "system-client", [f"{project.uuid}_im-rw"]))
+    person = User.objects.create_user("bench")
+    Grant.objects.create(user=person, project=project, role=Role.WRITE)
+    return Rig(stack, project, data, tokens.for_person(person, "system-client"))
 
 
 def _programs(stack: "Stack", names: tuple[str, ...]) -> "list[Program]":

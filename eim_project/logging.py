@@ -8,14 +8,15 @@ from tenants.request import facts
 _KNOWN = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName", "data", "request", "server_time"}
 
 
-# What no line may hold, wherever it came from: tokens, what is sealed, and what is called a secret.
+# What no line may hold, wherever it came from: tokens, what is sealed, and what is called a secret. Each begins where a
+# word does, and names are short, so that a long line costs no more than its length.
 _SECRETS = re.compile(
-    r"eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"
-    r"|gAAAA[\w=-]{40,}"
+    r"(?<![\w-])eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"
+    r"|(?<![\w-])gAAAA[\w=-]{40,}"
     r"|(?<=bearer )[^\s'\",]+"
     r"|(?<=basic )[A-Za-z0-9+/=]{8,}"
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END|$)"
-    r"|(?P<name>[\w-]*(?:password|passwd|secret|token|api_?key|credential)s?[\w-]*['\"]?\s*[=:]\s*)"
+    r"|(?P<name>(?<![\w-])[\w-]{0,40}?(?:password|passwd|secret|token|api_?key|credential)[\w-]{0,20}['\"]?\s?[=:]\s?)"
     r"(?:\"[^\"]*\"|'[^']*'|[^\s'\",;&)}\]]+)",
     re.IGNORECASE | re.DOTALL,
 )

@@ -208,6 +208,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "tenants.oidc.ExternalIdentity",
     "tenants.door.ProjectDoor",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -245,6 +246,9 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "Edge Infrastructure Manager",
     "VERSION": "0.1.0",
     "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_OAUTH2_CONFIG": {
+        "clientId": "eim-swagger", "scopes": "openid", "usePkceWithAuthorizationCodeGrant": True,
+    },
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
     "REDOC_DIST": "SIDECAR",
@@ -267,7 +271,21 @@ LIMITS_URL = os.environ.get("EIM_LIMITS_URL") or f"{REDIS_URL}/2"
 
 # Tokens ----------------------------------------------------------------------------------------------------------
 TOKEN_LIFETIME = 3600  # seconds; the archived system's access tokens lived as long
-TOKEN_ISSUER = os.environ.get("EIM_TOKEN_ISSUER", "eim")
+SIGN_IN_LIFETIME = 12 * 3600  # seconds since a refresh token was last used
+SIGN_IN_LONGEST = 30 * 86400  # seconds since the person signed in
+API_TOKEN_LONGEST = 366  # days
+# The embedded token service is called https://host/realms/master, with the host that it was reached under: the archived
+# system's clients compare that with the address they were told. EIM_PUBLIC_URL (https://eim.example) is one for all.
+EIM_PUBLIC_URL = os.environ.get("EIM_PUBLIC_URL", "").rstrip("/")
+TOKEN_ISSUER = f"{EIM_PUBLIC_URL or f'https://{EIM_PUBLIC_HOST}:{EIM_HTTPS_PORT}'}/realms/master"
+# Issuers whose tokens are accepted beside our own, each as its discovery document says it; comma-separated.
+EIM_OIDC_ISSUERS = [*filter(None, os.environ.get("EIM_OIDC_ISSUER", "").split(","))]
+EIM_OIDC_AUDIENCE = [*filter(None, os.environ.get("EIM_OIDC_AUDIENCE", "").split(","))]  # one of these, if any is named
+EIM_OIDC_CA_FILE = os.environ.get("EIM_OIDC_CA_FILE") or None  # the system's authorities, if none is named
+EIM_OIDC_CLIENT_ID = os.environ.get("EIM_OIDC_CLIENT_ID", "")  # people sign in at the first issuer, if there is one
+EIM_OIDC_CLIENT_SECRET = os.environ.get("EIM_OIDC_CLIENT_SECRET", "")
+# Whether a request may come over plain HTTP, the address that we listen on decides, not Authlib.
+os.environ.setdefault("AUTHLIB_INSECURE_TRANSPORT", "1")
 
 # Reconciliation, in seconds: a lease outlives the task's hard limit, which outlives a driver's own timeout ------------
 LEASE = int(os.environ.get("EIM_LEASE", "60"))

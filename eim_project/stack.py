@@ -6,7 +6,6 @@ It runs in the process that watches the others, which loads no Django apps.
 import asyncio
 import json
 import os
-import secrets
 import signal
 import socket
 import sys
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from django.utils.crypto import salted_hmac
 
 from eim_project import embedded, tls
 from eim_project.ports import Ports
@@ -36,7 +36,6 @@ class Stack:
     https: str
     grpc: str
     flower: str
-    flower_password: str
     ca: str
     database_url: str
     redis_url: str
@@ -51,7 +50,9 @@ class Stack:
             "EIM_HTTPS_PORT": str(_port_of(self.https)),
             "EIM_GRPC_PORT": str(_port_of(self.grpc)),
             "EIM_FLOWER_URL": self.flower,
-            "FLOWER_BASIC_AUTH": f"admin:{self.flower_password}",
+            "FLOWER_AUTH": ".*@eim",  # everybody whom its door lets in (eim_project/flower.py)
+            "FLOWER_AUTH_PROVIDER": "eim_project.flower.Login",
+            "FLOWER_COOKIE_SECRET": salted_hmac("flower", "cookies").hexdigest(),
             "MALLOC_ARENA_MAX": "2",  # threads otherwise keep an arena each, and with it what they once needed
             "PYTHONUNBUFFERED": "1",
         }
@@ -167,7 +168,6 @@ async def _start(supervisor: Supervisor, terminal: Terminal) -> Stack:
         https=f"https://{embedded.LOOPBACK}:{ports.https}",
         grpc=f"{embedded.LOOPBACK}:{ports.grpc}",
         flower=f"http://{embedded.LOOPBACK}:{ports.flower}",
-        flower_password=secrets.token_urlsafe(9),
         ca=str(settings.EIM_CA_FILE),
         database_url=urls.database,
         redis_url=urls.redis,
@@ -223,7 +223,7 @@ def _welcome(stack: Stack, login: str) -> str:
   API documents  {stack.http}/docs/
   admin          {stack.http}/admin/
   project admin  {stack.http}/p/{PROJECT}/admin/
-  Flower         {stack.flower}   user admin, password {stack.flower_password}
+  Flower         {stack.flower}   (log in as above)
   metrics        {stack.http}/metrics
   for machines   {stack.https}, gRPC {stack.grpc}
   their CA       {stack.ca}

@@ -4,7 +4,12 @@ from django.conf import settings
 from django.contrib import admin
 from django.http import JsonResponse
 from django.urls import include, path
-from drf_spectacular.views import SpectacularAPIView, SpectacularRedocView, SpectacularSwaggerSplitView
+from drf_spectacular.views import (
+    SpectacularAPIView,
+    SpectacularRedocView,
+    SpectacularSwaggerOauthRedirectView,
+    SpectacularSwaggerSplitView,
+)
 
 from inventory.admin import site
 from inventory.api import urls as inventory_api
@@ -15,7 +20,7 @@ if not settings.AUTHENTICATION:
     site.site_header += " - AUTHENTICATION IS OFF"
 admin.site.index_title = "Organizations, projects and people"
 
-handler404 = "inventory.errors.unknown_path"
+handler400, handler404 = "inventory.errors.bad_request", "inventory.errors.unknown_path"
 urlpatterns = [
     path("", include("tenants.door")),
     path("admin/", admin.site.urls),
@@ -25,10 +30,13 @@ urlpatterns = [
     path("v1/projects/<str:projectName>/", include("provisioning.api")),
     path("edge-infra.orchestrator.apis/v2/", include(inventory_api.old)),
     path("", include("tenants.issuer")),
+    path("", include("tenants.api_tokens")),
+    path("", include("tenants.oidc")),
     path("", include("tenants.audit_api")),
     path("tink-stack/", include("provisioning.boot")),
     path("metrics", include("exporter.urls")),
     path("schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("docs/oauth2-redirect.html", SpectacularSwaggerOauthRedirectView.as_view()),
     path("docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
     path(
         "docs/redoc/",

@@ -4,7 +4,7 @@ Clients of the archived system look for `"code":"FailedPrecondition"` and for so
 are the names of gRPC codes and bodies are {"code", "message"}.
 """
 
-from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
+from django.core.exceptions import NON_FIELD_ERRORS, RequestDataTooBig, SuspiciousOperation, ValidationError
 from django.db import DataError, IntegrityError
 from django.http import Http404, HttpRequest, JsonResponse
 from rest_framework import exceptions
@@ -75,6 +75,10 @@ def as_response(problem: Exception, context) -> Response | None:
             code, message, status = "Aborted", "What this refers to changed meanwhile: read it, and try again", 409
         case DataError():
             code, message, status = "InvalidArgument", "A value is not one that can be stored", 400
+        case RequestDataTooBig():
+            code, message, status = "InvalidArgument", "The body is too large", 413
+        case SuspiciousOperation():
+            code, message, status = "InvalidArgument", str(problem), 400
         case Http404():
             code, message, status = "NotFound", str(problem) or "not found", 404
         case exceptions.APIException():
@@ -91,6 +95,11 @@ def as_response(problem: Exception, context) -> Response | None:
 def unknown_path(request: HttpRequest, exception: Exception) -> JsonResponse:
     """Django's handler404 for what no endpoint has: clients of the API read JSON."""
     return JsonResponse({"code": "NotFound", "message": f"there is nothing at {request.path}"}, status=404)
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> JsonResponse:
+    """Django's handler400, for what is refused before an endpoint sees it: a host that isn't ours, a body too large."""
+    return JsonResponse({"code": "InvalidArgument", "message": f"refused: {exception}"}, status=400)
 
 
 def _sentence_of_model(problem: ValidationError) -> str:

@@ -7,7 +7,7 @@ import grpc
 from provisioning import workflow
 from provisioning.models import ACTIVE, Workflow, WorkflowState
 from wire import tink
-from workers.southbound import Node, Refusal, bearer, in_database, node_of
+from workers.southbound import Node, Refusal, bearer, in_database, node_of, project_named_by
 
 _MAC = re.compile(r"^([0-9a-f]{2}:){5}[0-9a-f]{2}$")
 
@@ -64,7 +64,7 @@ class WorkflowService:
     async def _asked(self, context, work, asked):
         """Run `work(node, asked)` in the schema of the node that calls."""
         try:
-            node = await in_database(node_of, bearer(context))
+            node = await in_database(node_of, bearer(context), project_named_by(context))
             return await in_database(work, node, asked, schema=node.schema, who=node.client_id)
         except Refusal as refusal:
             await context.abort(refusal.code, refusal.sentence)

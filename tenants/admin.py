@@ -1,11 +1,19 @@
 """The public admin: organizations, projects and people. What is in a project has an admin of its own."""
 
-from django.contrib import admin
+from datetime import UTC, datetime
+
+from django.contrib import admin, messages
+from django.http import HttpResponseRedirect
 from django.utils.html import format_html
 
+from tenants import api_tokens, standing
 from tenants.admin_people import GrantInline
-from tenants.models import Event, Organization, Project
+from tenants.errors import ResourceError
+from tenants.models import ApiToken, Client, Event, Organization, Project, SignIn, TenantState
 from tenants.models.audit import Audit
+from tenants.resource import Indicator
+
+COLOURS = {Indicator.ERROR: "#c0392b", Indicator.IN_PROGRESS: "#b9770e", Indicator.IDLE: "#1e8449"}
 
 
 class InOrganization(GrantInline):
@@ -14,10 +22,63 @@ class InOrganization(GrantInline):
     autocomplete_fields = ["user", "group"]
 
 
+class NamedAdmin(admin.ModelAdmin):
+    """What is added or deleted here is wished for; workers make it so, and the status tells how it goes."""
+
+    list_display_links = ["name"]
+    list_filter = ["current_state", "desired_state"]
+    search_fields = ["name", "uuid"]
+    ordering = ["name"]
+
+    @admin.display(description="status")
+    def how(self, row):
+        status, _ = row.shown
+        return format_html('<span style="color:{}">{}</span>', COLOURS.get(status.indicator, "inherit"), status.text)
+
+    @admin.display
+    def since(self, row):
+        return datetime.fromtimestamp(row.shown[1], UTC)
+
+    def get_fields(self, request, obj=None):
+        given = self.given if obj is None else (*self.given, *self.told)
+        return [*given, "description"]
+
+    def get_readonly_fields(self, request, obj=None):
+        return [] if obj is None else [*self.given, *self.told]
+
+    def changeform_view(self, request, *args, **kwargs):
+        try:
+            return super().changeform_view(request, *args, **kwargs)
+        except ResourceError as refusal:
+            self.message_user(request, str(refusal), messages.ERROR)
+            return HttpResponseRedirect(request.get_full_path())
+
+    def save_model(self, request, obj, form, change):
+        if change:
+            obj.save()
+        else:
+            obj.ask(state=TenantState.CREATED)
+
+    def delete_model(self, request, obj):
+        self.ask_to_go(request, [obj])
+
+    def delete_queryset(self, request, queryset):
+        self.ask_to_go(request, queryset)
+
+    def ask_to_go(self, request, rows):
+        for row in rows:
+            try:
+                row.ask(state=TenantState.DELETED)
+            except ResourceError as refusal:
+                self.message_user(request, str(refusal), messages.ERROR)
+            else:
+                self.message_user(request, row.says(" initiated"))
+
+
 @admin.register(Organization)
-class OrganizationAdmin(admin.ModelAdmin):
-    list_display = ["name", "uuid", "description"]
-    search_fields = ["name"]
+class OrganizationAdmin(NamedAdmin):
+    list_display = ["name", "how", "since", "uuid", "description"]
+    given, told = ("name",), ("uuid", "desired_state", "current_state", "how", "since")
     inlines = [InOrganization]
 
 
@@ -28,25 +89,25 @@ class InProject(GrantInline):
 
 
 @admin.register(Project)
-class ProjectAdmin(admin.ModelAdmin):
-    """Projects are made by `manage.py create_project`, which makes their schemas too."""
-
-    list_display = ["name", "organization", "uuid", "current_state", "inventory"]
+class ProjectAdmin(NamedAdmin):
+    list_display = ["name", "organization", "how", "since", "uuid", "inventory"]
     list_select_related = ["organization"]
-    fields = ["name", "organization", "uuid", "schema_name", "desired_state", "current_state", "status", "description"]
-    readonly_fields = ["name", "organization", "uuid", "schema_name", "desired_state", "current_state", "status"]
-    search_fields = ["name"]
+    given = ("name", "organization")
+    told = ("uuid", "schema_name", "desired_state", "current_state", "how", "since", "inventory")
     inlines = [InProject]
+    actions = ["delete_by_force"]
 
     @admin.display
     def inventory(self, project):
+        if not project.is_ready:
+            return "not served"
         return format_html('<a href="/p/{}/admin/">its inventory</a>', project.name)
 
-    def has_add_permission(self, request):
-        return False
-
-    def has_delete_permission(self, request, obj=None):
-        return False
+    @admin.action(description="Delete by force: wait for no host, end sessions in its tables", permissions=["delete"])
+    def delete_by_force(self, request, projects):
+        for project in projects:
+            project.forced = True
+            self.ask_to_go(request, [project])
 
 
 class ToRead(admin.ModelAdmin):
@@ -79,3 +140,48 @@ class AuditAdmin(ToRead):
     list_display = ["at", "schema", "kind", "who", "method", "action", "resource_id", "address", "status", "code"]
     list_filter = ["kind", "method", "status"]
     search_fields = ["who", "resource_id", "address", "request_id"]
+
+
+@admin.register(Client)
+class ClientAdmin(admin.ModelAdmin):
+    """Programs that people sign in with. Those that ask for themselves are made by `manage.py create_client`."""
+
+    list_display = ["client_id", "description", "grants", "service_account", "enabled"]
+    autocomplete_fields = ["service_account"]
+
+
+class CalledBack(admin.ModelAdmin):
+    """Rows that are looked at and ended, not written."""
+
+    actions = ["end"]
+    list_select_related = True
+
+    def has_add_permission(self, request):
+        return False
+
+    def has_change_permission(self, request, obj=None):
+        return super().has_change_permission(request, obj) and obj is None  # for the list and its action
+
+    @admin.action(description="End the chosen ones", permissions=["change"])
+    def end(self, request, chosen):
+        for row in chosen:
+            self.end_one(row)
+        standing.forget()
+
+
+@admin.register(SignIn)
+class SignInAdmin(CalledBack):
+    list_display = ["user", "client", "created_at", "used_at", "expires_at", "ended_at", "why_ended"]
+    search_fields = ["user__username", "client__client_id"]
+
+    def end_one(self, sign_in):
+        sign_in.end("ended by an administrator")
+
+
+@admin.register(ApiToken)
+class ApiTokenAdmin(CalledBack):
+    list_display = ["user", "name", "key", "read_only", "created_at", "expires_at", "used_at", "revoked_at"]
+    search_fields = ["user__username", "name", "key"]
+
+    def end_one(self, token):
+        api_tokens.revoke(token)

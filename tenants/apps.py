@@ -14,4 +14,4 @@ class TenantsConfig(AppConfig):
     verbose_name = "Tenants and identity"
 
     def ready(self):
-        from tenants import checks  # noqa: F401  registers itself
+        from tenants import checks, openapi  # noqa: F401  register themselves

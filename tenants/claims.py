@@ -1,11 +1,11 @@
-"""Which tenant a machine belongs to: claimed with the host's row, in one transaction, and released with it."""
+"""Whose a machine is, and a port of the proxy: claimed with the row, in one transaction, and released with it."""
 
 from uuid import UUID
 
 from django.db import IntegrityError, connection, transaction
 
 from tenants.errors import AlreadyClaimed
-from tenants.models import Claim
+from tenants.models import Claim, Port
 
 
 def claim(resource_id: str, uuid: UUID | None, serial: str) -> None:
@@ -29,3 +29,17 @@ def complete(resource_id: str, uuid: UUID) -> None:
 
 def release(resource_id: str) -> None:
     Claim.objects.filter(schema=connection.schema_name, resource_id=resource_id).delete()
+
+
+def claim_port(resource_id: str, number: int) -> None:
+    """Take this port for a remote access of the current schema, instead of any it had. Raises AlreadyClaimed."""
+    release_port(resource_id)
+    try:
+        with transaction.atomic():
+            Port.objects.create(schema=connection.schema_name, resource_id=resource_id, number=number)
+    except IntegrityError as taken:
+        raise AlreadyClaimed(f"Port {number} is for another remote access") from taken
+
+
+def release_port(resource_id: str) -> None:
+    Port.objects.filter(schema=connection.schema_name, resource_id=resource_id).delete()

@@ -4,16 +4,17 @@ import hmac
 import secrets
 from uuid import UUID
 
-from django.db import connection
+from django.db import connection, transaction
 
-from tenants.models import EdgeCredential, Project
+from tenants.models import EdgeCredential, Project, RevokedNode, Role
+from tenants.models.token import NODE_CLIENT
 from tenants.secrets import seal, unseal
 
-AGENT_ROLE = "en-agent-rw"
+AGENT_ROLE = Role.AGENT.value
 
 
 def client_id_of(host_uuid: UUID) -> str:
-    return f"edgenode-{host_uuid}"
+    return f"{NODE_CLIENT}{host_uuid}"
 
 
 def issue(host_uuid: UUID) -> tuple[str, str]:
@@ -34,19 +35,31 @@ def secret_of(host_uuid: UUID) -> str | None:
 
 
 def revoke(host_uuid: UUID | None) -> None:
-    """Nothing that asks with this node's secret gets a token any more. Revoking twice is harmless."""
-    EdgeCredential.objects.filter(host_uuid=host_uuid, schema=connection.schema_name).delete()
+    """Nothing that asks with this node's secret gets a token any more, and those it was given end within a minute.
+
+    Revoking twice is harmless.
+    """
+    theirs = EdgeCredential.objects.filter(host_uuid=host_uuid, schema=connection.schema_name)
+    with transaction.atomic():
+        for client_id in theirs.values_list("client_id", flat=True):
+            RevokedNode.objects.create(schema=connection.schema_name, client_id=client_id)
+        theirs.delete()
 
 
 def revoke_all() -> None:
-    """The same for all nodes of the current schema."""
+    """The same for all nodes of the current schema, whose project goes: their tokens name one that isn't served."""
     EdgeCredential.objects.filter(schema=connection.schema_name).delete()
 
 
-def roles_of_client(client_id: str, secret: str) -> list[str] | None:
-    """The roles of the node with this id and secret; None if they are wrong. Call from the public schema."""
-    credential = EdgeCredential.objects.filter(client_id=client_id).first()
-    if credential is None or not hmac.compare_digest(unseal(credential.secret_sealed), secret):
-        return None
-    project = Project.objects.get(schema_name=credential.schema)
-    return [f"{project.uuid}_{AGENT_ROLE}"]
+def of_client(client_id: str) -> EdgeCredential | None:
+    """The node with this client id, whosever it is. Call from the public schema."""
+    return EdgeCredential.objects.filter(client_id=client_id).first()
+
+
+def is_secret_of(credential: EdgeCredential, secret: str) -> bool:
+    return hmac.compare_digest(unseal(credential.secret_sealed).encode(), secret.encode())
+
+
+def project_of(credential: EdgeCredential) -> Project | None:
+    """None once the project is not, or not yet, served."""
+    return Project.objects.ready().filter(schema_name=credential.schema).first()

@@ -10,6 +10,7 @@ from django.contrib.auth.decorators import login_required
 from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.views import LoginView, LogoutView, PasswordChangeView, redirect_to_login
 from django.core.paginator import Paginator
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import path
@@ -18,8 +19,11 @@ from django.views.generic import RedirectView
 
 from tenants import roles
 from tenants.errors import ResourceError, Unserved
+from tenants.issuer import log_out
 from tenants.models import Project, User
+from tenants.models.people import IN_PROJECT
 from tenants.permissions import READERS, WRITERS, roles_here
+from tenants.tokens import Caller
 
 PER_PAGE = 50  # projects on the start page
 _PAGES = re.compile(r"^/p/[^/]+/")
@@ -51,8 +55,8 @@ class ProjectDoor:
         return turned_away(request)
 
     @staticmethod
-    def _is_known(project: Project, user: User) -> bool:
-        return user.is_authenticated and roles.projects_of(user).filter(pk=project.pk).exists()
+    def _is_known(project: Project, user: User | Caller) -> bool:
+        return user.is_authenticated and _projects_of(user).filter(pk=project.pk).exists()
 
     @staticmethod
     def _not_ready(request: HttpRequest, why: Unserved) -> HttpResponse:
@@ -127,7 +131,31 @@ class SignIn(LoginView):
         return answer
 
 
-sign_out = LogoutView.as_view(next_page="/login/")
+class SignOut(LogoutView):
+    """Ends what clients were given on the strength of this session, too."""
+
+    def post(self, request, *args, **kwargs):
+        log_out(request)
+        return super().post(request, *args, **kwargs)
+
+
+sign_out = SignOut.as_view(next_page="/login/")
+
+
+class Password(PasswordChangeView):
+    """One's own. Who signed in elsewhere has one there."""
+
+    template_name, success_url = "door/password.html", "/"
+
+    def dispatch(self, request, *args, **kwargs):
+        return turned_away(request) if isinstance(request.user, Caller) else super().dispatch(request, *args, **kwargs)
+
+
+def _projects_of(user: User | Caller) -> QuerySet[Project]:
+    """Those that this person, or somebody whom only an external issuer knows, has to do with."""
+    if isinstance(user, Caller):
+        return Project.objects.filter(uuid__in=user.projects_with(*IN_PROJECT))
+    return roles.projects_of(user)
 
 
 @never_cache
@@ -135,12 +163,15 @@ sign_out = LogoutView.as_view(next_page="/login/")
 def start(request: HttpRequest) -> HttpResponse:
     """The projects that this person knows of, and what else there is for them."""
     looked_for = request.GET.get("q", "").replace("\0", "").strip()
-    mine = roles.projects_of(request.user)
+    mine = _projects_of(request.user)
     if looked_for:
         mine = mine.filter(name__icontains=looked_for)
     page = Paginator(mine.select_related("organization").order_by("name"), PER_PAGE).get_page(request.GET.get("page"))
     projects = [*page]
-    held = roles.roles_by_project(request.user, projects)
+    if isinstance(request.user, Caller):
+        held = {project.pk: request.user.roles_in(project) for project in projects}
+    else:
+        held = roles.roles_by_project(request.user, projects)
     rows = [
         {
             "project": project,
@@ -158,7 +189,7 @@ urlpatterns = [
     path("", start),
     path("login/", SignIn.as_view()),
     path("logout/", sign_out),
-    path("password/", PasswordChangeView.as_view(template_name="door/password.html", success_url="/")),
+    path("password/", Password.as_view()),
     path("favicon.ico", RedirectView.as_view(url="/static/door/mark.svg")),
     path("p/<str:project>", RedirectView.as_view(url="/p/%(project)s/")),
 ]

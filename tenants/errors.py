@@ -82,6 +82,12 @@ class NotFound(ResourceError):
     code, status = "NotFound", 404
 
 
+class IssuerAway(ResourceError):
+    """The keys that a token could be verified with can't be had now."""
+
+    code, status = "Unavailable", 503
+
+
 class NoAccess(ResourceError):
     """The project isn't there, or whoever asks has no business in it: the same sentence for both."""
 

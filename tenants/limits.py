@@ -13,6 +13,7 @@ from functools import cache
 
 from django.conf import settings
 from django.contrib.auth.backends import ModelBackend
+from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest, HttpResponse
 from limits import RateLimitItem, parse, parse_many
 from limits.errors import StorageError
@@ -98,7 +99,12 @@ def of_few() -> Limiter:
 @cache
 def _limit(text: str) -> list[RateLimitItem]:
     """`200/second`, as the settings have it; `off` and nothing limit nothing."""
-    return [] if text in ("", "off") else [parse(text)]
+    try:
+        return [] if text in ("", "off") else [parse(text)]
+    except ValueError as wrong:
+        raise ImproperlyConfigured(
+            f"A limit is like 200/second, 5000 per 10 minutes, or off; not {text!r}"
+        ) from wrong
 
 
 def network_of(address: str) -> str:
@@ -116,6 +122,7 @@ class AddressMiddleware:
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
+        _limit(settings.LIMIT_ADDRESS), _limit(settings.LIMIT_TENANT)  # a wrong one ends the start, not each request
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if wait := of_requests().hit(_limit(settings.LIMIT_ADDRESS), "address", network_of(request.client_address)):

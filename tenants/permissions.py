@@ -1,6 +1,7 @@
 """Who may: a bearer token's roles, or the grants of somebody who is logged in."""
 
 import ipaddress
+from collections.abc import Set
 
 from django.conf import settings
 from django.http import HttpRequest
@@ -66,21 +67,21 @@ def _is_local(request: HttpRequest) -> bool:
     return origin in (f"{request.scheme}://{request.get_host()}", *settings.CORS_ALLOWED_ORIGINS)
 
 
-def held(user: "tokens.Caller | User") -> set[str]:
+def held(user: "tokens.Caller | User") -> Set[str]:
     """All roles of whoever asks, as tokens name them (tenants/roles.py)."""
     if isinstance(user, tokens.Caller):
-        return {f"{uuid}_{role}" for uuid, role in user.roles}
+        return user.roles
     return roles_of(user) if user.is_authenticated else set()
 
 
-def roles_in(user: "tokens.Caller | User", project: Project) -> set[str]:
+def roles_in(user: "tokens.Caller | User", project: Project) -> Set[str]:
     """The roles that a token or a logged-in person has in this project."""
     if isinstance(user, tokens.Caller):
         return user.roles_in(project)
     return roles_in_project(user, project) if user.is_authenticated else set()
 
 
-def roles_here(request) -> set[str]:
+def roles_here(request) -> Set[str]:
     """Those of whoever asks, in the project that the URL names: looked up once a request."""
     if not hasattr(request, "_roles_here"):
         request._roles_here = roles_in(request.user, request.project) if request.project else set()
@@ -88,12 +89,16 @@ def roles_here(request) -> set[str]:
 
 
 def person_of(user: "tokens.Caller | User") -> User | None:
-    """The person behind a session or a token; None for machines, and for people who are gone or deactivated."""
+    """The person behind a session or a token; None for whoever acts for less than a person known here.
+
+    That are machines, people whom only an external issuer knows (whatever they are called there), and API tokens that
+    may not do all that their owner may.
+    """
     if not isinstance(user, tokens.Caller):
         return user if user.is_authenticated and user.is_active else None
-    if user.name == user.client_id:  # a client of its own, as each edge node is
+    if user.kind not in (tokens.Kind.PERSON, tokens.Kind.API_TOKEN) or user.is_narrowed:
         return None
-    return User.objects.filter(username=user.name, is_active=True).first()
+    return User.objects.filter(pk=user.user_id, is_active=True).first()
 
 
 def name_of(user: "tokens.Caller | User") -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import contextmanager
+from hashlib import sha256
 from io import StringIO
 from uuid import uuid4
 
@@ -13,8 +14,8 @@ from django_tenants.utils import schema_context
 from rest_framework.test import APIClient
 
 from eim_project import tls
-from tenants import groups, issuer, limits, schema, shared, tokens
-from tenants.models import Organization, Project, Ring, TenantState
+from tenants import groups, issuer, keys, limits, schema, shared, standing, tokens
+from tenants.models import Grant, Organization, Project, Ring, TenantState, User
 from workers import engine, models, tasks
 
 
@@ -38,6 +39,13 @@ def django_db_setup(django_test_environment, django_db_modify_db_settings, djang
     yield
     with django_db_blocker.unblock():
         teardown_databases(made, verbosity=0)
+
+
+@pytest.fixture(autouse=True)
+def nothing_known():
+    """What a process keeps of people and keys for seconds would outlive the test that made them."""
+    standing.forget()
+    keys.own.forget()
 
 
 @pytest.fixture
@@ -64,10 +72,23 @@ def beta(public):
 def client_of(project: Project, *roles: str, wire: Sequence[str] = ()) -> APIClient:
     """A client of the REST API with a token for these roles in this project; wire: roles as tokens spell them."""
     client = APIClient()
-    token = tokens.sign("tester", "system-client", [*(f"{project.uuid}_{role}" for role in roles), *wire])
+    token = token_with(*(f"{project.uuid}_{role}" for role in roles), *wire)
+    client.who = tokens.verify(token).name  # which warms the cache: no test counts the queries of a cold one
     client.credentials(HTTP_AUTHORIZATION=f"Bearer {token}")
     client.base = f"/v1/projects/{project.name}"
     return client
+
+
+def token_with(*wire: str) -> str:
+    """The token of a person who has these roles, as tokens spell them: "<uuid>_im-rw", "org-read-role"."""
+    which = sha256(" ".join(sorted(wire)).encode()).hexdigest()[:16]
+    person, _ = User.objects.get_or_create(username=f"tester-{which}")
+    for role in wire:
+        about, _, name = role.rpartition("_")
+        project = Project.objects.filter(uuid=about).first() if about else None
+        organization = Organization.objects.filter(uuid=about).first() if about and not project else None
+        Grant.objects.get_or_create(user=person, role=name, project=project, organization=organization)
+    return tokens.for_person(person, "system-client")
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 
 import grpc
 from django.db import connections
+from django_tenants.utils import schema_context
 
 from inventory.models import Host, HostState, Instance, InstanceState, OperatingSystem
 from tenants import credentials, tokens
@@ -74,8 +75,10 @@ class Node:
         return answers
 
     def log_in(self, client_id: str, secret: str) -> None:
-        roles = credentials.roles_of_client(client_id, secret)
-        self.token = tokens.sign(client_id, client_id, roles)
+        with schema_context("public"):
+            credential = credentials.of_client(client_id)
+            assert credentials.is_secret_of(credential, secret)
+            self.token = tokens.for_node(client_id, credentials.project_of(credential).uuid)
 
     @property
     def auth(self):

@@ -19,15 +19,15 @@ from django_tenants.utils import schema_context
 
 from tenants import tokens
 from tenants.credentials import AGENT_ROLE, client_id_of
-from tenants.errors import BadToken
+from tenants.errors import BadToken, IssuerAway
 from tenants.events import acting_as
 from tenants.models import Project
+from tenants.models.token import NODE_CLIENT
 
 log = logging.getLogger(__name__)
 
 THREADS = 8  # each with a database connection
 PROJECT_KNOWN = 5  # seconds for which a project that was ready is taken to be so
-NODE_CLIENT = "edgenode-"
 
 
 class Refusal(Exception):
@@ -82,18 +82,36 @@ def bearer(context: grpc.aio.ServicerContext) -> str:
     return token.strip()
 
 
-def node_of(token: str) -> Node:
-    """The node that this token belongs to. Raises Refusal. Needs the database: call through in_database()."""
+def project_named_by(context: grpc.aio.ServicerContext) -> str | None:
+    """What the call's metadata say of its project: not believed, only compared with the token."""
+    named = dict(context.invocation_metadata() or ()).get("activeprojectid")
+    return None if named is None else str(named)
+
+
+def node_of(token: str, named: str | None = None, roles: tuple[str, ...] = (AGENT_ROLE,)) -> Node:
+    """Who calls, with one of these roles in one project. Raises Refusal. Needs the database: call by in_database().
+
+    roles: en-agent-rw for agents; where people onboard machines, en-ob as well. Whoever has them in several projects
+    says by `named`, a project's UUID, which one is meant; the token decides whether that is one of theirs.
+    """
     try:
         caller = tokens.verify(token)
     except BadToken as wrong:
         raise Refusal(grpc.StatusCode.UNAUTHENTICATED, str(wrong)) from wrong
-    if not any(role == AGENT_ROLE for _, role in caller.roles):
+    except IssuerAway as away:
+        raise Refusal(grpc.StatusCode.UNAVAILABLE, str(away)) from away
+    projects = caller.projects_with(*roles)
+    if not projects:
         raise Refusal(grpc.StatusCode.PERMISSION_DENIED, "Request is blocked by RBAC")
-    try:
-        uuid = caller.the_project(AGENT_ROLE)
-    except BadToken as wrong:
-        raise Refusal(grpc.StatusCode.UNAUTHENTICATED, str(wrong)) from wrong
+    if named is not None:
+        projects = {uuid for uuid in projects if str(uuid) == named.strip().lower()}
+        if not projects:
+            raise Refusal(grpc.StatusCode.PERMISSION_DENIED, "The token is not for the project in activeprojectid")
+    if len(projects) > 1:
+        raise Refusal(
+            grpc.StatusCode.UNAUTHENTICATED, f"The token is for {len(projects)} projects: name one by activeprojectid"
+        )
+    [uuid] = projects
     return Node(_schema_of(uuid, int(time.monotonic() / PROJECT_KNOWN)), uuid, caller.client_id)
 
 
@@ -109,14 +127,14 @@ def _schema_of(project_uuid: UUID, _period: int) -> str:
 def for_nodes(handler: Callable) -> Callable:
     """A unary call of an edge node: `handler(self, node, request)` is plain code that runs in the node's schema."""
 
-    def work(self, token: str, request):
-        node = node_of(token)
+    def work(self, token: str, named: str | None, request):
+        node = node_of(token, named)
         with schema_context(node.schema), acting_as(node.client_id):
             return handler(self, node, request)
 
     async def call(self, request, context: grpc.aio.ServicerContext):
         try:
-            return await in_database(work, self, bearer(context), request)
+            return await in_database(work, self, bearer(context), project_named_by(context), request)
         except Refusal as refusal:
             await context.abort(refusal.code, refusal.sentence)
 

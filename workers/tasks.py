@@ -13,6 +13,7 @@ from django.db import connection, transaction
 from django.db.models import Model
 from django_tenants.utils import schema_context
 
+from tenants import expired
 from tenants.audit import forget_old
 from tenants.models import Project
 from workers import engine, models
@@ -68,6 +69,12 @@ def audit() -> int:
                     missed = reconciler.outstanding().exclude(pk__in=known).values_list("pk", flat=True)
                     woken += engine.wake_outstanding(reconciler, schema, list(missed[:1000]))
     return woken
+
+
+@shared_task(name="workers.clean")
+def clean() -> int:
+    """What has expired of tokens and sign-ins goes. Returns how many rows went."""
+    return expired.clean()
 
 
 @shared_task(name="workers.forget")

@@ -21,7 +21,9 @@ class LocalAccountViewSet(ResourceViewSet):
 
 
 class CustomConfigSerializer(ResourceSerializer):
-    description = Pattern(r"""^[a-zA-Z0-9\-_./:;=@?!#,<>*()" ]+$""", required=False, min_length=1, max_length=256)
+    description = Pattern(
+        r"""^[a-zA-Z0-9\-_./:;=@?!#,<>*()" ]*$""", required=False, allow_blank=True, max_length=256
+    )
 
     class Meta(ResourceSerializer.Meta):
         model = CustomConfig

@@ -7,6 +7,7 @@ from __future__ import annotations  # the view's method `list` hides the type of
 
 import copy
 import json
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -138,7 +139,7 @@ class ResourceSerializer(serializers.ModelSerializer):
 
     def to_internal_value(self, data):
         if not isinstance(data, dict):
-            raise exceptions.ValidationError("a JSON object is needed")
+            raise exceptions.ValidationError({"non_field_errors": "a JSON object is needed"})
         for name in data.keys() - {n for n, field in self.fields.items() if not field.read_only}:
             field = self.fields.get(name)
             if field is None:
@@ -235,7 +236,8 @@ def _validators_of_text(column: Any) -> list:
     for check in column.validators:
         if isinstance(check, validators.RegexValidator):
             pattern = whole(check.regex.pattern)
-            checks.append(validators.RegexValidator(pattern, check.message, flags=check.regex.flags & ~32))
+            message = str(check.message).replace("%", "%%")  # which Django formats
+            checks.append(validators.RegexValidator(pattern, message, flags=check.regex.flags & ~re.UNICODE))
         elif not isinstance(check, validators.MaxLengthValidator | validators.ProhibitNullCharactersValidator):
             checks.append(check)
     return checks
@@ -246,7 +248,7 @@ def with_values(detail: Any, data: dict) -> Any:
     if not isinstance(detail, dict):
         return detail
     return {
-        name: f"{errors.sentence(why)}, not {shown(data[name])}" if name in data else errors.sentence(why)
+        name: f"{errors.sentence(why).rstrip('.')}, not {shown(data[name])}" if name in data else errors.sentence(why)
         for name, why in detail.items()
     }
 

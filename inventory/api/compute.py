@@ -130,7 +130,7 @@ class HostRegisterSerializer(serializers.Serializer):
 
     def to_internal_value(self, data):
         if not isinstance(data, dict):
-            raise exceptions.ValidationError("a JSON object is needed")
+            raise exceptions.ValidationError({"non_field_errors": "a JSON object is needed"})
         if unknown := data.keys() - self.fields.keys():
             raise exceptions.ValidationError(dict.fromkeys(unknown, "there is no such field"))
         try:

@@ -126,8 +126,7 @@ class Document(AutoSchema):
         words = getattr(self.view, "ignored", {}).get(name, "")
         if name == "resourceId":
             words = "The resource's id."
-            if self.action in ("onboard", "invalidate", "register_again"):
-                schema["pattern"] = fields.pattern_of_id(self.view.model)
+            schema["pattern"] = fields.pattern_of_id(self.view.model)
         elif name == "projectName":
             schema |= {"minLength": 1, "maxLength": 100}
             words = "The project's name."
@@ -203,6 +202,8 @@ class Document(AutoSchema):
 
     def _insert_field_validators(self, field, schema):
         super()._insert_field_validators(field, schema)
+        if isinstance(field, serializers.CharField) and not (field.allow_blank or field.read_only):
+            schema.setdefault("minLength", 1)
         if "oneOf" in schema:  # of a text and the empty text: two that both match one of our patterns, so neither does
             first, _ = schema.pop("oneOf")
             schema.update(first)
@@ -231,7 +232,8 @@ def _envelope(name: str, collection: str, serializer: type) -> type:
         "totalElements": serializers.IntegerField(help_text="How many there are on all pages together."),
         "hasNext": serializers.BooleanField(help_text="If more come after these."),
         "nextPageToken": serializers.CharField(
-            required=False, help_text="If `pageToken` was given: what to give for the next page; empty at the end."
+            required=False, allow_blank=True,
+            help_text="If `pageToken` was given: what to give for the next page; empty at the end.",
         ),
     }
     return forced_singular_serializer(type(name, (serializers.Serializer,), page))
@@ -322,7 +324,7 @@ class _OfText(OpenApiSerializerFieldExtension):
 
     def map_serializer_field(self, auto_schema, direction):
         if self.target.source == "resource_id":
-            return _id_schema(self.target.parent.Meta.model)
+            return _id_schema(self.target.parent.Meta.model, or_none=True)
         return auto_schema._map_serializer_field(self.target, direction, bypass_extensions=True)
 
 
@@ -330,17 +332,14 @@ class _OfSame(OpenApiSerializerFieldExtension):
     target_class = fields.Same
 
     def map_serializer_field(self, auto_schema, direction):
-        return _id_schema(self.target.parent.Meta.model)
+        return _id_schema(self.target.parent.Meta.model, or_none=True)
 
 
 class _OfReference(OpenApiSerializerFieldExtension):
     target_class = fields.Reference
 
     def map_serializer_field(self, auto_schema, direction):
-        schema = _id_schema(self.target.get_queryset().model)
-        if not self.target.required:
-            schema["pattern"] = f"^$|{schema['pattern']}"
-        return schema
+        return _id_schema(self.target.get_queryset().model, or_none=not self.target.required)
 
 
 class _OfHardwarePart(OpenApiSerializerFieldExtension):
@@ -350,9 +349,10 @@ class _OfHardwarePart(OpenApiSerializerFieldExtension):
         return {"type": "array", "items": _part(auto_schema, self.target.shape)}
 
 
-def _id_schema(model: type) -> dict:
-    # Not only of this many letters: where there is no resource, its id is empty.
-    return {"type": "string", "pattern": fields.pattern_of_id(model), "maxLength": len(model.prefix) + 9}
+def _id_schema(model: type, or_none: bool) -> dict:
+    """Where there is no resource, its id is empty."""
+    pattern = f"{'^$|' if or_none else ''}{fields.pattern_of_id(model)}"
+    return {"type": "string", "pattern": pattern, "maxLength": len(model.prefix) + 9}
 
 
 def _part(auto_schema: Document, shape: type) -> dict:

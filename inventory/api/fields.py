@@ -39,7 +39,8 @@ class Pattern(serializers.RegexField):
     """Text in which every letter is as the pattern says; `$` is its end, not the line's."""
 
     def __init__(self, pattern: str, **kwargs):
-        messages = {"invalid": f"this does not match {pattern}", **kwargs.pop("error_messages", {})}
+        said = f"this does not match {pattern}".replace("%", "%%")  # Django formats the messages of validators
+        messages = {"invalid": said, **kwargs.pop("error_messages", {})}
         super().__init__(whole(pattern), **{"trim_whitespace": False, "error_messages": messages, **kwargs})
 
     def to_internal_value(self, data):
@@ -130,10 +131,11 @@ class Metadata(serializers.JSONField):
     """[{"key": "city", "value": "berlin"}]"""
 
     def __init__(self, **kwargs):
-        super().__init__(**{"validators": [check_metadata, self.check_letters], **kwargs})
+        super().__init__(**{"validators": [self.check], **kwargs})
 
     @staticmethod
-    def check_letters(pairs: list[dict]) -> None:
+    def check(pairs: list[dict]) -> None:
+        check_metadata(pairs)
         for pair in pairs:
             for name, pattern in (("key", METADATA_KEY), ("value", METADATA_VALUE)):
                 if not re.search(whole(pattern), pair[name]):

@@ -69,7 +69,7 @@ class SortedQuery(PageQuery):
 class GroupSerializer(KindSerializer):
     name = Pattern(r"^[a-zA-Z\-_0-9./: ]+$", min_length=1, max_length=50)
     collectorKind = Choice(source="collector_kind", choices=TelemetryCollectorKind.choices)
-    groups = Texts(max_length=100, child=Pattern(rf"^{SOURCE}$", allow_blank=True, max_length=1000))
+    groups = Texts(min_length=1, max_length=100, child=Pattern(rf"^{SOURCE}$", allow_blank=True, max_length=1000))
 
     class Meta(KindSerializer.Meta):
         model = TelemetryGroup

@@ -4,10 +4,11 @@ import time
 
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxLengthValidator, MaxValueValidator, MinValueValidator, RegexValidator
-from django.db import models
+from django.db import models, transaction
 
 from inventory.models.base import EpochField, Resource, status, wish
 from inventory.models.columns import QUOTED, letters
+from tenants import claims
 
 NEAREST, FARTHEST = 10 * 60, 24 * 60 * 60  # seconds from now until a remote access may expire
 
@@ -90,9 +91,9 @@ class RemoteAccess(Resource):
         "inventory.Instance", on_delete=models.PROTECT, related_name="remote_accesses", to_field="resource_id"
     )
     expiration_timestamp = EpochField()
-    # Where the proxy listens for it. Null until whoever opens the way has chosen one.
+    # Where the proxy listens for it, which no two have, of whichever tenants. Null until whoever opens the way chose.
     local_port = models.PositiveIntegerField(
-        null=True, unique=True, editable=False, validators=[MinValueValidator(1024), MaxValueValidator(65535)]
+        null=True, editable=False, validators=[MinValueValidator(1024), MaxValueValidator(65535)]
     )
     user = models.CharField(max_length=20, blank=True, editable=False)
     desired_state, current_state = wish(RemoteAccessState)
@@ -101,6 +102,19 @@ class RemoteAccess(Resource):
     class Meta(Resource.Meta):
         verbose_name = "remote access"
         verbose_name_plural = "remote accesses"
+
+    @transaction.atomic
+    def observe(self, *, only_if=None, **facts):
+        """Raises AlreadyClaimed if the port is another one's, of whichever tenant."""
+        wrote = super().observe(only_if=only_if, **facts)
+        if wrote and self.pk and facts.get("local_port"):
+            claims.claim_port(self.resource_id, facts["local_port"])
+        return wrote
+
+    @transaction.atomic
+    def delete(self, *args, **kwargs):
+        claims.release_port(self.resource_id)
+        return super().delete(*args, **kwargs)
 
     def must_be_taken_down(self):
         return self.current_state != RemoteAccessState.UNSPECIFIED or self.configuration_status != ""

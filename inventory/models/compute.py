@@ -14,6 +14,7 @@ from inventory.models.os import OperatingSystem, SecurityFeature, listing
 from inventory.models.policy import OsUpdatePolicy
 from inventory.models.provider import Provider
 from inventory.models.workload import WorkloadMember
+from inventory.naming import camel
 from tenants import claims, credentials
 
 
@@ -365,7 +366,7 @@ class Instance(Resource):
         if self.kind == InstanceKind.VM and self.host_id:
             raise ValidationError("an instance of INSTANCE_KIND_VM has no host")
         if self.kind != InstanceKind.VM and (vm := said(self, "vm_memory_bytes", "vm_cpu_cores", "vm_storage_bytes")):
-            raise ValidationError(f"{' and '.join(vm)}: only an instance of INSTANCE_KIND_VM has that")
+            raise ValidationError(f"{' and '.join(map(camel, vm))}: only an instance of INSTANCE_KIND_VM has that")
 
     def duplicate_sentence(self):
         return f"{self.host_id} has an instance already"

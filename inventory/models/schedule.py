@@ -1,10 +1,9 @@
 """When machines are maintained or updated: once, or again and again."""
 
 import time
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as clock
-from functools import partial
+from functools import lru_cache
 
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
@@ -15,6 +14,7 @@ from inventory.models.columns import at_most_one, said
 from inventory.models.compute import Host
 from inventory.models.location import Region, Site, places
 from inventory.models.workload import Workload
+from inventory.naming import camel
 
 LATEST = 2**32 - 1  # seconds since 1970
 LONGEST = 24 * 60 * 60  # seconds
@@ -50,7 +50,7 @@ def target(model: type[Resource]) -> models.ForeignKey:
 
 def check_targets(schedule: Resource) -> None:
     if len(targets := said(schedule, *TARGETS)) > 1:
-        raise ValidationError(f"a schedule has one target, not {' and '.join(targets)}")
+        raise ValidationError(f"a schedule has one target, not {' and '.join(map(camel, targets))}")
 
 
 class SingleSchedule(Resource):
@@ -101,9 +101,11 @@ def numbers(least: int, most: int) -> models.CharField:
     )
 
 
-def says(numbers: str, number: int) -> bool:
-    """Whether a part of a cron line has this number."""
-    return numbers == "*" or str(number) in numbers.split(",")
+@lru_cache(1000)  # most schedules say the same
+def said_of(numbers: str, all_numbers: range) -> tuple[int, ...]:
+    """What a part of a cron line says, the last first."""
+    said = all_numbers if numbers == "*" else map(int, numbers.split(","))
+    return tuple(sorted(said, reverse=True))
 
 
 class RepeatedSchedule(Resource):
@@ -136,19 +138,26 @@ class RepeatedSchedule(Resource):
         """
         moment = datetime.fromtimestamp(at, UTC)
         earliest = moment - timedelta(seconds=self.duration_seconds)
-        days = {moment.date(), earliest.date()}
-        return any(earliest <= start < moment for day in days if self._begins_on(day) for start in self._starts(day))
+        begun = self._last_start(moment)  # no earlier one can last longer
+        return begun is not None and begun >= earliest
+
+    def _last_start(self, before: datetime) -> datetime | None:
+        """Of this day and the one before it: none lasts longer than a day."""
+        for day in (before.date(), before.date() - timedelta(days=1)):
+            if self._begins_on(day):
+                for hour in said_of(self.cron_hours, range(24)):
+                    for minute in said_of(self.cron_minutes, range(60)):
+                        if (start := datetime.combine(day, clock(hour, minute), UTC)) < before:
+                            return start
+        return None
 
     def _begins_on(self, day: date) -> bool:
         """If both the day of the month and that of the week are said, one of them is enough, as in any cron."""
-        of_month, of_week = says(self.cron_day_month, day.day), says(self.cron_day_week, day.isoweekday() % 7)
+        of_month = day.day in said_of(self.cron_day_month, range(1, 32))
+        of_week = day.isoweekday() % 7 in said_of(self.cron_day_week, range(7))
         either = "*" not in (self.cron_day_month, self.cron_day_week)
-        return says(self.cron_month, day.month) and (of_month or of_week if either else of_month and of_week)
-
-    def _starts(self, day: date) -> Iterator[datetime]:
-        for hour in filter(partial(says, self.cron_hours), range(24)):
-            for minute in filter(partial(says, self.cron_minutes), range(60)):
-                yield datetime.combine(day, clock(hour, minute), UTC)
+        of_year = day.month in said_of(self.cron_month, range(1, 13))
+        return of_year and (of_month or of_week if either else of_month and of_week)
 
     def clean(self):
         check_targets(self)

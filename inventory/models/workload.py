@@ -76,8 +76,8 @@ class WorkloadMember(Resource):
         Workload, on_delete=models.PROTECT, related_name="members", to_field="resource_id"
     )
     instance = models.OneToOneField(
-        "inventory.Instance", on_delete=models.PROTECT, related_name="workload_member", to_field="resource_id"
-    )
+        "inventory.Instance", on_delete=models.PROTECT, related_name="workload_members", to_field="resource_id"
+    )  # "members": filters have always called the one so
 
     class Meta(Resource.Meta):
         verbose_name = "workload member"

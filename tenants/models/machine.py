@@ -26,6 +26,20 @@ class Claim(models.Model):
         return f"{self.uuid or self.serial} is {self.resource_id} of {self.schema}"
 
 
+class Port(models.Model):
+    """Which tenant's remote access a port of the proxy is for: all tenants share the proxy."""
+
+    schema = models.CharField(max_length=63)
+    resource_id = models.CharField(max_length=24)
+    number = models.PositiveIntegerField(unique=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["schema", "resource_id"], name="one_port_an_access")]
+
+    def __str__(self):
+        return f"{self.number} is for {self.resource_id} of {self.schema}"
+
+
 class EdgeCredential(models.Model):
     """The client id and secret of one edge node, valid until it is revoked. The secret is sealed, not hashed,
 

@@ -1,19 +1,23 @@
 """The whole stack, as `manage.py up` runs it: it heals, it tells why it can't start, and nothing is left of it."""
 
 import fcntl
+import http.client
 import json
 import os
 import random
+import re
 import signal
 import ssl
 import subprocess
 import sys
 import termios
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 from django.conf import settings
@@ -21,6 +25,7 @@ from django.conf import settings
 from eim_project.management.commands.memory import family
 from tests.eim_project.waiting import alive, wait_until
 
+PASSWORD = "correct horse battery"
 UP = [sys.executable, "manage.py", "up"]
 
 
@@ -31,7 +36,9 @@ class Up:
         kept = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "REDIS_URL")}
         ports = random.sample(range(20000, 30000), 4)  # where no stack of the developer's listens
         names = ("EIM_HTTP_PORT", "EIM_HTTPS_PORT", "EIM_GRPC_PORT", "EIM_FLOWER_PORT")
-        own = {"EIM_DATA": str(data), "EIM_ARTIFACTS": str(data / "artifacts")}
+        own = {
+            "EIM_DATA": str(data), "EIM_ARTIFACTS": str(data / "artifacts"), "EIM_ADMIN_PASSWORD": PASSWORD,
+        }  # fmt: skip
         self.environment = {**kept, **own, **dict(zip(names, map(str, ports), strict=True))}
         self.file = data / "stack.json"
 
@@ -102,6 +109,38 @@ def healthy(stack: dict) -> bool:
 
 def test_it_answers_over_tls_with_its_own_authority(up, running):
     assert healthy(up.stack)
+
+
+def test_every_request_of_a_tls_connection_is_known_to_be_one(up, running):
+    """The web server itself is told with the first alone."""
+    server, port = up.stack["https"].removeprefix("https://").split(":")
+    context = ssl.create_default_context(cafile=up.stack["ca"])
+    with closing(http.client.HTTPSConnection(server, int(port), context=context, timeout=5)) as connection:
+        for _ in range(3):
+            connection.request("GET", settings.LOGIN_URL)
+            answer = connection.getresponse()
+            answer.read()
+            assert "Secure" in answer.getheader("Set-Cookie") and answer.getheader("Connection") == "keep-alive"
+    with urllib.request.urlopen(up.stack["http"] + settings.LOGIN_URL, timeout=5) as answer:  # noqa: S310
+        assert "Secure" not in answer.headers["Set-Cookie"]
+
+
+def test_flower_lets_staff_in_who_sign_in_where_everybody_does(up, running):
+    browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+
+    def get(url, **form):
+        data = urlencode(form).encode() if form else None
+        with browser.open(urllib.request.Request(url, data, {"Referer": url}), timeout=20) as answer:  # noqa: S310
+            return answer.url, answer.read().decode()
+
+    at, page = get(up.stack["flower"] + "/workers")
+    assert at.startswith(up.stack["http"]) and "password" in page
+    hidden = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page)[1]
+    query = parse_qs(urlsplit(at).query)
+    at, page = get(at, username="admin", password=PASSWORD, csrfmiddlewaretoken=hidden, next=query["next"][0])
+    assert at == up.stack["flower"] + "/workers" and "reconcilers@" in page
+    with pytest.raises(urllib.error.HTTPError, match="403"):
+        get(up.stack["flower"] + "/login?code=guessed&state=guessed")
 
 
 @pytest.mark.parametrize("part", ["gunicorn", "-n reconcilers", "southbound", "valkey-server", "postgres -D"])

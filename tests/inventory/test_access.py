@@ -1,12 +1,17 @@
 """Local accounts and custom configs over the REST API, as old clients send and read them."""
 
 import re
+import time
 
 import pytest
+from django.db import transaction
+from django_tenants.utils import schema_context
 
-from inventory.models import CustomConfig, Customization, LocalAccount
+from inventory.models import CustomConfig, Customization, LocalAccount, RemoteAccess, RemoteAccessState
+from tenants.errors import AlreadyClaimed
+from tenants.models import Port
 from tests.conftest import client_of
-from tests.inventory.nouns import TIME, an_instance, is_unknown_to_others, refused
+from tests.inventory.nouns import TIME, an_instance, is_unknown_to_others, made, refused
 
 pytestmark = pytest.mark.django_db
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGg0 ada@example.com"
@@ -139,3 +144,29 @@ def test_a_custom_config_in_use_stays_and_then_goes(api, config):
 
 def test_custom_configs_of_others_are_unknown(api, config, beta):
     is_unknown_to_others(beta, "customConfigs", config["resourceId"], "customConfigs", "custom_config_resource")
+
+
+# Remote accesses, which clients don't see yet ---------------------------------------------------------------------
+
+
+def an_access(instance) -> RemoteAccess:
+    access = RemoteAccess(instance=instance, expiration_timestamp=int(time.time()) + 3600)
+    return made(access, state=RemoteAccessState.ENABLED)
+
+
+def test_a_port_is_for_one_remote_access_of_all_tenants(acme, beta):
+    first, second = an_access(an_instance()), an_access(an_instance("SN00002"))
+    first.observe(local_port=2222)
+    with pytest.raises(AlreadyClaimed), transaction.atomic():
+        second.observe(local_port=2222)
+    with schema_context(beta.schema_name):
+        theirs = an_access(an_instance("SN00003"))
+        with pytest.raises(AlreadyClaimed, match="Port 2222 is for another remote access"), transaction.atomic():
+            theirs.observe(local_port=2222)
+        assert RemoteAccess.objects.get().local_port is None
+    first.observe(local_port=2223)
+    with schema_context(beta.schema_name):
+        theirs.observe(local_port=2222)
+    first.delete()
+    second.observe(local_port=2223)
+    assert [port.number for port in Port.objects.all()] == [2223]

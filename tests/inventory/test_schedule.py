@@ -146,7 +146,7 @@ def test_a_repeated_schedule_needs_all_but_a_name(api, repeated, left_out):
 
 def test_a_schedule_has_one_target(api, single, host, site):
     both = {**ONCE, "targetHostId": str(host), "targetSiteId": str(site)}
-    assert refused(api.post(single, both), "a schedule has one target, not target_host and target_site")
+    assert refused(api.post(single, both), "a schedule has one target, not targetHost and targetSite")
     with pytest.raises(ValidationError, match="one target"):
         made(SingleSchedule(start_seconds=START, target_host=host, target_site=site))
     schedule = made(SingleSchedule(start_seconds=START, target_host=host))

@@ -6,7 +6,7 @@ import pytest
 
 from inventory.models import Instance, Workload, WorkloadMember, WorkloadState
 from tests.conftest import client_of, settle
-from tests.inventory.nouns import an_instance, is_unknown_to_others, made, refused
+from tests.inventory.nouns import an_instance, is_unknown_to_others, refused
 
 pytestmark = pytest.mark.django_db
 CLUSTER = {"kind": "WORKLOAD_KIND_CLUSTER", "name": "shop", "externalId": "c-1", "status": "Running"}
@@ -148,22 +148,3 @@ def test_workloads_and_members_of_others_are_unknown(api, workload, member, beta
     theirs = client_of(beta, "im-rw")
     body = {**NODE, "workloadId": workload["resourceId"], "instanceId": member["instanceId"]}
     assert refused(theirs.post(f"{theirs.base}/workload_members", body), "workload_resource not found", "NotFound", 404)
-
-
-def test_a_page_of_workloads_costs_the_same_whatever_is_on_it(api, workload):
-    from django.db import connection
-    from django.test.utils import CaptureQueriesContext
-
-    def queries():
-        with CaptureQueriesContext(connection) as captured:
-            assert api.get(f"{api.base}/workloads?pageSize=100").status_code == 200
-        return len([query for query in captured if not query["sql"].startswith("SET search_path")])
-
-    made(WorkloadMember(kind=NODE["kind"], workload=Workload.objects.get(), instance=an_instance()))
-    few = queries()
-    for number in range(10):
-        other = made(Workload(kind=CLUSTER["kind"]), state=WorkloadState.PROVISIONED)
-        made(WorkloadMember(kind=NODE["kind"], workload=other, instance=an_instance(f"SN1000{number}")))
-    assert queries() == few
-
-

@@ -14,11 +14,13 @@ from django_tenants.utils import schema_context
 
 from eim_project.logging import Line
 from inventory.models import Host, HostState, Region
-from tenants import audit, credentials, limits, tokens
+from tenants import audit, credentials, limits
 from tenants.models import Audit, Grant, Role, User
-from tests.conftest import client_of
+from tests.conftest import client_of, token_with
+from workers import tasks
 
 pytestmark = pytest.mark.django_db
+PERSON = {"grant_type": "password", "client_id": "system-client"}
 TOKEN = "/realms/master/protocol/openid-connect/token"
 
 
@@ -39,7 +41,7 @@ def test_a_change_over_the_api_is_told_with_who_what_when_and_from_where(api, ac
     headers = {"User-Agent": "orch-cli/1.0 " + "x" * 500, "X-Request-ID": "request-1"}
     made = api.post(f"{api.base}/regions", {"name": "north"}, headers=headers, REMOTE_ADDR="192.0.2.7").json()
     line = last()
-    assert (line.schema, line.kind, line.who, line.subject) == (acme.schema_name, "token", "tester", "system-client")
+    assert (line.schema, line.kind, line.who, line.subject) == (acme.schema_name, "token", api.who, "system-client")
     assert (line.method, line.action, line.resource_id) == ("POST", "Region.create", made["resourceId"])
     assert (line.address, line.request_id, line.status, line.code) == ("192.0.2.7", "request-1", 200, "")
     assert line.user_agent.startswith("orch-cli/1.0") and len(line.user_agent) == 100
@@ -74,7 +76,7 @@ def test_what_fails_in_its_transaction_is_told_all_the_same(api, monkeypatch):
     monkeypatch.setattr(Region, "ask", fail)
     api.raise_request_exception = False
     assert api.post(f"{api.base}/regions", {"name": "x"}).status_code == 500
-    assert last().status == 500 and last().who == "tester"
+    assert last().status == 500 and last().who == api.who
 
 
 def test_a_stranger_is_told_of_where_they_knocked(acme, beta):
@@ -95,14 +97,14 @@ def test_what_is_done_on_pages_is_told(acme, ada, client):
 def test_sign_ins_are_told_issued_and_refused(ada, settings):
     connection.set_schema_to_public()
     for password, status in (("lovelace", 200), ("wrong", 401)):
-        Client().post(TOKEN, {"grant_type": "password", "username": "ada", "password": password})
+        Client().post(TOKEN, PERSON | {"username": "ada", "password": password})
         assert (last().who, last().kind, last().status, last().method) == ("ada", "person", status, "POST")
     Client().post(settings.LOGIN_URL, {"username": "ada", "password": "lovelace"})
     assert (last().who, last().kind, last().status) == ("ada", "person", 302)
 
 
 def test_a_password_typed_where_the_name_belongs_is_not_kept(ada):
-    Client().post(TOKEN, {"grant_type": "password", "username": "hunter2", "password": "ada"})
+    Client().post(TOKEN, PERSON | {"username": "hunter2", "password": "ada"})
     connection.set_schema_to_public()
     assert (last("public").who, last("public").kind) == ("", "nobody")
 
@@ -159,7 +161,7 @@ def test_the_database_refuses_every_change(api, statement):
             pytest.raises(DatabaseError, match="appended to and read"), transaction.atomic(),
         ):  # fmt: skip
             cursor.execute(statement)
-    assert last().who == "tester"
+    assert last().who == api.who
 
 
 def test_lines_of_others_are_not_seen_and_not_written(api, beta):
@@ -185,6 +187,8 @@ def old_lines(count: int, days: int) -> None:
 def test_what_is_old_enough_is_forgotten_in_batches_and_nothing_else(public, settings, monkeypatch):
     settings.AUDIT_DAYS = 30
     monkeypatch.setattr(audit, "BATCH", 10)
+    old_lines(5, 50)
+    assert tasks.forget() == 5
     old_lines(25, 40)
     old_lines(12, 20)
     said = io.StringIO()
@@ -229,7 +233,7 @@ def test_the_audit_is_filtered(api):
     made = [api.post(f"{api.base}/regions", {"name": f"r{n}"}).json()["resourceId"] for n in range(3)]
     api.post(f"{api.base}/regions", {"nonsense": 1})
     find = lambda **query: [line["id"] for line in api.get(f"{api.base}/audit", query).json()["audit"]]  # noqa: E731
-    assert len(find(resourceId=made[1])) == 1 and len(find(status=400)) == 1 and len(find(who="tester")) == 4
+    assert len(find(resourceId=made[1])) == 1 and len(find(status=400)) == 1 and len(find(who=api.who)) == 4
     assert find(who="eve") == [] and len(find(code="InvalidArgument", method="POST")) == 1
     assert len(find(**{"from": "2020-01-01T00:00:00Z"})) == 4 and find(to="2020-01-01T00:00:00Z") == []
 
@@ -275,7 +279,7 @@ def test_planted_secrets_are_in_no_line_of_audit_or_log_and_in_no_answer(acme, a
     host = Host(uuid="00000000-0000-0000-0000-00000000000c")
     host.ask(state=HostState.ONBOARDED)
     client_id, node_secret = credentials.issue(host.uuid)
-    token = tokens.sign("tester", "system-client", [f"{acme.uuid}_im-rw"])
+    token = token_with(f"{acme.uuid}_im-rw")
     secrets = ["lovelace", "Hunter2!", "provider-credential-1", node_secret, token]
     bearer = {"Authorization": f"Bearer {token}"}
     node = {"grant_type": "client_credentials"}
@@ -287,8 +291,8 @@ def test_planted_secrets_are_in_no_line_of_audit_or_log_and_in_no_answer(acme, a
                      headers=bearer),
         browser.post("/v1/projects/acme/regions", "{" + secrets[1], "application/json", headers=bearer),
         browser.post("/v1/projects/acme/regions", {}, headers={"Authorization": f"Bearer {token}x"}),
-        browser.post(TOKEN, {"grant_type": "password", "username": secrets[1], "password": "lovelace"}),
-        browser.post(TOKEN, {"grant_type": "password", "username": "ada", "password": secrets[1]}),
+        browser.post(TOKEN, PERSON | {"username": secrets[1], "password": "lovelace"}),
+        browser.post(TOKEN, PERSON | {"username": "ada", "password": secrets[1]}),
         browser.post(TOKEN, node | {"client_id": client_id, "client_secret": f"{node_secret}x"}),
         browser.post(TOKEN, node | {"client_id": node_secret, "client_secret": "x"}),
         browser.post(settings.LOGIN_URL, {"username": "ada", "password": secrets[1]}),

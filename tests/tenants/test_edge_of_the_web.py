@@ -16,16 +16,18 @@ from django.test import Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
 from django_tenants.utils import schema_context
 
+from eim_project import stack
 from inventory.models import Region
-from tenants import limits, tokens
+from tenants import limits
 from tenants.errors import challenge
 from tenants.models import Audit, Event, Grant, Organization, Project, Role, TenantState, User
 from tenants.request import RequestMiddleware
-from tests.conftest import client_of
+from tests.conftest import client_of, token_with
 
 pytestmark = pytest.mark.django_db
 ROOT = Path(__file__).parent.parent.parent
 LEGACY = "/edge-infra.orchestrator.apis/v2"
+PERSON = {"grant_type": "password", "client_id": "system-client"}
 TOKEN = "/realms/master/protocol/openid-connect/token"
 
 
@@ -51,7 +53,7 @@ def regions(client, path, **headers) -> list[str] | int:
 
 def test_the_header_names_the_project_on_the_archived_paths(spread, acme, beta):
     both = client_of(acme, "im-r")
-    token = tokens.sign("x", "y", [f"{acme.uuid}_im-r", f"{beta.uuid}_im-r"])
+    token = token_with(f"{acme.uuid}_im-r", f"{beta.uuid}_im-r")
     both.credentials(HTTP_AUTHORIZATION=f"Bearer {token}")
     for project in (acme, beta):
         name = f"of-{project.name}"
@@ -80,7 +82,7 @@ def test_without_a_name_the_token_names_the_project_if_it_has_roles_in_one_alone
 )
 def test_names_that_disagree_are_refused_as_a_project_that_is_not_there(spread, acme, beta, path, active):
     uuids = {project.name: str(project.uuid) for project in (acme, beta)}
-    token = tokens.sign("x", "y", [f"{uuid}_im-rw" for uuid in uuids.values()])
+    token = token_with(*(f"{uuid}_im-rw" for uuid in uuids.values()))
     both = Client(headers={"Authorization": f"Bearer {token}"})
     answer = both.get(path, headers={"ActiveProjectID": uuids.get(active, active)})
     assert refusal(answer) == refusal(both.get("/v1/projects/nobody/regions"))
@@ -156,8 +158,8 @@ def test_finding_the_project_costs_one_query(api):
     ("header", "error", "why"),
     [
         ({}, "", "A bearer token is needed"),
-        ({"Authorization": "Bearer"}, "invalid_token", "no good"),
-        ({"Authorization": "Bearer x.y.z"}, "invalid_token", "no good"),
+        ({"Authorization": "Bearer"}, "invalid_token", "malformed"),
+        ({"Authorization": "Bearer x.y.z"}, "invalid_token", "malformed"),
         ({"Authorization": "Basic YTpi"}, "invalid_token", "must be `Bearer`"),
     ],
 )
@@ -233,6 +235,15 @@ def test_the_log_names_the_request_and_hides_secrets(client):
         line = Line().format(record)
     assert "request_id=r-1" in line and "project=acme" in line and "refused Bearer [hidden]" in line
     assert not any(secret in line for secret in ("hunter2", "abc", "eyJ", "c2lnbmF0dXJl", "ey.a.b"))
+
+
+def test_a_long_line_is_looked_through_at_once():
+    from eim_project.logging import Line
+
+    began = time.monotonic()
+    for text in ("a" * 300_000, "eyJ" * 100_000, "token" * 60_000, "password " * 30_000):
+        Line().format(logging.makeLogRecord({"name": "x", "levelname": "INFO", "msg": text}))
+    assert time.monotonic() - began < 2
 
 
 # Browsers --------------------------------------------------------------------------------------------------------
@@ -337,6 +348,11 @@ def test_an_address_that_asks_too_often_waits(client, settings, acme):
     assert with_v6 == [200, 200, 429], "whoever has IPv6 has 2^64 addresses"
 
 
+def test_a_limit_that_cannot_be_read_ends_the_start():
+    done = started("-c", "import eim_project.wsgi", EIM_LIMIT_TENANT="many")
+    assert done.returncode != 0 and "A limit is like 200/second" in done.stderr and "'many'" in done.stderr
+
+
 def test_a_tenant_that_asks_too_often_waits_and_strangers_do_not_use_its_share_up(api, beta, settings):
     settings.LIMIT_TENANT = "2/minute"
     stranger = client_of(beta, "im-rw")
@@ -357,7 +373,7 @@ def test_without_redis_nobody_is_limited_but_guessers_are(client, acme, monkeypa
         assert [client.get("/healthz").status_code for _ in range(3)] == [200] * 3
         assert time.monotonic() - began < 1
         assert "Redis is away" in caplog.text and caplog.text.count("Redis is away") == 1
-        form = {"grant_type": "password", "username": "nobody", "password": "x"}
+        form = PERSON | {"username": "nobody", "password": "x"}
         assert [client.post(TOKEN, form).status_code for _ in range(6)] == [401] * 5 + [429]
     finally:
         limits.of_requests.cache_clear()
@@ -371,7 +387,7 @@ def ada(acme, settings):
 
 
 def guess(name: str, password: str = "wrong", **client) -> HttpResponse:
-    return Client(**client).post(TOKEN, {"grant_type": "password", "username": name, "password": password})
+    return Client(**client).post(TOKEN, PERSON | {"username": name, "password": password})
 
 
 @pytest.mark.parametrize("name", ["ada", "nobody", "x\x07", "ö" * 5000])
@@ -456,11 +472,39 @@ def test_the_old_ui_works_with_authentication_off_from_the_origin_that_is_config
     assert client.get("/v1/projects/acme/regions", headers={"Origin": "http://localhost:3000"}).status_code == 200
 
 
+def test_the_welcome_says_loudly_that_authentication_is_off(settings):
+    here = stack.Stack(
+        http="http://127.0.0.1:1", https="", grpc="", flower="", flower_password="", ca="", database_url="",
+        redis_url="", pid=1,
+    )  # fmt: skip
+    assert "AUTHENTICATION IS OFF" not in stack._welcome(here, "admin")
+    settings.AUTHENTICATION = False
+    assert "!!! AUTHENTICATION IS OFF" in stack._welcome(here, "admin")
+
+
 def started(*command: str, **environment: str) -> subprocess.CompletedProcess:
     return subprocess.run(
         [sys.executable, *command], cwd=ROOT, env=os.environ | {"EIM_AUTH": "off"} | environment, capture_output=True,
         text=True, timeout=60,
     )  # fmt: skip
+
+
+def test_the_command_line_without_a_token_finds_its_project_and_changes_it(wide_open, client):
+    assert {project["name"] for project in client.get("/v1/projects").json()} >= {"acme", "beta"}
+    assert client.get("/v1/projects/acme").json()["name"] == "acme"
+    made = client.post("/v1/projects/acme/regions", {"name": "x"}, "application/json").json()
+    assert client.delete(f"/v1/projects/acme/regions/{made['resourceId']}").status_code == 200
+    assert client.put("/v1/projects/acme", {"description": "mine"}, "application/json").status_code == 200
+    told = Audit.objects.filter(kind="anybody")
+    with schema_context("public"):
+        assert [line.method for line in told.order_by("id")] == ["POST", "DELETE", "PUT"]
+
+
+def test_pages_say_loudly_that_authentication_is_off():
+    say = "import django; django.setup(); from eim_project.urls import admin, site; "
+    say += "print(admin.site.site_header, site.site_header)"
+    done = started("-c", say, DJANGO_SETTINGS_MODULE="eim_project.settings")
+    assert done.stdout.count("AUTHENTICATION IS OFF") == 2
 
 
 def test_authentication_is_off_on_the_loopback_only():

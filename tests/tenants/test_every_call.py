@@ -12,7 +12,7 @@ import grpc
 import pytest
 
 from tenants import credentials, tokens
-from tests.conftest import fresh_project, settle
+from tests.conftest import fresh_project, settle, token_with
 from tests.southbound import MAC, Node, registered, wanted
 from wire import hostmgr_pb2, onboarding_pb2, tink
 from workers.management.commands.southbound import doors
@@ -130,9 +130,9 @@ def callers(southbound_address, there, django_db_blocker):
     twin = Node(southbound_address, serial="TWIN0001")
     registered(twin)
     twin.onboard()
-    person = tokens.sign("ada", "system-client", [f"{there.uuid}_im-rw"])
+    person = token_with(f"{there.uuid}_im-rw")
     with fresh_project() as other:
-        stranger = tokens.sign("edgenode-x", f"edgenode-{uuid4()}", [f"{other.uuid}_{credentials.AGENT_ROLE}"])
+        stranger = tokens.for_node(credentials.client_id_of(uuid4()), other.uuid)
         held = {"own": own.token, "others": twin.token, "foreign": stranger, "person": person, "nobody": None}
         yield own, {name: [("authorization", f"Bearer {token}")] if token else [] for name, token in held.items()}
 

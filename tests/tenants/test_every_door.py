@@ -36,8 +36,11 @@ MAY = {
     "read": {"reader", "writer"},
     "write": {"writer"},
     "manage": {"manager"},
+    "known": {*ROLES} - {"nobody"},
+    "see": {"reader", "writer", "agent", "manager"},
     "person": set(),  # whoever is known here by name; none of these is (test_people.py)
 }
+HIDDEN = {"see"}  # whoever isn't let in is told that it isn't there, instead of that it isn't theirs
 
 
 def lines() -> dict[str, list[str]]:
@@ -130,8 +133,9 @@ def tried(operation: str, client: APIClient, mine, theirs: dict[str, str]) -> tu
 def test_each_caller_gets_the_answer_that_is_known_beforehand(operation, clients, mine_and_theirs):
     mine, _, ids = mine_and_theirs
     may, *answer = lines()[operation]
+    refusal = ("404", "NotFound") if may in HIDDEN else FORBIDDEN
     expected = {
-        name: tuple(answer) if name in MAY[may] else NOBODY if name == "nobody" else FORBIDDEN for name in clients
+        name: tuple(answer) if name in MAY[may] else NOBODY if name == "nobody" else refusal for name in clients
     }
     assert {name: tried(operation, client, mine, ids) for name, client in clients.items()} == expected
 

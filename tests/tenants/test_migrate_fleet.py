@@ -15,12 +15,18 @@ import psycopg
 import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
+from django.core.management.commands import migrate as migrate_command
 from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
 from django_tenants.utils import schema_context
 
-from tenants import fleet, schema
-from tenants.models import Organization, Project, TenantState
+from inventory.models import Host, HostState, Region
+from tenants import fleet, issuer, schema, upgrade
+from tenants.models import Organization, Project, TenantState, User
+from tenants.roles import roles_of
+from tests.conftest import client_of, empty_project, settle
 from tests.tenants.test_schema import structure
+from workers import tasks
 
 COLUMN = """
     migrations.AddField("region", "climate", models.CharField(max_length=20, db_default="mild", db_index=True))
@@ -122,12 +128,7 @@ def add_migration(tmp_path, monkeypatch, settings):
 
 
 def make(*names: str) -> list[Project]:
-    organization = Organization.objects.get(name="tests")
-    projects = [Project(name=name, organization=organization) for name in names]
-    for project in projects:
-        project.ask(state=TenantState.CREATED)
-        schema.make_ready(project)
-    return projects
+    return [empty_project(name) for name in names]
 
 
 def migrate(**options) -> str:
@@ -226,7 +227,7 @@ def test_a_history_with_a_hole_is_that_schemas_failure(database, add_migration, 
 def test_a_tenant_on_its_way_out_is_left_alone_and_one_without_a_schema_too(database, add_migration):
     leaving, unmade = make("leaving", "unmade")
     leaving.ask(state=TenantState.DELETED)
-    schema.drop(unmade)
+    assert [*schema.dropping(unmade.schema_name)]
     add_migration("0100_climate", COLUMN)
     assert "1 schema migrated" in migrate()
     assert not climate(leaving)
@@ -351,8 +352,96 @@ def test_by_manage_py_nothing_to_do_ends_with_zero_and_a_failure_with_one(databa
     assert refused.returncode == 1 and "Another migrate_fleet is running" in refused.stderr
 
 
+def test_tenants_of_two_releases_are_served_and_reconciled_by_the_same_processes(database, add_migration, capsys):
+    """While a fleet is migrated, processes of the release before go on; one tenant is a migration ahead of another."""
+    issuer.make_signing_key()
+    behind, ahead = make("behind", "ahead")
+    add_migration("0100_climate", COLUMN)
+    with other_session() as other, other.transaction():
+        other.execute(f'SELECT FROM "{behind.schema_name}".inventory_region')
+        with pytest.raises(CommandError, match=r"failed: t_\w+ \(project behind\)"):
+            migrate(lock_timeout=0.1)
+    capsys.readouterr()
+    assert climate(ahead) and not climate(behind)
+    for project in (behind, ahead):
+        api = client_of(project, "im-rw")
+        region = api.post(f"{api.base}/regions", {"name": "Europe"}).json()["resourceId"]
+        assert api.patch(f"{api.base}/regions/{region}", {"name": "Asia"}).status_code == 200
+        with schema_context(project.schema_name):
+            host = Host(serial_number=f"SN{project.name}")
+            host.ask(state=HostState.ONBOARDED)
+            host.observe(state=HostState.ONBOARDED)
+            host.ask(state=HostState.DELETED)
+        settle()
+        with schema_context(project.schema_name):
+            assert not Host.objects.exists()
+    assert "1 schema migrated" in migrate()
+    for project in (behind, ahead):
+        assert run("SELECT name, climate FROM inventory_region", project) == [("Asia", "mild")]
+
+
+LAST_RELEASE = {"inventory": "0001", "provisioning": "0002", "tenants": "0002", "workers": "0002"}
+ROWS_OF_THE_LAST_RELEASE = """
+    INSERT INTO tenants_organization (id, uuid, name, description, created_at)
+        VALUES (1, '00000009-0000-0000-0000-000000000000', 'shops', 'All', now());
+    INSERT INTO tenants_project (id, uuid, name, description, schema_name, state, organization_id, created_at)
+        SELECT n, ('0000000' || n || '-0000-0000-0000-000000000000')::uuid, 'project-' || n, 'The ' || n,
+               't_0000000' || n || '000000000000000000000000', (ARRAY['READY', 'CREATING', 'DELETING'])[n], 1, now()
+        FROM generate_series(1, 3) AS n;
+    INSERT INTO tenants_user (id, password, is_superuser, username, first_name, last_name, email, is_staff, is_active,
+                              date_joined)
+        VALUES (1, '', false, 'ada', '', '', '', true, true, now());
+    INSERT INTO tenants_membership (user_id, project_id, role) VALUES (1, 1, 'im-rw'), (1, 1, 'en-ob');
+"""
+
+
+@pytest.fixture
+def database_of_the_last_release(django_db_setup, django_db_blocker):
+    """As the release before projects were resources left it: one project ready, one being made, one being deleted."""
+    name = f"fleet_{uuid4().hex[:8]}"
+    on_server(f"CREATE DATABASE {name}")
+    with django_db_blocker.unblock(), in_database(name):
+        for app, migration in LAST_RELEASE.items():
+            call_command(migrate_command.Command(), app, migration, verbosity=0, interactive=False)
+        with connection.cursor() as cursor:
+            cursor.execute(ROWS_OF_THE_LAST_RELEASE)
+            for number in (1, 3):
+                cursor.execute(f"CREATE SCHEMA t_0000000{number}000000000000000000000000")
+        for number in (1, 3):
+            upgrade._make_records_table(f"t_0000000{number}000000000000000000000000")
+            connection.set_schema(f"t_0000000{number}000000000000000000000000")
+            MigrationExecutor(connection).migrate([("inventory", "0001_initial")])
+        with connection.cursor() as cursor:
+            cursor.execute("""
+                INSERT INTO t_00000001000000000000000000000000.inventory_region
+                    (name, resource_id, metadata, created_at, updated_at)
+                VALUES ('Europe', 'region-12345678', '[]', now(), now())
+            """)
+        connection.set_schema_to_public()
+        yield
+    on_server(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def test_the_last_release_is_brought_to_the_head_with_all_that_is_in_it(database_of_the_last_release):
+    migrate()
+    ready, made, going = Project.objects.order_by("pk")
+    assert (ready.is_ready, made.is_so, going.is_going) == (True, False, True)
+    assert ready.resource_id == "project-00000001" and ready.description == "The 1"
+    ada = User.objects.get(username="ada")
+    assert roles_of(ada) == {f"{ready.uuid}_im-rw", f"{ready.uuid}_en-ob", f"{ready.organization.uuid}_{ready.uuid}_m"}
+    assert structure(ready.schema_name) == structure(schema.TEMPLATE)
+    with schema_context(ready.schema_name):
+        assert Region.objects.get().name == "Europe"
+    tasks.audit()  # nothing rang for what was under way
+    settle()
+    assert [*Project.objects.order_by("pk")] == [ready, made]
+    made.refresh_from_db()
+    assert made.is_ready and structure(made.schema_name) == structure(schema.TEMPLATE)
+    assert not schema.exists(going.schema_name) and Organization.objects.get().is_so
+
+
 def many(count: int) -> None:
-    """Tenants made fast: the template replayed without a run of make_ready each."""
+    """Tenants made fast: the template is fetched once."""
     organization = Organization.objects.get(name="tests")
     sql = schema.template_sql()
     for number in range(count):

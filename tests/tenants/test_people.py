@@ -10,9 +10,8 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
-from tenants import roles, tokens
+from tenants import api_tokens, roles, tokens
 from tenants.models import Grant, Organization, Project, Role, TenantState, User
-from tests.conftest import client_of
 
 pytestmark = pytest.mark.django_db
 
@@ -92,12 +91,29 @@ def test_everybody_learns_who_they_are_and_what_they_may_do_where(ada, acme, bet
 
 def test_a_token_of_a_person_speaks_for_the_person_and_one_of_a_machine_for_nobody(ada, acme):
     client = APIClient()
-    client.credentials(HTTP_AUTHORIZATION=f"Bearer {tokens.sign('ada', 'system-client', [])}")
+    client.credentials(HTTP_AUTHORIZATION=f"Bearer {tokens.for_person(ada, 'system-client')}")
     assert client.get("/v1/me").json()["name"] == "ada"
     User.objects.create_superuser("edgenode-1")
-    client.credentials(HTTP_AUTHORIZATION=f"Bearer {tokens.sign('edgenode-1', 'edgenode-1', [])}")
+    client.credentials(HTTP_AUTHORIZATION=f"Bearer {tokens.for_node('edgenode-1', acme.uuid)}")
     assert refused(client.get("/v1/me")) == NOT_ALLOWED
-    assert refused(client_of(acme, "im-rw").get("/v1/users")) == NOT_ALLOWED  # its "tester" is no person
+
+
+@pytest.mark.parametrize(
+    ("limits", "opens"), [({"read_only": False}, True), ({}, False), ({"read_only": False, "projects": []}, False)]
+)
+def test_an_api_token_that_may_less_than_its_owner_does_not_speak_for_the_person(ada, acme, limits, opens):
+    client = APIClient()
+    _, token = api_tokens.create(ada, "x", days=1, **limits)
+    client.credentials(HTTP_AUTHORIZATION=f"Bearer {token}")
+    assert (client.get("/v1/me").status_code == 200) == opens
+
+
+def test_a_service_account_is_no_person(acme):
+    call_command("create_client", "backup", stdout=StringIO())
+    client = APIClient()
+    token = tokens.for_person(User.objects.get(username="service-account-backup"), "backup")
+    client.credentials(HTTP_AUTHORIZATION=f"Bearer {token}")
+    assert refused(client.get("/v1/me")) == NOT_ALLOWED
 
 
 def test_whoever_is_not_signed_in_is_asked_to(public):

@@ -1,0 +1,30 @@
+"""What nobody needs any more of tokens and sign-ins goes, some thousand rows at a time."""
+
+from datetime import timedelta
+
+from django.conf import settings
+from django.db.models import Q
+from django.utils import timezone
+
+from tenants.models import ApiToken, AuthorizationCode, RevokedNode, SignIn, SigningKey
+
+AT_ONCE = 5_000
+REMEMBERED = timedelta(days=30)  # for which an API token that ended is shown in the admin
+
+
+def clean() -> int:
+    """Delete at most AT_ONCE rows of each kind. Returns how many went. Call from public."""
+    now = timezone.now()
+    tokens_gone = now - timedelta(seconds=settings.TOKEN_LIFETIME)  # what was given before has expired
+    over = [
+        SigningKey.objects.filter(verifies_until__lt=now),
+        AuthorizationCode.objects.filter(expires_at__lt=tokens_gone),
+        SignIn.objects.filter(Q(ended_at__lt=tokens_gone) | Q(expires_at__lt=tokens_gone)),
+        RevokedNode.objects.filter(at__lt=tokens_gone),
+        ApiToken.objects.filter(Q(expires_at__lt=now - REMEMBERED) | Q(revoked_at__lt=now - REMEMBERED)),
+    ]
+    gone = 0
+    for rows in over:
+        some = rows.model.objects.filter(pk__in=[*rows.values_list("pk", flat=True)[:AT_ONCE]])
+        gone += some.delete()[0]
+    return gone
