@@ -38,7 +38,7 @@ MAY = {
     "manage": {"manager"},
     "known": {*ROLES} - {"nobody"},
     "see": {"reader", "writer", "agent", "manager"},
-    "person": set(),  # whoever is known here by name; none of these is (test_people.py)
+    "administer": set(),  # superusers alone, of whom none is here (test_people.py)
 }
 HIDDEN = {"see"}  # whoever isn't let in is told that it isn't there, instead of that it isn't theirs
 
