@@ -444,6 +444,13 @@ def test_the_last_administrator_stays(root, ada):
     assert api.patch("/v1/users/root", {"superuser": False}).status_code == 200
 
 
+def test_where_authentication_is_off_whoever_asks_administers(ada, settings):
+    settings.AUTHENTICATION = False
+    api = APIClient()
+    assert api.get("/v1/me").json()["superuser"] is True
+    assert [user["name"] for user in api.get("/v1/users").json()["users"]] == ["ada"]
+
+
 # The admin -----------------------------------------------------------------------------------------------------------
 
 
