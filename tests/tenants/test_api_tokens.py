@@ -213,5 +213,9 @@ def test_the_admin_ends_sign_ins_and_tokens_and_shows_no_secret(admin_client, ad
     assert admin_client.post("/admin/tenants/apitoken/", chosen).status_code == 302
     with pytest.raises(tokens.BadToken, match="revoked"):
         tokens.verify(token)
+    made, token = api_tokens.create(ada, "y", days=1)
+    assert admin_client.post(f"/admin/tenants/apitoken/{made.pk}/delete/", {"post": "yes"}).status_code == 302
+    with pytest.raises(tokens.BadToken, match="revoked"):
+        tokens.verify(token)
     for path in ("signin", "client", f"client/{Client.objects.get(client_id='eim-flower').pk}/change"):
         assert admin_client.get(f"/admin/tenants/{path}/").status_code == 200
