@@ -12,7 +12,6 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.urls import path
 from django_tenants.utils import schema_context
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema, inline_serializer
 from rest_framework import exceptions, serializers
 from rest_framework.generics import GenericAPIView
@@ -357,7 +356,7 @@ class OneProject(ProjectView):
 
     @extend_schema(
         operation_id="projects_delete", tags=["projects"], parameters=[ORG, FORCE],
-        responses={200: OpenApiTypes.NONE, **_refused(400, 401, 403, 404)},
+        responses={200: None, **_refused(400, 401, 403, 404)},
     )  # fmt: skip
     def delete(self, request, name):
         """Delete a project with all that is in it. Needs the role project-delete-role of its organization.

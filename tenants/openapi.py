@@ -9,6 +9,9 @@ class Bearer(OpenApiAuthenticationExtension):
     target_class = "tenants.permissions.BearerAuthentication"
     name = ["bearer", "signIn"]
 
+    def get_security_requirement(self, auto_schema):
+        return [{name: []} for name in self.name]  # the one or the other
+
     def get_security_definition(self, auto_schema):
         flow = {
             "authorizationUrl": f"{PROTOCOL}/auth",
@@ -17,6 +20,11 @@ class Bearer(OpenApiAuthenticationExtension):
             "scopes": {"openid": "Who you are"},
         }
         return [
-            {"type": "http", "scheme": "bearer", "description": "An access token, or an API token (eim_...)"},
+            {
+                "type": "http",
+                "scheme": "bearer",
+                "description": "An access token, or an API token (eim_...). Its roles `<project's UUID>_im-r` let it "
+                "read, `<project's UUID>_im-rw` read and write.",
+            },
             {"type": "oauth2", "flows": {"authorizationCode": flow}},
         ]

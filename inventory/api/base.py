@@ -9,6 +9,7 @@ import copy
 import json
 import re
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 from django.core import validators
@@ -396,7 +397,7 @@ class ResourceViewSet(viewsets.GenericViewSet):
             rows = source.rows.filter(wanted).order_by(*order)[offset:].iterator(chunk_size=CHUNK)
             sent = 0
             yield f'{{"{self.collection}":['.encode()
-            while chunk := [row for row, _ in zip(rows, range(CHUNK), strict=False)]:
+            while chunk := [*islice(rows, CHUNK)]:
                 page = source.page(chunk)
                 self.complete(page)
                 text = json.dumps(page, ensure_ascii=False, separators=(",", ":"))[1:-1]

@@ -181,8 +181,10 @@ class SummarySerializer(serializers.Serializer):
 
 class NoteQuery(Query):
     note = Pattern(
-        r"""^$|^[a-zA-Z\-_0-9./:;=@?!#,<>*()" ]+$""", required=False, allow_blank=True, max_length=512, min_length=1,
-        error_messages={"invalid": 'has letters, digits, blanks and - _ . / : ; = @ ? ! # , < > * ( ) " only'},
+        r"""^$|^[a-zA-Z\-_0-9./:;=@?!#,<>*()" ]+$""", required=False, max_length=512, min_length=1,
+        error_messages={
+            "blank": "is a text", "invalid": 'has letters, digits, blanks and - _ . / : ; = @ ? ! # , < > * ( ) " only',
+        },
         help_text="Why the host isn't trusted any more.",
     )  # fmt: skip
 

@@ -6,7 +6,7 @@ from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints, is_typeddict
 
 from django.db.models import TextChoices
-from drf_spectacular.extensions import OpenApiAuthenticationExtension, OpenApiSerializerFieldExtension
+from drf_spectacular.extensions import OpenApiSerializerFieldExtension
 from drf_spectacular.helpers import forced_singular_serializer
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import ResolvedComponent
@@ -385,18 +385,6 @@ def _kind(auto_schema: Document, kind: Any) -> dict:
     if isinstance(kind, UnionType):
         return _kind(auto_schema, get_args(kind)[0])
     return _part(auto_schema, kind) if is_typeddict(kind) else dict(PLAIN[kind])
-
-
-class _OfBearer(OpenApiAuthenticationExtension):
-    target_class = "tenants.permissions.BearerAuthentication"
-    name = "bearer"
-
-    def get_security_definition(self, auto_schema):
-        return {
-            "type": "http", "scheme": "bearer", "bearerFormat": "JWT",
-            "description": "An access token of the token service; its claim realm_access.roles has "
-                           "`<project's UUID>_im-r` to read and `<project's UUID>_im-rw` to read and write.",
-        }  # fmt: skip
 
 
 # Hooks ------------------------------------------------------------------------------------------------------------

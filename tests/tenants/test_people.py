@@ -12,6 +12,7 @@ from rest_framework.test import APIClient
 
 from tenants import api_tokens, roles, tokens
 from tenants.models import Grant, Organization, Project, Role, TenantState, User
+from tests.conftest import client_of
 
 pytestmark = pytest.mark.django_db
 
@@ -96,6 +97,7 @@ def test_a_token_of_a_person_speaks_for_the_person_and_one_of_a_machine_for_nobo
     User.objects.create_superuser("edgenode-1")
     client.credentials(HTTP_AUTHORIZATION=f"Bearer {tokens.for_node('edgenode-1', acme.uuid)}")
     assert refused(client.get("/v1/me")) == NOT_ALLOWED
+    assert refused(client_of(acme, "im-rw").get("/v1/users")) == NOT_ALLOWED  # its "tester" is no person
 
 
 @pytest.mark.parametrize(
