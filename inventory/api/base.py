@@ -18,11 +18,12 @@ from django.db.models import ForeignKey, PositiveBigIntegerField, Q, QuerySet
 from django.http import StreamingHttpResponse
 from django_tenants.utils import schema_context
 from rest_framework import exceptions, serializers, viewsets
+from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 
 from inventory import errors, filtering
 from inventory.api import paging
-from inventory.api.body import JsonBody
+from inventory.api.body import Browsable, FormBody, JsonBody
 from inventory.api.fields import (
     EMPTY,
     Choice,
@@ -291,7 +292,8 @@ class ResourceViewSet(viewsets.GenericViewSet):
     service: str  # of the archived system's, which operation ids begin with
     nouns: tuple[str, str]  # "Host", "Hosts": as operation ids have it
     ending = ""  # of operation ids: which of its paths this is
-    parser_classes = [JsonBody]
+    parser_classes = [JsonBody, FormBody]
+    renderer_classes = [JSONRenderer, Browsable]
     lookup_field = "resource_id"
     examples: dict[str, dict] = {}  # a body of an action, for the document
     answers: dict[str, type] = {}  # what an action answers, where it isn't the resource
@@ -304,6 +306,10 @@ class ResourceViewSet(viewsets.GenericViewSet):
 
     def get_queryset(self) -> QuerySet:
         return self.model.objects.all()
+
+    def shown_in_forms(self) -> Resource | None:
+        """The resource whose page this is, if it is one's."""
+        return self.get_queryset().filter(resource_id=self.kwargs.get("resource_id", "")[:24]).first()
 
     def asked(self) -> dict[str, Any]:
         """The valid query parameters of this action, by name. Raises InventoryError."""

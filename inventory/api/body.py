@@ -1,9 +1,13 @@
-"""What clients send: JSON in letters that can be stored. Its size and its bytes, tenants/request.py has seen to."""
+"""What clients send: JSON in letters that can be stored, or a form of the browsable API.
+
+Its size and its bytes, tenants/request.py has seen to.
+"""
 
 import json
 import re
 
-from rest_framework import exceptions, parsers
+from rest_framework import exceptions, parsers, renderers, serializers
+from rest_framework.utils.serializer_helpers import ReturnDict
 
 from tenants.errors import TooLarge
 from tenants.request import LARGEST_BODY
@@ -11,11 +15,51 @@ from tenants.request import LARGEST_BODY
 _NUL = re.compile(r"(?<!\\)(\\\\)*\\u0000")
 
 
+class Browsable(renderers.BrowsableAPIRenderer):
+    """Pages whose forms hold what the resource has."""
+
+    def get_rendered_html_form(self, data, view, method, request):
+        return super().get_rendered_html_form(self._filled(data, view), view, method, request)
+
+    def get_raw_data_form(self, data, view, method, request):
+        return super().get_raw_data_form(self._filled(data, view), view, method, request)
+
+    @staticmethod
+    def _filled(data, view):
+        shown = getattr(view, "shown_in_forms", lambda: None)()
+        return data if shown is None else ReturnDict({}, serializer=view.get_serializer(shown))
+
+
 class JsonBody(parsers.JSONParser):
     """One JSON document. Raises ParseError, which says what is wrong with it, and TooLarge."""
 
     def parse(self, stream, media_type=None, parser_context=None):
         return loads(whole_body(stream, parser_context["request"]))
+
+
+class FormBody(parsers.MultiPartParser):
+    """A form of the browsable API, as JSON. What is left empty isn't there, unless it is text."""
+
+    def parse(self, stream, media_type=None, parser_context=None):
+        given = super().parse(stream, media_type, parser_context).data
+        fields = parser_context["view"].get_serializer().fields
+        return {name: _of_form(fields[name], text) if name in fields else text for name, text in given.items()
+                if name != "csrfmiddlewaretoken" and (text or _is_text(fields.get(name)))}  # fmt: skip
+
+
+def _is_text(field) -> bool:
+    return isinstance(field, serializers.CharField | serializers.RelatedField) and getattr(field, "allow_blank", True)
+
+
+def _of_form(field, text: str):
+    match field:
+        case serializers.BooleanField():
+            return text == "true"
+        case serializers.IntegerField() if text.lstrip("-").isdecimal():
+            return int(text)
+        case serializers.ListField() | serializers.JSONField():
+            return loads(text.encode(), of=(list, dict))
+    return text
 
 
 def whole_body(stream, request) -> bytes:
@@ -28,7 +72,7 @@ def whole_body(stream, request) -> bytes:
     return body
 
 
-def loads(body: bytes):
+def loads(body: bytes, of: type | tuple = dict):
     try:
         text = body.decode()
     except UnicodeDecodeError as wrong:
@@ -45,7 +89,7 @@ def loads(body: bytes):
         raise exceptions.ParseError("the body is nested too deeply") from None
     except ValueError as wrong:
         raise exceptions.ParseError(f"the body is not JSON: {wrong}") from None
-    if not isinstance(found, dict):
+    if not isinstance(found, of):
         raise exceptions.ParseError("a JSON object is needed")
     return found
 

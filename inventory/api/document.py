@@ -149,6 +149,9 @@ class Document(AutoSchema):
             })  # fmt: skip
         return parameters
 
+    def map_parsers(self):
+        return ["application/json"] if self.ours else super().map_parsers()  # forms are for people
+
     def get_request_serializer(self):
         if not self.ours:
             return super().get_request_serializer()

@@ -421,3 +421,22 @@ def test_not_is_the_opposite_of_a_comparison(fleet, text):
     rows = {host.pk for host in Host.objects.filter(found)}
     others = {host.pk for host in Host.objects.filter(condition(Host, f"NOT {text}"))}
     assert not rows & others and len(rows | others) == 3
+
+
+# By index ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("model", "text", "index"),
+    [
+        (Host, "name = 'edge'", "inventory_host_text"), (Host, "serialNumber = sn00", "inventory_host_text"),
+        (Host, f"uuid = '{U1[:13]}'", "inventory_host_text"),
+        (Host, "name=edge OR serialNumber=edge OR note=edge OR resourceId=edge", "inventory_host_text"),
+        (Site, "name = berlin", "inventory_site_text"), (Region, "name = germany", "inventory_region_text"),
+        (OperatingSystem, "profileName = debian", "inventory_operatingsystem_text"),
+    ],
+)  # fmt: skip
+def test_a_part_of_a_text_is_found_by_index(fleet, model, text, index):
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")  # three hosts are quicker read than looked up
+    assert f"Bitmap Index Scan on {index}" in model.objects.order_by().filter(condition(model, text)).explain()
