@@ -12,7 +12,8 @@ from django.core.management import call_command
 
 from tenants import expired, keys, standing, tokens
 from tenants.errors import BadToken
-from tenants.models import AuthorizationCode, Client, Grant, Role, SignIn, SigningKey, User
+from tenants.models import AuthorizationCode, Client, Grant, Project, Role, SignIn, SigningKey, User
+from tests.conftest import settle
 
 pytestmark = pytest.mark.django_db
 
@@ -417,6 +418,35 @@ def test_a_role_that_is_taken_away_is_gone_within_a_minute(client, ada, acme, cl
     Grant.objects.filter(user=ada).delete()
     clock.ahead = 16
     assert reads(client, acme, token) == 403
+
+
+def test_a_role_that_is_given_is_there_at_once(client, ada, acme):
+    token = log_in(client).json()["access_token"]
+    Grant.objects.filter(user=ada).delete()
+    standing.forget()
+    assert reads(client, acme, token) == 403
+    given = Grant.objects.create(user=ada, project=acme, role=Role.READ)
+    assert reads(client, acme, token) == 200
+    asked = {"HTTP_AUTHORIZATION": f"Bearer {token}", "content_type": "application/json"}
+    regions = f"/v1/projects/{acme.name}/regions"
+    assert client.post(regions, {"name": "north"}, **asked).status_code == 403
+    Grant.objects.filter(pk=given.pk).update(role=Role.WRITE)
+    assert client.post(regions, {"name": "north"}, **asked).status_code == 200
+
+
+def test_a_project_that_somebody_has_just_made_is_theirs_at_once(client, ada, public):
+    ada.is_superuser = True
+    ada.save()
+    asked = {"HTTP_AUTHORIZATION": f"Bearer {log_in(client).json()['access_token']}"}
+    body = {"data": {}, "content_type": "application/json"}
+    assert client.get("/v1/projects", **asked).status_code == 200
+    assert client.put("/v1/orgs/shops", **body, **asked).status_code == 200
+    settle()
+    assert client.put("/v1/projects/till?org=shops", **body, **asked).status_code == 200
+    assert client.get("/v1/projects/till/regions", **asked).status_code == 503
+    Project.objects.get(name="till").observe(state="TENANT_STATE_CREATED")
+    assert client.get("/v1/projects/till/status", **asked).status_code == 200
+    assert client.get("/v1/projects/till/audit", **asked).status_code == 200
 
 
 def test_between_two_looks_no_request_asks_the_database_who_it_is(client, ada, django_assert_num_queries):
