@@ -73,7 +73,7 @@ def audit() -> int:
 
 @shared_task(name="workers.clean")
 def clean() -> int:
-    """What has expired of tokens and sign-ins goes. Returns how many rows went."""
+    """What has expired of tokens, sign-ins and sessions goes. Returns how many rows went."""
     return expired.clean()
 
 
