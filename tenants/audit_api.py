@@ -8,13 +8,12 @@ from django.urls import path
 from django.utils.dateparse import parse_datetime
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
-from rest_framework.permissions import BasePermission
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from tenants.errors import NoAccess, ResourceError
+from tenants.errors import ResourceError
 from tenants.models.audit import Audit
-from tenants.permissions import WRITERS, roles_in, why_unserved
+from tenants.permissions import WRITERS, HasProjectRole
 
 LARGEST_PAGE = 1000
 # What a client may ask for -> the column that must be equal
@@ -43,17 +42,11 @@ class AuditPage(serializers.Serializer):
     hasNext = serializers.BooleanField()
 
 
-class WritesHere(BasePermission):
+class WritesHere(HasProjectRole):
     """im-rw: who may only read the inventory needn't know who else is there."""
 
-    message = str(NoAccess())  # as everywhere: whether there is such a project isn't told
-
-    def has_permission(self, request, view):
-        if not request.user or not request.user.is_authenticated:
-            return False
-        if request.project is None:
-            raise why_unserved(request)
-        return bool(roles_in(request.user, request.project) & WRITERS)
+    def needed(self, request):
+        return WRITERS
 
 
 class AuditView(APIView):

@@ -10,7 +10,7 @@ from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 
 from tenants import tokens
-from tenants.errors import BadToken, NoAccess, ResourceError, Unserved, challenge
+from tenants.errors import BadToken, NoAccess, NotAllowed, ResourceError, Unserved, challenge
 from tenants.models import Project, Role, User
 from tenants.roles import roles_in_project, roles_of
 
@@ -133,11 +133,23 @@ def why_unserved(request) -> ResourceError:
 class HasProjectRole(BasePermission):
     """im-r reads, im-rw reads and writes, in the project that the URL names."""
 
-    message = str(NoAccess())
-
     def has_permission(self, request, view):
         if not request.user or not request.user.is_authenticated:
             return False
         if request.project is None:
             raise why_unserved(request)
-        return bool(roles_in(request.user, request.project) & needed(request))
+        return lets_in(request, self.needed(request))
+
+    def needed(self, request: HttpRequest) -> set[str]:
+        return needed(request)
+
+
+def lets_in(request: HttpRequest, wanted: Set[str]) -> bool:
+    """Whether whoever asks has one of these roles in the project. Raises what they are told if not: which role it
+
+    takes, if they have another one there; to others, there is no such project.
+    """
+    held = roles_in(request.user, request.project)
+    if held & wanted:
+        return True
+    raise NotAllowed(f"You need the role {min(wanted)} in project {request.project}") if held else NoAccess()

@@ -151,6 +151,20 @@ def test_each_caller_gets_the_answer_that_is_known_beforehand(operation, clients
     assert {name: tried(operation, client, mine, ids) for name, client in clients.items()} == expected
 
 
+@pytest.mark.django_db
+def test_whoever_has_too_small_a_role_is_told_which_it_takes(acme):
+    refused = [
+        client_of(acme, "im-r").post("/v1/projects/acme/regions", {"name": "north"}),
+        client_of(acme, "im-r").get("/v1/projects/acme/audit"),
+        client_of(acme, "en-ob").get("/v1/projects/acme/regions"),
+    ]
+    assert [(answer.status_code, answer.json()["message"]) for answer in refused] == [
+        (403, "You need the role im-rw in project acme"),
+        (403, "You need the role im-rw in project acme"),
+        (403, "You need the role im-r in project acme"),
+    ]
+
+
 @pytest.mark.parametrize("operation", operations())
 def test_where_authentication_is_off_every_operation_has_an_answer(operation, public, mine_and_theirs, settings):
     settings.AUTHENTICATION = False
