@@ -37,7 +37,10 @@ class BearerAuthentication(BaseAuthentication):
 
     @staticmethod
     def _is_let_in(caller: "tokens.Caller", request: HttpRequest) -> bool:
-        """Into the project that is named, by what is remembered. Where none is, it is about people and projects."""
+        """Into the project that is named, by what is remembered. Where none is, it is about people and projects;
+
+        one that isn't there is looked for as one that is, for the time that it takes would tell them apart.
+        """
         project = request.project or getattr(request.unserved, "project", None)
         return project is not None and bool(caller.roles_in(project) & needed(request))
 
