@@ -18,12 +18,11 @@ from django.db.models import ForeignKey, PositiveBigIntegerField, Q, QuerySet
 from django.http import StreamingHttpResponse
 from django_tenants.utils import schema_context
 from rest_framework import exceptions, serializers, viewsets
-from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 
 from inventory import errors, filtering
 from inventory.api import paging
-from inventory.api.body import Browsable, FormBody, JsonBody
+from inventory.api.body import Browsable, FormBody, Json, JsonBody
 from inventory.api.fields import (
     EMPTY,
     Choice,
@@ -295,7 +294,7 @@ class ResourceViewSet(viewsets.GenericViewSet):
     nouns: tuple[str, str]  # "Host", "Hosts": as operation ids have it
     ending = ""  # of operation ids: which of its paths this is
     parser_classes = [JsonBody, FormBody]
-    renderer_classes = [JSONRenderer, Browsable]
+    renderer_classes = [Json, Browsable]
     lookup_field = "resource_id"
     examples: dict[str, dict] = {}  # a body of an action, for the document
     answers: dict[str, type] = {}  # what an action answers, where it isn't the resource
