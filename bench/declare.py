@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 class Unit(StrEnum):
     MS = "ms"
+    US = "µs"
     PER_SECOND = "/s"
     SECONDS = "s"
     MEGABYTES = "MB"

@@ -8,6 +8,7 @@ from inventory.models import Host, HostState, Instance, InstanceState, Operating
 from inventory.models.base import Indicator
 from tenants.models import Claim
 
+PROFILE = "debian-12-bench"
 SPARE = "spare"  # the name of onboarded hosts without an instance
 
 HARDWARE = {
@@ -35,21 +36,28 @@ def uuid_of(number: int) -> UUID:
     return UUID(int=number + 1)
 
 
-def fill(hosts: int) -> None:
-    """Put so many running hosts, in 10 sites of one region, into the current schema."""
+def fill(hosts: int, first: int = 0) -> None:
+    """Put so many running hosts, in 10 sites of one region, into the current schema. `first` is the first one's number:
+
+    a machine is in one tenant only.
+    """
     region = Region(name="Europe")
     region.ask()
     sites = [Site(name=f"Store {n}", region=region, site_lat=525000000, site_lng=133000000) for n in range(10)]
     for site in sites:
         site.ask()
     os = OperatingSystem(
-        name="Debian 12", sha256="a" * 64, image_url="tink-stack/images/debian-12.raw.gz", profile_name="debian-12",
+        name=PROFILE, sha256="a" * 64, image_url="tink-stack/images/debian-12.raw.gz", profile_name=PROFILE,
         os_type="OS_TYPE_MUTABLE", os_provider="OS_PROVIDER_KIND_INFRA",
     )  # fmt: skip
     os.ask()
     running = Status("Running", Indicator.IDLE)
     host = Host(
-        name="first", uuid=uuid_of(0), serial_number="SN0", site=sites[0], metadata=[{"key": "env", "value": "prod"}]
+        name="first",
+        uuid=uuid_of(first),
+        serial_number=f"SN{first}",
+        site=sites[0],
+        metadata=[{"key": "env", "value": "prod"}],
     )
     host.ask(state=HostState.ONBOARDED)
     host.observe(
@@ -66,8 +74,8 @@ def fill(hosts: int) -> None:
         instance_status=running, instance_status_detail="5 of 5 components running",
     )  # fmt: skip
     site_ids = ", ".join(f"'{site}'" for site in sites)
-    _copy(host, hosts - 1, site_id=f"(ARRAY[{site_ids}])[1 + mod(n, {len(sites)})]")
-    _copy(instance, hosts - 1, host_id=f"{_id('host')}")
+    _copy(host, hosts - 1, first + 1, site_id=f"(ARRAY[{site_ids}])[1 + mod(n, {len(sites)})]")
+    _copy(instance, hosts - 1, first + 1, host_id=f"{_id('host')}")
 
 
 def add_spare(first: int, count: int) -> list[str]:

@@ -308,6 +308,7 @@ LOGGING = {
     "root": {"handlers": ["console"], "level": os.environ.get("EIM_LOG_LEVEL", "INFO")},
     "loggers": {
         "django.request": {"level": "ERROR"},
+        "authlib": {"level": "INFO"},  # at DEBUG it tells the tokens that it gives
         "celery.worker.strategy": {"level": "WARNING"},
         "celery.app.trace": {"level": "WARNING"},
         "celery.beat": {"level": "WARNING"},

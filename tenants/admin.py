@@ -168,6 +168,13 @@ class CalledBack(admin.ModelAdmin):
             self.end_one(row)
         standing.forget()
 
+    def delete_queryset(self, request, chosen):
+        """Rows that are merely gone would not say that what was given on them has ended: cleaning takes them later."""
+        self.end(request, chosen)
+
+    def delete_model(self, request, row):
+        self.end(request, [row])
+
 
 @admin.register(SignIn)
 class SignInAdmin(CalledBack):

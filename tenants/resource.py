@@ -132,22 +132,31 @@ class Resource(models.Model):
         if self._state.adding:
             self._refuse_guarded()
             return self._insert()
-        found_by_the_database = {f.name for f in self._meta.concrete_fields if f.is_relation}
-        self.full_clean(self.guarded() | self.fixed | found_by_the_database, False, False)
+        self._check()
         self._save_plain()
         events.announce(self, "changed")
 
+    def _check(self):
+        """Raises ValidationError. What references lead to, and what is taken already, the database finds."""
+        references = {f.name for f in self._meta.concrete_fields if f.is_relation}
+        self.full_clean(self.guarded() | self.fixed | references, validate_unique=False, validate_constraints=False)
+
+    @classmethod
+    def _plain(cls) -> dict[str, str]:
+        """The columns that save() writes, and the attributes that hold them."""
+        columns = {f.name: f.attname for f in cls._meta.concrete_fields if not f.primary_key}
+        return {name: attribute for name, attribute in columns.items() if name not in cls.guarded() | cls.fixed}
+
     def _save_plain(self):
-        plain = {f.name for f in self._meta.concrete_fields if not f.primary_key} - self.guarded() - self.fixed
-        super().save(update_fields=plain)
+        super().save(update_fields=self._plain().keys())
 
     @transaction.atomic  # or the bell rings while an earlier refusal still hides the row
     def ask(self, **wishes: str) -> None:
         """Write down what the operator wants, with the plain columns. Only the northbound side calls this.
 
-        Raises TransitionNotAllowed if a wish can't follow from what is. Asking again for what was asked already is a
-        wish all the same: it is announced, and clears a refusal. What is to be deleted, and has nothing that must be
-        taken back first, is gone afterwards, and has no pk.
+        Raises TransitionNotAllowed if a wish can't follow from what is, ValidationError as save() does. Asking again
+        for what was asked already is a wish all the same: it is announced, and clears a refusal. What is to be deleted,
+        and has nothing that must be taken back first, is gone afterwards, and has no pk.
         """
         asked = {f"desired_{pair}": value for pair, value in wishes.items()}
         if self._state.adding:
@@ -161,6 +170,8 @@ class Resource(models.Model):
             setattr(self, column, value)
         if self._state.adding:
             return self._insert()
+        if any(getattr(self, name) != getattr(is_so, name) for name in {*self._plain().values()} - {"updated_at"}):
+            self._check()  # and not what was there before, or what breaks a newer rule could never be deleted
         models.QuerySet.update(type(self).objects.filter(pk=self.pk), **asked)
         self._save_plain()
         events.announce(self, "asked", asked=True)

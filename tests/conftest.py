@@ -15,7 +15,7 @@ from rest_framework.test import APIClient
 
 from eim_project import tls
 from tenants import groups, issuer, keys, limits, schema, shared, standing, tokens
-from tenants.models import Grant, Organization, Project, Ring, TenantState, User
+from tenants.models import Client, Grant, Organization, Project, Ring, TenantState, User
 from workers import engine, models, tasks
 
 
@@ -80,9 +80,10 @@ def client_of(project: Project, *roles: str, wire: Sequence[str] = ()) -> APICli
 
 
 def token_with(*wire: str) -> str:
-    """The token of a person who has these roles, as tokens spell them: "<uuid>_im-rw", "org-read-role"."""
+    """The token of a service account that has these roles, as tokens spell them: "<uuid>_im-rw", "org-read-role"."""
     which = sha256(" ".join(sorted(wire)).encode()).hexdigest()[:16]
     person, _ = User.objects.get_or_create(username=f"tester-{which}")
+    Client.objects.get_or_create(client_id=f"tester-{which}", defaults={"service_account": person})
     for role in wire:
         about, _, name = role.rpartition("_")
         project = Project.objects.filter(uuid=about).first() if about else None

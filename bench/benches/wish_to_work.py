@@ -34,7 +34,7 @@ def nothing() -> None:
 def wishes(rig: Rig) -> Figures:
     with schema_context(rig.project.schema_name):
         hosts = rows.add_spare(next(_spares), TIMES)
-        os_id = OperatingSystem.objects.get().resource_id
+        os_id = OperatingSystem.objects.get(profile_name=rows.PROFILE).resource_id
     caller = HttpCaller(rig.http_port, rig.token)
     with _new_workflows(rig) as new:
         return _figures(_wish(rig, caller, {"hostID": host, "osID": os_id}, new) for host in hosts)

@@ -201,8 +201,6 @@ class ResourceSerializer(serializers.ModelSerializer):
         }
         for name, value in plain.items():
             setattr(resource, name, value)
-        references = [field.name for field in resource._meta.concrete_fields if field.is_relation]  # found already
-        resource.full_clean([*resource.guarded(), *references], validate_unique=False, validate_constraints=False)
         try:
             with transaction.atomic():
                 resource.ask(**wishes) if wishes else resource.save()

@@ -20,6 +20,10 @@ class Grants(PeopleView):
         return self.page("grants", self.grants(name).select_related("project", "organization").order_by("id"))
 
     def post(self, request, name):
+        if self.of is Group:
+            self.administrators_only()
+        elif not roles.managed_by(self.person).exists():
+            raise errors.NotAllowed("Only administrators and an organization's project managers give roles")
         wanted = self.body()
         project, organization = (wanted[key]["name"] for key in ("project", "organization"))
         where = {
@@ -28,7 +32,8 @@ class Grants(PeopleView):
         }
         if not self.person.is_superuser and (wanted["role"] not in IN_PROJECT or not any(where.values())):
             raise errors.NotAllowed("Only an administrator may grant other roles than those in projects")
-        return Response(GrantBody(roles.grant(wanted["role"], self._receiver(name), **where)).data)
+        # Whoever may give roles at all may give them to any person: that is how a new one comes in.
+        return Response(GrantBody(roles.grant(wanted["role"], self.find(self.of.objects.all(), name), **where)).data)
 
     def grants(self, name: str) -> QuerySet[Grant]:
         """Of the one of this name, as far as this person may see them."""
@@ -46,12 +51,6 @@ class Grants(PeopleView):
             kind = model._meta.verbose_name
             raise errors.NotAllowed(f"There is no {kind} {name!r}, or you may not give roles in it")
         return found
-
-    def _receiver(self, name: str) -> User | Group:
-        """Whoever may give roles at all may give them to any person: that is how a new one comes in."""
-        if self.of is Group:
-            self.administrators_only()
-        return self.find(self.of.objects.all(), name)
 
 
 @extend_schema_view(

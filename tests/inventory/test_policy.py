@@ -61,7 +61,7 @@ def test_a_policy_for_another_system_shows_it(api, policies):
         ),
         (
             {**TARGET, "updateSources": "deb"},
-            'updateSources: Expected a list of items but got type "str"., not "deb"',
+            'updateSources: Expected a list of items but got type "str", not "deb"',
         ),
         (
             {**TARGET, "updateKernelCommand": "quiet | rm"},

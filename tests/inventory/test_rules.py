@@ -264,6 +264,19 @@ def test_dns_servers_are_addresses(acme, servers):
             site.ask()
 
 
+def test_a_rule_that_came_later_keeps_nothing_from_being_deleted_or_wished_for(acme):
+    host = made(Host(serial_number="SN00001"), state=HostState.REGISTERED)
+    models.QuerySet.update(Host.objects.all(), name="a name of before, with | in it")
+    host = Host.objects.get()
+    host.ask(state=HostState.ONBOARDED)
+    host.note = "and it changes"
+    for write in (host.save, lambda: host.ask(state=HostState.ONBOARDED)):
+        with pytest.raises(ValidationError, match="only letters"):
+            write()
+    Host.objects.get().ask(state=HostState.DELETED)
+    assert not Host.objects.exists()
+
+
 @pytest.mark.parametrize("seconds", [-1, 599, 24 * 3600 + 60])
 def test_a_remote_access_is_for_a_while_that_lies_ahead(acme, seconds):
     access = RemoteAccess(instance=an_instance(), expiration_timestamp=int(time.time()) + seconds)

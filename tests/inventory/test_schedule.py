@@ -88,16 +88,16 @@ def test_a_target_is_shown_as_it_shows_itself_but_for_what_it_refers_to(api, sin
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"startSeconds": None}, "startSeconds: This field may not be null., not null"),
-        ({"startSeconds": 0}, "startSeconds: Ensure this value is greater than or equal to 1., not 0"),
+        ({"startSeconds": None}, "startSeconds: This field may not be null, not null"),
+        ({"startSeconds": 0}, "startSeconds: Ensure this value is greater than or equal to 1, not 0"),
         (
             {"startSeconds": 2**32},
-            "startSeconds: Ensure this value is less than or equal to 4294967295., not 4294967296",
+            "startSeconds: Ensure this value is less than or equal to 4294967295, not 4294967296",
         ),
         ({"startSeconds": "soon"}, 'startSeconds: this is a whole number, not "soon"'),
         ({"startSeconds": 1_000_000_000}, "startSeconds 1000000000 is in the past"),
         ({"endSeconds": START}, f"endSeconds {START} is not after startSeconds {START}"),
-        ({"endSeconds": 0}, "endSeconds: Ensure this value is greater than or equal to 1., not 0"),
+        ({"endSeconds": 0}, "endSeconds: Ensure this value is greater than or equal to 1, not 0"),
         ({"name": "a|b"}, 'name: only letters, digits, spaces and - _ . / : ( ), not "a|b"'),
         ({"targetHostId": " "}, "' ' is not the id of a host"),
         ({"targetSiteId": "site-00000000"}, "site_resource not found"),
@@ -116,17 +116,17 @@ HOURS = "* or numbers from 0 to 23, like 1,15"
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"durationSeconds": 0}, "durationSeconds: Ensure this value is greater than or equal to 1., not 0"),
+        ({"durationSeconds": 0}, "durationSeconds: Ensure this value is greater than or equal to 1, not 0"),
         (
             {"durationSeconds": 86401},
-            "durationSeconds: Ensure this value is less than or equal to 86400., not 86401",
+            "durationSeconds: Ensure this value is less than or equal to 86400, not 86401",
         ),
         ({"cronHours": "24"}, f'cronHours: {HOURS}, not "24"'),
         ({"cronHours": "1-3"}, f'cronHours: {HOURS}, not "1-3"'),
         ({"cronHours": "*/2"}, f'cronHours: {HOURS}, not "*/2"'),
         ({"cronHours": "1,"}, f'cronHours: {HOURS}, not "1,"'),
         ({"cronHours": "1\n"}, f'cronHours: {HOURS}, not "1\\n"'),
-        ({"cronHours": ""}, 'cronHours: This field may not be blank., not ""'),
+        ({"cronHours": ""}, 'cronHours: This field may not be blank, not ""'),
         ({"cronMinutes": "60"}, 'cronMinutes: * or numbers from 0 to 59, like 1,15, not "60"'),
         ({"cronDayMonth": "0"}, 'cronDayMonth: * or numbers from 1 to 31, like 1,15, not "0"'),
         ({"cronMonth": "JAN"}, 'cronMonth: * or numbers from 1 to 12, like 1,15, not "JAN"'),

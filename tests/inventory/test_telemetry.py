@@ -66,8 +66,8 @@ def test_a_group_is_shown_as_it_was_made(api, kind, groups, group):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"name": ""}, 'name: This field may not be blank., not ""'),
-        ({"groups": None}, "groups: This field may not be null., not null"),
+        ({"name": ""}, 'name: This field may not be blank, not ""'),
+        ({"groups": None}, "groups: This field may not be null, not null"),
         ({"groups": ["a|b"]}, None),
         ({"groups": []}, None),
         (
@@ -141,14 +141,14 @@ def test_a_profile_that_breaks_a_rule_is_refused(api, kind, profiles, body, site
         ({"targetRegion": str(site.region)}, ONE),
         ({"targetSite": "site"}, "'site' is not the id of a site"),
         ({f"{kind}GroupId": str(other)}, of_kind),
-        ({f"{kind}GroupId": ""}, f'{kind}GroupId: This field may not be null., not ""'),
+        ({f"{kind}GroupId": ""}, f'{kind}GroupId: This field may not be null, not ""'),
         ({"kind": "x"}, "kind: there is no such field"),
     ]
     if kind == "logs":
         needed = "logLevel is needed, SEVERITY_LEVEL_INFO for example"
         refusals += [({"logLevel": "SEVERITY_LEVEL_UNSPECIFIED"}, needed)]
     else:
-        least = "metricsInterval: Ensure this value is greater than or equal to 1., not 0"
+        least = "metricsInterval: Ensure this value is greater than or equal to 1, not 0"
         refusals += [({"metricsInterval": 0}, least)]
     for change, message in refusals:
         assert refused(api.post(profiles, {**body, **change}), message), change

@@ -49,7 +49,7 @@ def test_a_workload_is_shown_as_it_was_made(api, workload):
         ({**CLUSTER, "externalId": "c|1"}, 'externalId: only letters, digits and -_./: , not "c|1"'),
         (
             {**CLUSTER, "status": "s" * 501},
-            f'status: Ensure this field has no more than 500 characters., not "{"s" * 49}... (503 letters)',
+            f'status: Ensure this field has no more than 500 characters, not "{"s" * 49}... (503 letters)',
         ),
         ({**CLUSTER, "desiredState": "x"}, "desiredState: there is no such field"),
     ],
@@ -100,7 +100,7 @@ def test_a_member_shows_its_workload_and_its_instance_under_both_names(api, work
         ({"kind": "WORKLOAD_MEMBER_KIND_UNSPECIFIED"}, "kind is WORKLOAD_MEMBER_KIND_CLUSTER_NODE"),
         ({"workloadId": "site-00000000"}, "'site-00000000' is not the id of a workload"),
         ({"workloadId": "workload-00000000"}, "workload_resource not found"),
-        ({"instanceId": ""}, 'instanceId: This field may not be null., not ""'),
+        ({"instanceId": ""}, 'instanceId: This field may not be null, not ""'),
     ],
 )
 def test_a_member_of_nothing_is_refused(api, workload, change, message):

@@ -5,10 +5,10 @@ from io import StringIO
 
 import pytest
 from django.core.management import CommandError, call_command
+from rest_framework.test import APIClient
 
 from tenants import api_tokens, tokens
 from tenants.models import ApiToken, Client, Grant, Role, User
-from tests.conftest import client_of
 
 pytestmark = pytest.mark.django_db
 
@@ -31,14 +31,22 @@ def clock(monkeypatch):
     return Clock
 
 
+def client_for(person: User) -> APIClient:
+    client = APIClient()
+    client.credentials(HTTP_AUTHORIZATION=f"Bearer {tokens.for_person(person, 'system-client')}")
+    return client
+
+
 @pytest.fixture
 def adas(ada):
-    """A client with her access token."""
-    from rest_framework.test import APIClient
+    return client_for(ada)
 
-    client = APIClient()
-    client.credentials(HTTP_AUTHORIZATION=f"Bearer {tokens.for_person(ada, 'system-client')}")
-    return client
+
+@pytest.fixture
+def bobs(acme):
+    bob = User.objects.create_user("bob")
+    Grant.objects.create(user=bob, project=acme, role=Role.WRITE)
+    return client_for(bob)
 
 
 def tries(client, project, token) -> tuple[int, int]:
@@ -154,10 +162,9 @@ def test_a_wish_that_cannot_be_met_is_refused_by_name(adas, body, field):
     assert answer.status_code == 400 and field in answer.json()["message"] and not ApiToken.objects.exists()
 
 
-def test_it_cannot_be_made_for_a_project_of_others_which_looks_like_none(acme, beta):
-    client = client_of(acme, "im-r")
-    theirs = client.post("/v1/tokens", {"name": "x", "projects": [beta.name]})
-    none = client.post("/v1/tokens", {"name": "x", "projects": ["nobody"]})
+def test_it_cannot_be_made_for_a_project_of_others_which_looks_like_none(bobs, beta):
+    theirs = bobs.post("/v1/tokens", {"name": "x", "projects": [beta.name]})
+    none = bobs.post("/v1/tokens", {"name": "x", "projects": ["nobody"]})
     assert theirs.status_code == 400 and theirs.content.replace(beta.name.encode(), b"nobody") == none.content
 
 
@@ -167,21 +174,20 @@ def test_an_api_token_makes_no_others(ada, client, acme):
     assert answer.status_code == 403 and "not for an API token" in answer.json()["message"]
 
 
-def test_nobody_sees_or_revokes_those_of_others(ada, adas, acme):
+def test_nobody_sees_or_revokes_those_of_others(ada, adas, bobs):
     made, _ = api_tokens.create(ada, "x", days=1)
-    other = client_of(acme, "im-rw")
-    assert other.get("/v1/tokens").json()["tokens"] == []
-    assert other.delete(f"/v1/tokens/{made.key}").status_code == 404
+    assert bobs.get("/v1/tokens").json()["tokens"] == []
+    assert bobs.delete(f"/v1/tokens/{made.key}").status_code == 404
     assert adas.delete(f"/v1/tokens/{made.key}").status_code == 200
 
 
-def test_ones_sign_ins_are_listed_and_ended(client, ada, acme):
+def test_ones_sign_ins_are_listed_and_ended(client, ada, bobs):
     form = {"grant_type": "password", "client_id": "system-client", "username": "ada", "password": "lovelace"}
     given = client.post("/realms/master/protocol/openid-connect/token", form).json()
     bearer = {"HTTP_AUTHORIZATION": f"Bearer {given['access_token']}"}
     [listed] = client.get("/v1/sign-ins", **bearer).json()["signIns"]
     assert listed["sid"] == given["session_state"] and listed["client"] == "system-client"
-    assert client_of(acme, "im-rw").delete(f"/v1/sign-ins/{listed['sid']}").status_code == 404
+    assert bobs.delete(f"/v1/sign-ins/{listed['sid']}").status_code == 404
     assert client.delete(f"/v1/sign-ins/{listed['sid']}", **bearer).status_code == 200
     assert client.get("/v1/sign-ins", **bearer).status_code == 401
 
@@ -205,6 +211,10 @@ def test_the_admin_ends_sign_ins_and_tokens_and_shows_no_secret(admin_client, ad
     assert made.key.encode() in page.content and made.secret_hash.encode() not in page.content
     chosen = {"action": "end", "_selected_action": [made.pk]}
     assert admin_client.post("/admin/tenants/apitoken/", chosen).status_code == 302
+    with pytest.raises(tokens.BadToken, match="revoked"):
+        tokens.verify(token)
+    made, token = api_tokens.create(ada, "y", days=1)
+    assert admin_client.post(f"/admin/tenants/apitoken/{made.pk}/delete/", {"post": "yes"}).status_code == 302
     with pytest.raises(tokens.BadToken, match="revoked"):
         tokens.verify(token)
     for path in ("signin", "client", f"client/{Client.objects.get(client_id='eim-flower').pk}/change"):

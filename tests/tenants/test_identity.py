@@ -52,7 +52,7 @@ def test_the_token_opens_the_api_and_no_more_than_the_role_allows(client, ada, a
         ({**PERSON, "username": "ada"}, 400, "invalid_request"),
         ({**PERSON, "client_id": "nobody's", "username": "ada", "password": "lovelace"}, 401, "invalid_client"),
         ({**PERSON, "client_id": "webui-client", "username": "ada", "password": "x"}, 400, "unauthorized_client"),
-        ({**PERSON, "username": "a\0", "password": "\0"}, 400, "invalid_request"),
+        ({**PERSON, "username": "a\0", "password": "\0"}, 401, "invalid_grant"),
         ({**PERSON, "client_id": "\0", "username": "ada", "password": "x"}, 400, "invalid_request"),
         ({"grant_type": "password", "username": "ada", "password": "lovelace"}, 401, "invalid_client"),
         ({"grant_type": "client_credentials", "client_id": "edgenode-x", "client_secret": "y"}, 401, "invalid_client"),

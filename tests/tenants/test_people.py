@@ -12,6 +12,7 @@ from rest_framework.test import APIClient
 
 from tenants import api_tokens, roles, tokens
 from tenants.models import Grant, Organization, Project, Role, TenantState, User
+from tests.conftest import client_of
 
 pytestmark = pytest.mark.django_db
 
@@ -96,6 +97,7 @@ def test_a_token_of_a_person_speaks_for_the_person_and_one_of_a_machine_for_nobo
     User.objects.create_superuser("edgenode-1")
     client.credentials(HTTP_AUTHORIZATION=f"Bearer {tokens.for_node('edgenode-1', acme.uuid)}")
     assert refused(client.get("/v1/me")) == NOT_ALLOWED
+    assert refused(client_of(acme, "im-rw").get("/v1/users")) == NOT_ALLOWED  # its "tester" is no person
 
 
 @pytest.mark.parametrize(
@@ -440,6 +442,13 @@ def test_the_last_administrator_stays(root, ada):
         assert "only active administrator" in answer.json()["message"]
     assert api.patch("/v1/users/ada", {"superuser": True}).status_code == 200
     assert api.patch("/v1/users/root", {"superuser": False}).status_code == 200
+
+
+def test_where_authentication_is_off_whoever_asks_administers(ada, settings):
+    settings.AUTHENTICATION = False
+    api = APIClient()
+    assert api.get("/v1/me").json()["superuser"] is True
+    assert [user["name"] for user in api.get("/v1/users").json()["users"]] == ["ada"]
 
 
 # The admin -----------------------------------------------------------------------------------------------------------
