@@ -23,10 +23,10 @@ from inventory.api.reading import empty_of
 _TIME = """to_char({0} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')"""
 _NO_TIMES = """'{{"timestamps":null}}'::jsonb"""
 _PART = {
-    "nics": f"""part || jsonb_build_object(
-        'linkState', jsonb_build_object('type', part->'linkState', 'timestamps', NULL),
-        'ipaddresses', (SELECT coalesce(jsonb_agg('{{{{"resourceId":""}}}}'::jsonb || address || {_NO_TIMES}), '[]')
-                        FROM jsonb_array_elements(part->'ipaddresses') address)) || {_NO_TIMES}""",
+    "nics": f"""part.item || jsonb_build_object(
+        'linkState', jsonb_build_object('type', part.item->'linkState', 'timestamps', NULL),
+        'ipaddresses', (SELECT coalesce(jsonb_agg('{{{{"resourceId":""}}}}'::jsonb || ip.item || {_NO_TIMES}), '[]')
+                        FROM jsonb_array_elements(part.item->'ipaddresses') AS ip(item))) || {_NO_TIMES}""",
 }
 
 
@@ -57,9 +57,9 @@ class Statement:
                 times = (f"'{name}', {_TIME.format(f'{alias}.{one.source}')}" for name, one in field.fields.items())
                 return f"json_build_object({', '.join(times)})"
             case HardwarePart():
-                part = _PART.get(field.part, f"part || {_NO_TIMES}")
+                part = _PART.get(field.part, f"part.item || {_NO_TIMES}")
                 return f"""(SELECT coalesce(jsonb_agg({part}), '[]')
-                    FROM jsonb_array_elements({alias}.hardware->'{field.part}') part)"""
+                    FROM jsonb_array_elements({alias}.hardware->'{field.part}') AS part(item))"""
             case Texts() if serializer.Meta.model._meta.get_field(field.source).many_to_many:
                 return _literal([])
             case Reference():
