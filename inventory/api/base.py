@@ -61,6 +61,7 @@ __all__ = [
 ]  # fmt: skip
 
 LONGEST_TEXT = 500_000  # letters, of columns that have no limit of their own
+_WORDS = re.compile(r"(?<=[a-z])(?=[A-Z])")  # where one word of a JSON name ends
 CHUNK = 500  # rows of a long list that are in memory at once
 
 
@@ -98,6 +99,8 @@ class ResourceSerializer(serializers.ModelSerializer):
             if not (column.primary_key or column.name in skipped or isinstance(column, ForeignKey))
         }
         fields = {name: self.column_field(name, column) for name, column in columns.items()} | declared
+        for name, field in fields.items():
+            field.label = field.label or _WORDS.sub(" ", name).capitalize()
         if self.instance is not None:
             for name in self.Meta.kept & fields.keys():
                 fields[name].required = False
