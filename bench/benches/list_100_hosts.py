@@ -12,17 +12,21 @@ from inventory.api.compute import HostSerializer
 
 HOSTS = Statement(HostSerializer, "host").sql
 
-_PAGE = f"""
+
+def page(where: str = "true") -> str:
+    """The statement of a page of 100 of the hosts of which this is true; {schema} is to be filled in."""
+    return f"""
 SELECT json_build_object(
-    'hosts', (SELECT json_agg(row_to_json(page)) FROM ({HOSTS} ORDER BY host.resource_id LIMIT 100) page),
+    'hosts', (SELECT json_agg(row_to_json(page)) FROM
+              ({HOSTS} WHERE {where} ORDER BY host.resource_id LIMIT 100) page),
     'totalElements', total, 'hasNext', total > 100)::text
-FROM (SELECT count(*) AS total FROM {{schema}}.inventory_host) counted
+FROM (SELECT count(*) AS total FROM {{schema}}.inventory_host host WHERE {where}) counted
 """
 
 
 @rest.behind_the_door
 def page_by_sql(request, database) -> str:
-    return database.execute(_PAGE.format(schema=connection.schema_name)).fetchone()[0]
+    return database.execute(page().format(schema=connection.schema_name)).fetchone()[0]
 
 
 _OURS, _FLOOR = "compute/hosts?pageSize=100", "floor/hosts"
