@@ -9,10 +9,13 @@ import re
 from pathlib import Path
 
 import pytest
+from django.db import transaction
 from django.urls import URLResolver, get_resolver
 from django_tenants.utils import schema_context
 from rest_framework.test import APIClient
 
+from tenants import tokens
+from tenants.models import User
 from tests.conftest import client_of, fresh_project
 from tests.tenants.everything import SECRET, ids_by_collection
 
@@ -29,16 +32,18 @@ ROLES = {
     "agent": ["{mine}_en-agent-rw"],
     "manager": [f"org-{verb}-role" for verb in ("read", "write", "delete")]
     + [f"{{org}}_project-{verb}-role" for verb in ("read", "write", "delete")],
+    "person": [],  # a person without any role
+    "admin": [],  # a superuser
 }
 # What a line's second word says: who is let in.
 MAY = {
-    "open": {*ROLES},
-    "read": {"reader", "writer"},
-    "write": {"writer"},
-    "manage": {"manager"},
+    "read": {"reader", "writer", "admin"},
+    "write": {"writer", "admin"},
+    "manage": {"manager", "admin"},
     "known": {*ROLES} - {"nobody"},
-    "see": {"reader", "writer", "agent", "manager"},
-    "person": set(),  # whoever is known here by name; none of these is (test_people.py)
+    "see": {"reader", "writer", "agent", "manager", "admin"},
+    "person": {"person", "admin"},  # service accounts are none
+    "administer": {"admin"},
 }
 HIDDEN = {"see"}  # whoever isn't let in is told that it isn't there, instead of that it isn't theirs
 
@@ -104,6 +109,9 @@ def clients(public, mine_and_theirs):
     made = {}
     for name, roles in ROLES.items():
         made[name] = APIClient() if name == "nobody" else client_of(mine, wire=[r.format(**uuids) for r in roles])
+    for name in ("person", "admin"):
+        user = User.objects.create(username=name, is_superuser=name == "admin")
+        made[name].credentials(HTTP_AUTHORIZATION=f"Bearer {tokens.for_person(user, 'system-client')}")
     return made
 
 
@@ -119,11 +127,13 @@ def path_of(route: str, project, theirs: dict[str, str]) -> str:
 
 
 def tried(operation: str, client: APIClient, mine, theirs: dict[str, str]) -> tuple[str, ...]:
-    """(status, code of the refusal) of this operation with an empty body."""
+    """(status, code of the refusal) of this operation with an empty body. What it did is undone."""
     method, route = operation.split()
     header = {} if route.startswith("v1/") else {"HTTP_ACTIVEPROJECTID": str(mine.uuid)}
-    answer = client.generic(method, path_of(route, mine, theirs), "{}", content_type="application/json", **header)
-    body = b"".join(answer)
+    with transaction.atomic():
+        answer = client.generic(method, path_of(route, mine, theirs), "{}", content_type="application/json", **header)
+        body = b"".join(answer)
+        transaction.set_rollback(True)
     assert SECRET.encode() not in body
     if answer.status_code < 400:
         return (str(answer.status_code),)
