@@ -18,12 +18,11 @@ from django.db.models import ForeignKey, PositiveBigIntegerField, Q, QuerySet
 from django.http import StreamingHttpResponse
 from django_tenants.utils import schema_context
 from rest_framework import exceptions, serializers, viewsets
-from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 
 from inventory import errors, filtering
 from inventory.api import paging
-from inventory.api.body import Browsable, FormBody, JsonBody
+from inventory.api.body import Browsable, FormBody, Json, JsonBody
 from inventory.api.fields import (
     EMPTY,
     Choice,
@@ -62,6 +61,7 @@ __all__ = [
 ]  # fmt: skip
 
 LONGEST_TEXT = 500_000  # letters, of columns that have no limit of their own
+_WORDS = re.compile(r"(?<=[a-z])(?=[A-Z])")  # where one word of a JSON name ends
 CHUNK = 500  # rows of a long list that are in memory at once
 
 
@@ -99,6 +99,8 @@ class ResourceSerializer(serializers.ModelSerializer):
             if not (column.primary_key or column.name in skipped or isinstance(column, ForeignKey))
         }
         fields = {name: self.column_field(name, column) for name, column in columns.items()} | declared
+        for name, field in fields.items():
+            field.label = field.label or _WORDS.sub(" ", name).capitalize()
         if self.instance is not None:
             for name in self.Meta.kept & fields.keys():
                 fields[name].required = False
@@ -293,7 +295,7 @@ class ResourceViewSet(viewsets.GenericViewSet):
     nouns: tuple[str, str]  # "Host", "Hosts": as operation ids have it
     ending = ""  # of operation ids: which of its paths this is
     parser_classes = [JsonBody, FormBody]
-    renderer_classes = [JSONRenderer, Browsable]
+    renderer_classes = [Json, Browsable]
     lookup_field = "resource_id"
     examples: dict[str, dict] = {}  # a body of an action, for the document
     answers: dict[str, type] = {}  # what an action answers, where it isn't the resource

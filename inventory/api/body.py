@@ -15,6 +15,15 @@ from tenants.request import LARGEST_BODY
 _NUL = re.compile(r"(?<!\\)(\\\\)*\\u0000")
 
 
+class Json(renderers.JSONRenderer):
+    """What we answer is plain already: no encoder of DRF's has to look at it."""
+
+    def render(self, data, accepted_media_type=None, renderer_context=None):
+        indent = self.get_indent(accepted_media_type or "", renderer_context or {})
+        separators = (",", ": ") if indent else (",", ":")
+        return json.dumps(data, ensure_ascii=False, indent=indent, separators=separators).encode()
+
+
 class Browsable(renderers.BrowsableAPIRenderer):
     """Pages whose forms hold what the resource has."""
 

@@ -64,15 +64,21 @@ class Filler:
         if not holders:
             return
         inner = reader(self.field.serializer, self.field.without, self.field.edge)
-        model = inner.rows.model
-        # Filtered first: a join to many that a filter makes after the columns were chosen would be another one.
-        rows = model.objects.filter(**{f"{self.field.edge}__in": [*holders]}).order_by("resource_id")
-        rows = [*rows.values_list(*_columns(self.field.serializer, self.field.without, self.field.edge))]
+        rows = [*self._referring(inner, [*holders]).order_by("resource_id")]
         for row, shown in zip(rows, inner.page(rows), strict=True):
             for holder in holders[row[-1]]:
                 holder[self.name] = [*holder[self.name], shown]
                 if self.field.ids:
                     holder[self.field.ids] = [*holder[self.field.ids], shown["resourceId"]]
+
+
+    def _referring(self, inner: Reader, ids: list[str]) -> QuerySet:
+        wanted = {f"{self.field.edge}__in": ids}
+        if "__" not in self.field.edge:
+            return inner.rows.filter(**wanted)
+        # Over a table between: filtered first, for a filter after the columns were chosen would join it once more.
+        rows = inner.rows.model.objects.filter(**wanted)
+        return rows.values_list(*_compiled(self.field.serializer, self.field.without, self.field.edge)[0])
 
 
 @cache
@@ -84,10 +90,6 @@ def reader(serializer: type, without: Set[str] = frozenset(), beside: str | None
     columns, source, lists = _compiled(serializer, without, beside)
     rows = serializer.Meta.model.objects.order_by().values_list(*columns)
     return Reader(rows, eval(f"lambda row: {source}", dict(_NAMES)), tuple(lists))  # noqa: S307  our own, no input
-
-
-def _columns(serializer: type, without: Set[str], beside: str | None) -> Columns:
-    return _compiled(serializer, without, beside)[0]
 
 
 @cache
