@@ -22,6 +22,13 @@ _SECRETS = re.compile(
 )
 
 
+class Faults(logging.Filter):
+    """Lets a request's 503 pass unlogged: it is what we answer while something is being made, no fault of ours."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return getattr(record, "status_code", None) != 503
+
+
 class Line(logging.Formatter):
     """`12:00:01 INFO workers.engine reconciled reconciler=InstanceState resource_id=inst-1a2b3c4d`"""
 

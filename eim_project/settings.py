@@ -303,11 +303,12 @@ WORKFLOW_TIMEOUT = 9800  # of a whole workflow, as in the archived system's temp
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
+    "filters": {"faults": {"()": "eim_project.logging.Faults"}},
     "formatters": {"line": {"()": "eim_project.logging.Line"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": os.environ.get("EIM_LOG_LEVEL", "INFO")},
     "loggers": {
-        "django.request": {"level": "ERROR"},
+        "django.request": {"level": "ERROR", "filters": ["faults"]},
         "authlib": {"level": "INFO"},  # at DEBUG it tells the tokens that it gives
         "celery.worker.strategy": {"level": "WARNING"},
         "celery.app.trace": {"level": "WARNING"},

@@ -50,9 +50,9 @@ class Stack:
             "EIM_HTTPS_PORT": str(_port_of(self.https)),
             "EIM_GRPC_PORT": str(_port_of(self.grpc)),
             "EIM_FLOWER_URL": self.flower,
-            "FLOWER_AUTH": ".*@eim",  # everybody whom its door lets in (eim_project/flower.py)
+            "FLOWER_AUTH": ".*@eim",  # somebody must sign in; who, its door knows (eim_project/flower.py)
             "FLOWER_AUTH_PROVIDER": "eim_project.flower.Login",
-            "FLOWER_COOKIE_SECRET": salted_hmac("flower", "cookies").hexdigest(),
+            "FLOWER_COOKIE_SECRET": salted_hmac("flower", "cookies that tell who").hexdigest(),
             "MALLOC_ARENA_MAX": "2",  # threads otherwise keep an arena each, and with it what they once needed
             "PYTHONUNBUFFERED": "1",
         }

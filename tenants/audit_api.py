@@ -12,7 +12,7 @@ from rest_framework.permissions import BasePermission
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from tenants.errors import ResourceError
+from tenants.errors import NoAccess, ResourceError
 from tenants.models.audit import Audit
 from tenants.permissions import WRITERS, roles_in, why_unserved
 
@@ -45,6 +45,8 @@ class AuditPage(serializers.Serializer):
 
 class WritesHere(BasePermission):
     """im-rw: who may only read the inventory needn't know who else is there."""
+
+    message = str(NoAccess())  # as everywhere: whether there is such a project isn't told
 
     def has_permission(self, request, view):
         if not request.user or not request.user.is_authenticated:

@@ -1,8 +1,9 @@
-"""What nobody needs any more of tokens and sign-ins goes, some thousand rows at a time."""
+"""What nobody needs any more of tokens, sign-ins and sessions goes, some thousand rows at a time."""
 
 from datetime import timedelta
 
 from django.conf import settings
+from django.contrib.sessions.models import Session
 from django.db.models import Q
 from django.utils import timezone
 
@@ -22,6 +23,7 @@ def clean() -> int:
         SignIn.objects.filter(Q(ended_at__lt=tokens_gone) | Q(expires_at__lt=tokens_gone)),
         RevokedNode.objects.filter(at__lt=tokens_gone),
         ApiToken.objects.filter(Q(expires_at__lt=now - REMEMBERED) | Q(revoked_at__lt=now - REMEMBERED)),
+        Session.objects.filter(expire_date__lt=now),  # of browsers that never came back
     ]
     gone = 0
     for rows in over:

@@ -78,8 +78,8 @@ def auth(request: HttpRequest) -> HttpResponse:
             raise LoginRequiredError(**back)
         if user is None or "login" in prompts:
             return _to_login(request)
-        if grant.client.staff_only and not user.is_staff:
-            raise AccessDeniedError("Only staff may use this", **back)
+        if grant.client.staff_only and not user.is_superuser:
+            raise AccessDeniedError("Only administrators may use this", **back)
         return server.create_authorization_response(request, grant_user=user, grant=grant)
     except OAuth2Error as error:
         error.redirect_fragment = request.GET.get("response_mode") == "fragment"

@@ -21,10 +21,11 @@ from tenants.errors import (
     WhichProject,
 )
 from tenants.events import acting_as
-from tenants.models import Project
+from tenants.models import Project, User
 from tenants.models.people import IN_PROJECT
 from tenants.permissions import bearer_of, held, name_of
 from tenants.request import API, bound, refused
+from tenants.tokens import Caller
 
 PUBLIC = "public"
 _PROJECT = re.compile(r"^/v\d+/projects/(?P<name>[^/]+)/")
@@ -148,14 +149,19 @@ def _why_not(project: Project) -> ResourceError:
 def _of_the_token(request: HttpRequest) -> UUID:
     """The only project that whoever asks has a role in, as the archived API took it from the token."""
     try:
-        caller = bearer_of(request)
+        projects = _projects_with_roles(bearer_of(request))
+        if len(projects) != 1:
+            projects = _projects_with_roles(bearer_of(request, anew=True))
     except BadToken:
-        caller = None  # the view will say what is wrong with it
-    roles = (role.partition("_") for role in (held(caller) if caller else ()))
-    projects = {uuid for uuid, _, role in roles if role in IN_PROJECT}
+        projects = set()  # the view will say what is wrong with it
     if len(projects) != 1:
         raise WhichProject("Name the project: by the header ActiveProjectID, its UUID, or by ?projectName=, its name")
     return UUID(projects.pop())
+
+
+def _projects_with_roles(caller: Caller | User | None) -> set[str]:
+    roles = (role.partition("_") for role in (held(caller) if caller else ()))
+    return {uuid for uuid, _, role in roles if role in IN_PROJECT}
 
 
 def _uuid(text: str, where: str) -> UUID:

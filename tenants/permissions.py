@@ -19,23 +19,39 @@ WRITERS = {Role.WRITE.value}
 
 
 class BearerAuthentication(BaseAuthentication):
-    """A bearer token; without one, where authentication is off, whoever asks may do everything."""
+    """A bearer token; without one, where authentication is off, whoever asks may do everything.
+
+    Nobody is refused from memory: whoever has just been given a role, or has just made a project, may go on at once.
+    """
 
     def authenticate(self, request):
         plain = getattr(request, "_request", request)
         try:
             caller = bearer_of(plain)
+            if isinstance(caller, tokens.Caller) and not self._is_let_in(caller, plain):
+                caller = bearer_of(plain, anew=True)
         except BadToken as wrong:
             plain.challenge = challenge("invalid_token", str(wrong))
             raise AuthenticationFailed(str(wrong)) from wrong
         return caller and (caller, get_authorization_header(request))
+
+    @staticmethod
+    def _is_let_in(caller: "tokens.Caller", request: HttpRequest) -> bool:
+        """Into the project that is named, by what is remembered. Where none is, it is about people and projects."""
+        project = request.project or getattr(request.unserved, "project", None)
+        return project is not None and bool(caller.roles_in(project) & needed(request))
 
     def authenticate_header(self, request):
         plain = getattr(request, "_request", request)
         return getattr(plain, "challenge", challenge("", "A bearer token is needed"))
 
 
-def bearer_of(request: HttpRequest) -> "tokens.Caller | User | None":
+def needed(request: HttpRequest) -> set[str]:
+    """The roles of which one is needed in the project, for what is done in it."""
+    return READERS if request.method in SAFE_METHODS else WRITERS
+
+
+def bearer_of(request: HttpRequest, anew: bool = False) -> "tokens.Caller | User | None":
     """Whose token came with the request; None if none came. Raises BadToken, which says why."""
     header = request.META.get("HTTP_AUTHORIZATION", "")
     if not header:
@@ -43,7 +59,7 @@ def bearer_of(request: HttpRequest) -> "tokens.Caller | User | None":
     scheme, _, token = header.partition(" ")
     if scheme.lower() != "bearer":
         raise BadToken("The Authorization header must be `Bearer` and a token")
-    return tokens.verify(token.strip())
+    return tokens.verify(token.strip(), anew)
 
 
 def anybody() -> User:
@@ -124,5 +140,4 @@ class HasProjectRole(BasePermission):
             return False
         if request.project is None:
             raise why_unserved(request)
-        needed = READERS if request.method in SAFE_METHODS else WRITERS
-        return bool(roles_in(request.user, request.project) & needed)
+        return bool(roles_in(request.user, request.project) & needed(request))

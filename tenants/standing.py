@@ -70,8 +70,9 @@ def forget() -> None:
     _revoked = Revoked()
 
 
-def of(user_id: int) -> Standing:
-    standing = _people.get(user_id)
+def of(user_id: int, anew: bool = False) -> Standing:
+    """What is known; anew: asked now, for whoever is about to be refused what they may have just been given."""
+    standing = None if anew else _people.get(user_id)
     if standing is None or not 0 <= time.time() - standing.at < KEPT:
         standing = _kept(_people, user_id, _load(user_id))
     return standing

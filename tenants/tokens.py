@@ -145,10 +145,13 @@ def signed(claims: dict[str, Any], issuer: str, lifetime: float) -> str:
 # Shown to us ---------------------------------------------------------------------------------------------------------
 
 
-def verify(token: str) -> Caller:
-    """Raises BadToken, which says why, or IssuerAway when an issuer's keys can't be had."""
+def verify(token: str, anew: bool = False) -> Caller:
+    """Raises BadToken, which says why, or IssuerAway when an issuer's keys can't be had.
+
+    anew: with a person's roles as they are now, which costs some queries, not as they were seconds ago.
+    """
     if token.startswith("eim_"):
-        return _of_api_token(token)
+        return _of_api_token(token, anew)
     read = _read(token)
     if read.expires <= time.time():
         raise BadToken("The token has expired")
@@ -157,7 +160,7 @@ def verify(token: str) -> Caller:
         return read.external
     if read.user_id is None:
         return _of_node(read)
-    person = standing.of(read.user_id)
+    person = standing.of(read.user_id, anew)
     if not person.is_active:
         raise BadToken("Whom the token was given to is not known, or not active, any more")
     if person.stamp != read.stamp:
@@ -264,7 +267,7 @@ def _of_node(read: _Read) -> Caller:
     return Caller(Kind.NODE, read.subject, read.subject, read.client_id, read.roles)
 
 
-def _of_api_token(token: str) -> Caller:
+def _of_api_token(token: str, anew: bool) -> Caller:
     found = API_TOKEN.match(token)
     known = standing.of_api_token(found[1]) if found else None
     if found is None or known is None or not matches(found[2], known.secret_hash):
@@ -273,7 +276,7 @@ def _of_api_token(token: str) -> Caller:
         raise BadToken("The API token has been revoked")
     if known.expires <= time.time():
         raise BadToken("The API token has expired")
-    owner = standing.of(known.user_id)
+    owner = standing.of(known.user_id, anew)
     if not owner.is_active:
         raise BadToken("Whose API token this is, is not known, or not active, any more")
     whole = not known.read_only and known.projects is None

@@ -7,15 +7,17 @@ which enters the tenant's schema for the call and leaves it after.
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from uuid import UUID
 
 import grpc
-from django.db import close_old_connections
+from django.db import ProgrammingError, close_old_connections
 from django_tenants.utils import schema_context
+from psycopg.errors import UndefinedTable
 
 from tenants import tokens
 from tenants.credentials import AGENT_ROLE, client_id_of
@@ -27,6 +29,7 @@ from tenants.models.token import NODE_CLIENT
 log = logging.getLogger(__name__)
 
 THREADS = 8  # each with a database connection
+GONE = "The token's project is gone"
 PROJECT_KNOWN = 5  # seconds for which a project that was ready is taken to be so
 
 
@@ -67,10 +70,22 @@ async def in_database(work: Callable, *args, schema: str = "public", who: str = 
 def _enter(schema: str, who: str, work: Callable, args: tuple):
     close_old_connections()
     try:
-        with schema_context(schema), acting_as(who):
+        with inside(schema, who):
             return work(*args)
     finally:
         close_old_connections()
+
+
+@contextmanager
+def inside(schema: str, who: str) -> Iterator[None]:
+    """In this schema, as this caller. Raises Refusal if it has gone: a project that was ready seconds ago may have."""
+    try:
+        with schema_context(schema), acting_as(who):
+            yield
+    except ProgrammingError as fault:
+        if isinstance(fault.__cause__, UndefinedTable) and not Project.objects.ready().filter(schema_name=schema):
+            raise Refusal(grpc.StatusCode.UNAUTHENTICATED, GONE) from fault
+        raise
 
 
 def bearer(context: grpc.aio.ServicerContext) -> str:
@@ -120,7 +135,7 @@ def _schema_of(project_uuid: UUID, _period: int) -> str:
     """Asked of the database once a period: an unchanged heartbeat doesn't touch it. That there is none isn't kept."""
     project = Project.objects.ready().filter(uuid=project_uuid).first()
     if project is None:
-        raise Refusal(grpc.StatusCode.UNAUTHENTICATED, "The token's project is gone")
+        raise Refusal(grpc.StatusCode.UNAUTHENTICATED, GONE)
     return project.schema_name
 
 
@@ -129,7 +144,7 @@ def for_nodes(handler: Callable) -> Callable:
 
     def work(self, token: str, named: str | None, request):
         node = node_of(token, named)
-        with schema_context(node.schema), acting_as(node.client_id):
+        with inside(node.schema, node.client_id):
             return handler(self, node, request)
 
     async def call(self, request, context: grpc.aio.ServicerContext):

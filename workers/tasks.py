@@ -3,13 +3,14 @@
 matters: a lost message costs a second, because what is outstanding is a row (workers/models.py).
 """
 
+import logging
 import time
 from collections import defaultdict
 
 from celery import current_app, shared_task
 from django.apps import apps
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import DatabaseError, connection, transaction
 from django.db.models import Model
 from django_tenants.utils import schema_context
 
@@ -18,6 +19,8 @@ from tenants.audit import forget_old
 from tenants.models import Project
 from workers import engine, models
 from workers.models import Queue
+
+log = logging.getLogger(__name__)
 
 BATCH = 200  # rings heard in one transaction
 HANDS = 4  # processes worth waking for one queue; more find nothing to claim
@@ -62,18 +65,27 @@ def audit() -> int:
     woken, shard = 0, int(time.time() // 60) % 60
     tenants = Project.objects.ready().values_list("pk", "schema_name")
     for schema in ["public", *(schema for pk, schema in tenants if pk % 60 == shard)]:
-        with schema_context(schema):
-            for reconciler in engine.registry.values():
-                if _lives_in(reconciler.model, schema):
-                    known = models.Work.objects.filter(schema=schema, reconciler=reconciler.name).values("target")
-                    missed = reconciler.outstanding().exclude(pk__in=known).values_list("pk", flat=True)
-                    woken += engine.wake_outstanding(reconciler, schema, list(missed[:1000]))
+        try:
+            woken += _audit(schema)
+        except DatabaseError:  # it went meanwhile, or somebody has been at its tables: the others have their turn
+            log.exception("a tenant can't be compared", extra={"schema": schema})
+    return woken
+
+
+def _audit(schema: str) -> int:
+    woken = 0
+    with schema_context(schema):
+        for reconciler in engine.registry.values():
+            if _lives_in(reconciler.model, schema):
+                known = models.Work.objects.filter(schema=schema, reconciler=reconciler.name).values("target")
+                missed = reconciler.outstanding().exclude(pk__in=known).values_list("pk", flat=True)
+                woken += engine.wake_outstanding(reconciler, schema, list(missed[:1000]))
     return woken
 
 
 @shared_task(name="workers.clean")
 def clean() -> int:
-    """What has expired of tokens and sign-ins goes. Returns how many rows went."""
+    """What has expired of tokens, sign-ins and sessions goes. Returns how many rows went."""
     return expired.clean()
 
 

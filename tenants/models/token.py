@@ -71,7 +71,7 @@ class Client(ClientMixin, models.Model):
         User, null=True, blank=True, on_delete=models.CASCADE, related_name="service_client",
         help_text="whose roles it has when it asks for itself",
     )  # fmt: skip
-    staff_only = models.BooleanField(default=False, help_text="only people with staff status sign in with it")
+    staff_only = models.BooleanField(default=False, help_text="only administrators sign in with it")
     rotates = models.BooleanField(
         default=True, help_text="each refresh token is good once; off for clients that keep the one they were given"
     )

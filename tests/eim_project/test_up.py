@@ -125,7 +125,9 @@ def test_every_request_of_a_tls_connection_is_known_to_be_one(up, running):
         assert "Secure" not in answer.headers["Set-Cookie"]
 
 
-def test_flower_lets_staff_in_who_sign_in_where_everybody_does(up, running):
+def test_flower_lets_administrators_in_while_they_are_signed_in_where_everybody_is(up, running):
+    manage = [sys.executable, "manage.py"]
+    up.run([*manage, "create_user", "bea", "--superuser"], EIM_PASSWORD=PASSWORD)
     browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
 
     def get(url, **form):
@@ -137,10 +139,12 @@ def test_flower_lets_staff_in_who_sign_in_where_everybody_does(up, running):
     assert at.startswith(up.stack["http"]) and "password" in page
     hidden = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page)[1]
     query = parse_qs(urlsplit(at).query)
-    at, page = get(at, username="admin", password=PASSWORD, csrfmiddlewaretoken=hidden, next=query["next"][0])
+    at, page = get(at, username="bea", password=PASSWORD, csrfmiddlewaretoken=hidden, next=query["next"][0])
     assert at == up.stack["flower"] + "/workers" and "reconcilers@" in page
     with pytest.raises(urllib.error.HTTPError, match="403"):
         get(up.stack["flower"] + "/login?code=guessed&state=guessed")
+    up.run([*manage, "set_password", "bea"], EIM_PASSWORD=f"another-{PASSWORD}")
+    wait_until(lambda: "password" in get(up.stack["flower"] + "/workers")[1], seconds=20)
 
 
 @pytest.mark.parametrize("part", ["gunicorn", "-n reconcilers", "southbound", "valkey-server", "postgres -D"])

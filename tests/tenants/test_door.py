@@ -230,13 +230,14 @@ def test_a_role_that_reads_nothing_opens_no_page(client, ada, acme, role):
     assert client.get(f"/p/{acme.name}/admin/").status_code == 403
 
 
-def test_a_project_that_is_being_made_says_so_to_its_people(client, ada, acme):
+def test_a_project_that_is_being_made_says_so_to_its_people_and_logs_no_error(client, ada, acme, caplog):
     roles.grant(Role.READ, ada, organization=acme.organization)
     project = half_made("halfmade")
     client.force_login(ada)
     page = client.get(f"/p/{project.name}/admin/")
     assert (page.status_code, page["Retry-After"]) == (503, "2")
     assert "Project halfmade is being made" in page.text
+    assert not [line for line in caplog.records if line.name == "django.request"]
     start = client.get("/").text
     assert "Project halfmade CREATE initiated" in start and "/p/halfmade/admin/" not in start
 

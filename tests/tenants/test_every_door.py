@@ -15,7 +15,7 @@ from django_tenants.utils import schema_context
 from rest_framework.test import APIClient
 
 from tenants import tokens
-from tenants.models import User
+from tenants.models import Project, User
 from tests.conftest import client_of, fresh_project
 from tests.tenants.everything import SECRET, ids_by_collection
 
@@ -151,8 +151,13 @@ def test_each_caller_gets_the_answer_that_is_known_beforehand(operation, clients
     assert {name: tried(operation, client, mine, ids) for name, client in clients.items()} == expected
 
 
-@pytest.mark.django_db
-def test_a_wrong_project_is_refused_in_the_same_words_whether_it_exists_or_not(acme, beta):
-    api = client_of(acme, "im-rw")
-    there, not_there = (api.get(f"/v1/projects/{name}/regions") for name in (beta.name, "no-such-project"))
-    assert (there.status_code, there.content) == (not_there.status_code, not_there.content) == (403, there.content)
+@pytest.mark.parametrize("operation", [one for one in operations() if "v1/projects/<projectName>/" in one])
+def test_a_wrong_project_is_refused_in_the_same_words_whether_it_exists_or_not(operation, clients, mine_and_theirs):
+    mine, _, ids = mine_and_theirs
+    method, route = operation.split()
+    for who in ("foreign", "person"):
+        there, not_there = (
+            clients[who].generic(method, path_of(route, project, ids), "{}", content_type="application/json")
+            for project in (mine, Project(name="no-such-project"))
+        )
+        assert (there.status_code, there.content) == (not_there.status_code, not_there.content)

@@ -14,6 +14,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 from django.conf import settings
+from django.contrib.auth.models import Group
 from django.core.management import CommandError, call_command
 from django.core.management.commands import migrate as migrate_command
 from django.db import connection
@@ -21,8 +22,9 @@ from django.db.migrations.executor import MigrationExecutor
 from django_tenants.utils import schema_context
 
 from inventory.models import Host, HostState, Region
-from tenants import fleet, issuer, schema, upgrade
+from tenants import fleet, groups, issuer, schema, upgrade
 from tenants.models import Organization, Project, TenantState, User
+from tenants.models.people import IN_ORGANIZATION
 from tenants.roles import roles_of
 from tests.conftest import client_of, empty_project, settle
 from tests.tenants.test_schema import structure
@@ -427,6 +429,18 @@ def test_the_last_release_is_brought_to_the_head_with_all_that_is_in_it(database
     ready, made, going = Project.objects.order_by("pk")
     assert (ready.is_ready, made.is_so, going.is_going) == (True, False, True)
     assert ready.resource_id == "project-00000001" and ready.description == "The 1"
+    owner = made.organization
+    begun_with = {f"{project.uuid}_{kind}" for project in (ready, made) for kind in groups.OF_A_PROJECT}
+    begun_with |= {f"{owner.uuid}_{kind}" for kind in groups.OF_AN_ORGANIZATION}
+    assert {*Group.objects.values_list("name", flat=True)} == begun_with
+    managers, hosts = (
+        Group.objects.get(name=f"{of.uuid}_{kind}")
+        for of, kind in ((owner, "Project-Manager-Group"), (ready, "Host-Manager-Group"))
+    )
+    assert {(grant.role, grant.organization) for grant in managers.grants.all()} == {
+        (role, owner) for role in IN_ORGANIZATION
+    }
+    assert [(grant.role, grant.project) for grant in hosts.grants.all()] == [("im-rw", ready)]
     ada = User.objects.get(username="ada")
     assert roles_of(ada) == {f"{ready.uuid}_im-rw", f"{ready.uuid}_en-ob", f"{ready.organization.uuid}_{ready.uuid}_m"}
     assert structure(ready.schema_name) == structure(schema.TEMPLATE)

@@ -3,16 +3,21 @@
 import base64
 import hashlib
 import time
+from datetime import timedelta
 from io import StringIO
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import jwt
 import pytest
+from django.contrib.sessions.backends.db import SessionStore
+from django.contrib.sessions.models import Session
 from django.core.management import call_command
 
 from tenants import expired, keys, standing, tokens
 from tenants.errors import BadToken
-from tenants.models import AuthorizationCode, Client, Grant, Role, SignIn, SigningKey, User
+from tenants.models import AuthorizationCode, Client, Grant, Project, Role, SignIn, SigningKey, User
+from tests.conftest import settle
+from workers import tasks
 
 pytestmark = pytest.mark.django_db
 
@@ -320,12 +325,12 @@ def test_no_secret_is_kept_as_it_is(browser):
     assert code not in kept and given["refresh_token"] not in kept and browser.session.session_key not in kept
 
 
-def test_flower_is_for_staff(browser, ada):
+def test_flower_is_for_administrators_however_they_were_made(browser, ada):
     flower = {"client_id": "eim-flower", "redirect_uri": "http://127.0.0.1:5555/login", "response_mode": None}
     refused = params_of(authorize(browser, **flower))
-    assert refused["error"] == "access_denied" and refused["error_description"] == "Only staff may use this"
-    ada.is_staff = True
-    ada.save()
+    assert refused["error"] == "access_denied" and refused["error_description"] == "Only administrators may use this"
+    call_command("create_user", "bea", "--superuser", stdout=StringIO())
+    browser.force_login(User.objects.get(username="bea"))
     assert "code" in params_of(authorize(browser, **flower))
 
 
@@ -417,6 +422,35 @@ def test_a_role_that_is_taken_away_is_gone_within_a_minute(client, ada, acme, cl
     Grant.objects.filter(user=ada).delete()
     clock.ahead = 16
     assert reads(client, acme, token) == 403
+
+
+def test_a_role_that_is_given_is_there_at_once(client, ada, acme):
+    token = log_in(client).json()["access_token"]
+    Grant.objects.filter(user=ada).delete()
+    standing.forget()
+    assert reads(client, acme, token) == 403
+    given = Grant.objects.create(user=ada, project=acme, role=Role.READ)
+    assert reads(client, acme, token) == 200
+    asked = {"HTTP_AUTHORIZATION": f"Bearer {token}", "content_type": "application/json"}
+    regions = f"/v1/projects/{acme.name}/regions"
+    assert client.post(regions, {"name": "north"}, **asked).status_code == 403
+    Grant.objects.filter(pk=given.pk).update(role=Role.WRITE)
+    assert client.post(regions, {"name": "north"}, **asked).status_code == 200
+
+
+def test_a_project_that_somebody_has_just_made_is_theirs_at_once(client, ada, public):
+    ada.is_superuser = True
+    ada.save()
+    asked = {"HTTP_AUTHORIZATION": f"Bearer {log_in(client).json()['access_token']}"}
+    body = {"data": {}, "content_type": "application/json"}
+    assert client.get("/v1/projects", **asked).status_code == 200
+    assert client.put("/v1/orgs/shops", **body, **asked).status_code == 200
+    settle()
+    assert client.put("/v1/projects/till?org=shops", **body, **asked).status_code == 200
+    assert client.get("/v1/projects/till/regions", **asked).status_code == 503
+    Project.objects.get(name="till").observe(state="TENANT_STATE_CREATED")
+    assert client.get("/v1/projects/till/status", **asked).status_code == 200
+    assert client.get("/v1/projects/till/audit", **asked).status_code == 200
 
 
 def test_between_two_looks_no_request_asks_the_database_who_it_is(client, ada, django_assert_num_queries):
@@ -557,3 +591,12 @@ def test_what_has_expired_is_cleaned_up_and_nothing_else(client, ada, browser):
     AuthorizationCode.objects.update(expires_at="2026-01-01T00:00Z")
     expired.clean()
     assert not SignIn.objects.exists() and not AuthorizationCode.objects.exists()
+
+
+def test_the_session_of_a_browser_that_never_came_back_is_cleaned_up(browser, client, ada):
+    kept = browser.session.session_key
+    old = SessionStore()
+    old.set_expiry(timedelta(days=-1))
+    old.save()
+    assert tasks.clean() == 1
+    assert [*Session.objects.values_list("session_key", flat=True)] == [kept]

@@ -13,7 +13,7 @@ from django_tenants.utils import schema_context
 from inventory import errors
 from inventory.models import Host, HostState, Indicator, Status
 from inventory.models.base import fence
-from tenants import credentials
+from tenants import credentials, schema
 from tenants.models import Event, Ring
 from tests.conftest import settle
 from workers import engine, models, tasks
@@ -251,6 +251,15 @@ def test_a_lost_message_costs_a_tick_and_no_wish(host, ends):
     tasks.run(Queue.RECONCILE)
     host.refresh_from_db()
     assert host.current_state == HostState.ONBOARDED
+
+
+def test_a_tenant_that_can_not_be_compared_is_told_and_keeps_no_audit_from_the_others(committed, monkeypatch, caplog):
+    for _ in schema.dropping(committed.schema_name):
+        pass
+    monkeypatch.setattr(tasks.time, "time", lambda: committed.pk % 60 * 60)
+    tasks.audit()
+    assert [line.schema for line in caplog.records if line.levelname == "ERROR"] == [committed.schema_name]
+    assert connection.schema_name == "public"
 
 
 def test_the_audit_finds_what_even_the_rings_lost(host, ends, monkeypatch):

@@ -12,7 +12,7 @@ from django_tenants.utils import schema_context
 from inventory.models import HostState
 from tenants import credentials, tokens
 from tenants.models import Grant, Role, User
-from tests.conftest import settle
+from tests.conftest import remove, settle
 from tests.southbound import Node, registered, wanted
 from workers import southbound
 from workers.southbound import Refusal, node_of
@@ -148,6 +148,16 @@ def test_whoever_onboards_in_several_projects_says_in_which(there, beta):
 def test_a_token_for_a_project_that_is_gone_is_refused(there):
     token = tokens.for_node(credentials.client_id_of(uuid4()), uuid4())
     assert refused(token) == (CODE.UNAUTHENTICATED, "The token's project is gone")
+
+
+def test_machines_that_call_while_their_project_goes_are_refused(southbound_address, committed):
+    node = Node(southbound_address)
+    with schema_context(committed.schema_name):
+        registered(node)
+    node.token = tokens.for_node(credentials.client_id_of(node.uuid), committed.uuid)
+    assert refusal_of(beat, node)[0] == CODE.FAILED_PRECONDITION  # it has no instance; the project is known from now on
+    remove(committed)
+    assert refusal_of(beat, node) == (CODE.UNAUTHENTICATED, "The token's project is gone")
 
 
 def test_an_issuer_that_cannot_be_asked_is_no_fault_of_the_callers(there, settings):
