@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
+import orjson
 from django.core import validators
 from django.db import IntegrityError, connection, models, transaction
 from django.db.models import ForeignKey, PositiveBigIntegerField, Q, QuerySet
@@ -353,22 +354,24 @@ class ResourceViewSet(viewsets.GenericViewSet):
 
     def read_one(self, resource_id: str) -> dict:
         check_id(self.model, resource_id)
-        found = self.read(Q(resource_id=resource_id))
-        if not found:
+        source = reader(self.serializer_class)
+        page = source.page(source.find(resource_id))
+        if not page:
             raise errors.NotFound(not_found_sentence(self.model))
-        return found[0]
+        self.complete(page)
+        return page[0]
 
     def written(self, resource_id: str) -> Response:
         """The answer to a write: the resource, without what is derived from others, as it always was."""
         source = reader(self.serializer_class, beside="updated_at")
-        [row] = source.rows.filter(resource_id=resource_id)
+        [row] = source.find(resource_id)
         [found] = source.page([row])
         return Response(found, headers={"ETag": _etag(row[-1])})
 
     def _one(self, resource_id: str) -> Response:
         check_id(self.model, resource_id)
         source = reader(self.serializer_class, beside="updated_at")
-        rows = [*source.rows.filter(resource_id=resource_id)]
+        rows = source.find(resource_id)
         if not rows:
             raise errors.NotFound(not_found_sentence(self.model))
         page = source.page(rows)
@@ -408,8 +411,7 @@ class ResourceViewSet(viewsets.GenericViewSet):
             while chunk := [*islice(rows, CHUNK)]:
                 page = source.page(chunk)
                 self.complete(page)
-                text = json.dumps(page, ensure_ascii=False, separators=(",", ":"))[1:-1]
-                yield f"{',' if sent else ''}{text}".encode()
+                yield b"," * bool(sent) + orjson.dumps(page)[1:-1]
                 sent += len(page)
             yield f'],"totalElements":{offset + sent},"hasNext":false}}'.encode()
 

@@ -6,6 +6,7 @@ Its size and its bytes, tenants/request.py has seen to.
 import json
 import re
 
+import orjson
 from rest_framework import exceptions, parsers, renderers, serializers
 from rest_framework.utils.serializer_helpers import ReturnDict
 
@@ -19,9 +20,9 @@ class Json(renderers.JSONRenderer):
     """What we answer is plain already: no encoder of DRF's has to look at it."""
 
     def render(self, data, accepted_media_type=None, renderer_context=None):
-        indent = self.get_indent(accepted_media_type or "", renderer_context or {})
-        separators = (",", ": ") if indent else (",", ":")
-        return json.dumps(data, ensure_ascii=False, indent=indent, separators=separators).encode()
+        if indent := self.get_indent(accepted_media_type or "", renderer_context or {}):
+            return json.dumps(data, ensure_ascii=False, indent=indent).encode()
+        return orjson.dumps(data)
 
 
 class Browsable(renderers.BrowsableAPIRenderer):
