@@ -218,6 +218,7 @@ _WIDE_OPEN = """
 
 def _welcome(stack: Stack, login: str) -> str:
     return f"""{_WIDE_OPEN if not settings.AUTHENTICATION else ""}
+  start here     {stack.http}/
   log in         {login}
   API            {stack.http}/v1/projects/{PROJECT}/compute/hosts   (in a browser, too)
   API documents  {stack.http}/docs/

@@ -24,6 +24,7 @@ handler400, handler404 = "inventory.errors.bad_request", "inventory.errors.unkno
 urlpatterns = [
     path("", include("tenants.door")),
     path("admin/", admin.site.urls),
+    path("", include("inventory.api.orchestrator")),
     path("v1/", include("tenants.api")),
     path("v1/", include("tenants.people.urls")),
     path("v1/projects/<str:projectName>/", include(inventory_api.in_projects)),

@@ -54,7 +54,20 @@ class HasItem(models.Lookup):
         )
 
 
+class AnyOf(models.Lookup):
+    """One of a list. Unlike Django's `in`, the statement is the same however long the list is."""
+
+    lookup_name = "any"
+    prepare_rhs = False
+
+    def as_sql(self, compiler, connection):
+        column, params = self.process_lhs(compiler, connection)
+        return f"{column} = ANY(%s)", [*params, self.rhs]
+
+
 for kind in (models.CharField, models.TextField, models.UUIDField):
     kind.register_lookup(Contains)
+models.CharField.register_lookup(AnyOf)
+models.ForeignKey.register_lookup(AnyOf)
 models.JSONField.register_lookup(CompactJsonContains)
 models.JSONField.register_lookup(HasItem)

@@ -21,9 +21,9 @@ from workers.southbound import in_database
 
 log = logging.getLogger(__name__)
 
-_SERIAL = re.compile(r"^[A-Za-z0-9]{5,20}$")
-_MAC = re.compile(r"^([0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}$")
-_IP = re.compile(r"^(25[0-5]|2[0-4]\d|1?\d?\d)(\.(25[0-5]|2[0-4]\d|1?\d?\d)){3}$")
+_SERIAL = re.compile(r"^[A-Za-z0-9]{5,20}\Z")
+_MAC = re.compile(r"^([0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}\Z")
+_IP = re.compile(r"^(25[0-5]|2[0-4]\d|1?\d?\d)(\.(25[0-5]|2[0-4]\d|1?\d?\d)){3}\Z")
 
 Response = wire.OnboardNodeStreamResponse
 REGISTERED = Status("Host is Registered", Indicator.IDLE)

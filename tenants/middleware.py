@@ -1,12 +1,15 @@
 """The project that a request names becomes the schema that it runs in."""
 
 import re
+import time
 from uuid import UUID
 
+from django.db import ProgrammingError
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.urls import set_script_prefix
 from django_tenants.utils import schema_context
+from rest_framework.permissions import SAFE_METHODS
 
 from tenants.errors import (
     BadToken,
@@ -21,7 +24,7 @@ from tenants.events import acting_as
 from tenants.models import Project, User
 from tenants.models.people import IN_PROJECT
 from tenants.permissions import bearer_of, held, name_of
-from tenants.request import API, bound
+from tenants.request import API, bound, refused
 from tenants.tokens import Caller
 
 PUBLIC = "public"
@@ -29,6 +32,15 @@ _PROJECT = re.compile(r"^/v\d+/projects/(?P<name>[^/]+)/")
 _LEGACY = "/edge-infra.orchestrator.apis/v2/"
 _PAGES = re.compile(r"^(/p/(?P<name>[^/]+))(/.*)$")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,100}\Z")
+
+KEPT = 3  # seconds for which requests that only read find a ready project without asking the database
+MOST = 5_000  # projects of which that is kept
+_ready: dict[str | UUID, tuple[float, Project]] = {}  # by name and by UUID
+
+
+def forget() -> None:
+    """For tests, whose projects go by a rollback."""
+    _ready.clear()
 
 
 class TenantMiddleware:
@@ -62,6 +74,16 @@ class TenantMiddleware:
             with schema_context(request.project.schema_name), bound(project=request.project.name):
                 return self.get_response(request)
 
+    def process_exception(self, request: HttpRequest, problem: Exception) -> HttpResponse | None:
+        """A project that was kept may be gone meanwhile, tables and all."""
+        if not isinstance(problem, ProgrammingError) or request.project is None:
+            return None
+        _ready.clear()
+        with schema_context(PUBLIC):
+            if Project.objects.ready().filter(pk=request.project.pk).exists():
+                return None
+        return refused(request, NoAccess())
+
     @staticmethod
     def _stay_in_project(request: HttpRequest, prefix: str, _name: str, rest: str) -> None:
         """The project stays in the URL as the script's name: a switch kept in the session would let two tabs
@@ -75,7 +97,10 @@ class TenantMiddleware:
 
     @staticmethod
     def _resolve(request: HttpRequest) -> Project | None:
-        """The ready project that is named, None if none is. One query. Raises ResourceError if it can't be served."""
+        """The ready project that is named, None if none is. At most one query. Raises ResourceError if it can't be
+
+        served. Whoever writes is never answered out of memory: nothing may be written to what is on its way out.
+        """
         legacy = request.path_info.startswith(_LEGACY)
         in_path = _PROJECT.match(request.path_info) or _PAGES.match(request.path_info)
         if not in_path and not legacy:
@@ -90,12 +115,29 @@ class TenantMiddleware:
         if not all(isinstance(one, UUID) or _NAME.match(one) for one in said):
             raise NoAccess
         first = said[0]
-        project = Project.objects.filter(Q(uuid=first) if isinstance(first, UUID) else Q(name=first)).first()
+        project = _kept(first) if request.method in SAFE_METHODS else None
+        if project is None:
+            project = Project.objects.filter(Q(uuid=first) if isinstance(first, UUID) else Q(name=first)).first()
+            _keep(project)
         if project is None or any(one not in (project.name, project.uuid) for one in said):
             raise NoAccess
         if not project.is_ready:
             raise _why_not(project)
         return project
+
+
+def _kept(named: str | UUID) -> Project | None:
+    at, project = _ready.get(named, (float("-inf"), None))
+    return project if time.monotonic() - at < KEPT else None
+
+
+def _keep(project: Project | None) -> None:
+    """Only one that is ready: who waits for a project sees at once that it is there."""
+    if project is None or not project.is_ready:
+        return
+    if len(_ready) >= 2 * MOST:
+        _ready.clear()
+    _ready[project.name] = _ready[project.uuid] = time.monotonic(), project
 
 
 def _why_not(project: Project) -> ResourceError:

@@ -14,7 +14,7 @@ from django_tenants.utils import schema_context
 from rest_framework.test import APIClient
 
 from eim_project import tls
-from tenants import groups, issuer, keys, limits, schema, shared, standing, tokens
+from tenants import groups, issuer, keys, limits, middleware, schema, shared, standing, tokens
 from tenants.models import Client, Grant, Organization, Project, Ring, TenantState, User
 from workers import engine, models, tasks
 
@@ -43,9 +43,10 @@ def django_db_setup(django_test_environment, django_db_modify_db_settings, djang
 
 @pytest.fixture(autouse=True)
 def nothing_known():
-    """What a process keeps of people and keys for seconds would outlive the test that made them."""
+    """What a process keeps of people, keys and projects for seconds would outlive the test that made them."""
     standing.forget()
     keys.own.forget()
+    middleware.forget()
 
 
 @pytest.fixture

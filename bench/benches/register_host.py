@@ -14,12 +14,13 @@ from bench.benches.get_host import ONE
 from bench.declare import Bench, Figures, Side, Unfair
 from bench.load import HttpCaller
 from bench.rig import Rig
-from inventory.models import Host, HostState
+from inventory.models import AmtState, Host, HostState, PowerState
 from tenants.models import Claim, Event, Ring
 
 GIVEN = {
     "resource_id": "%(id)s", "uuid": "%(uuid)s", "serial_number": "%(serial)s", "name": "%(name)s",
-    "desired_state": f"'{HostState.REGISTERED}'", "created_at": "now()", "updated_at": "now()",
+    "desired_state": f"'{HostState.REGISTERED}'", "desired_power_state": f"'{PowerState.ON}'",
+    "desired_amt_state": f"'{AmtState.UNPROVISIONED}'", "created_at": "now()", "updated_at": "now()",
 }  # fmt: skip
 INSERT = """
 WITH host AS (INSERT INTO {schema}.inventory_host ({columns}) VALUES ({values}) RETURNING id),

@@ -12,18 +12,18 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
+import orjson
 from django.core import validators
 from django.db import IntegrityError, connection, models, transaction
 from django.db.models import ForeignKey, PositiveBigIntegerField, Q, QuerySet
 from django.http import StreamingHttpResponse
 from django_tenants.utils import schema_context
 from rest_framework import exceptions, serializers, viewsets
-from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 
 from inventory import errors, filtering
 from inventory.api import paging
-from inventory.api.body import Browsable, FormBody, JsonBody
+from inventory.api.body import Browsable, FormBody, Json, JsonBody
 from inventory.api.fields import (
     EMPTY,
     Choice,
@@ -62,6 +62,7 @@ __all__ = [
 ]  # fmt: skip
 
 LONGEST_TEXT = 500_000  # letters, of columns that have no limit of their own
+_WORDS = re.compile(r"(?<=[a-z])(?=[A-Z])")  # where one word of a JSON name ends
 CHUNK = 500  # rows of a long list that are in memory at once
 
 
@@ -99,6 +100,8 @@ class ResourceSerializer(serializers.ModelSerializer):
             if not (column.primary_key or column.name in skipped or isinstance(column, ForeignKey))
         }
         fields = {name: self.column_field(name, column) for name, column in columns.items()} | declared
+        for name, field in fields.items():
+            field.label = field.label or _WORDS.sub(" ", name).capitalize()
         if self.instance is not None:
             for name in self.Meta.kept & fields.keys():
                 fields[name].required = False
@@ -293,7 +296,7 @@ class ResourceViewSet(viewsets.GenericViewSet):
     nouns: tuple[str, str]  # "Host", "Hosts": as operation ids have it
     ending = ""  # of operation ids: which of its paths this is
     parser_classes = [JsonBody, FormBody]
-    renderer_classes = [JSONRenderer, Browsable]
+    renderer_classes = [Json, Browsable]
     lookup_field = "resource_id"
     examples: dict[str, dict] = {}  # a body of an action, for the document
     answers: dict[str, type] = {}  # what an action answers, where it isn't the resource
@@ -351,22 +354,24 @@ class ResourceViewSet(viewsets.GenericViewSet):
 
     def read_one(self, resource_id: str) -> dict:
         check_id(self.model, resource_id)
-        found = self.read(Q(resource_id=resource_id))
-        if not found:
+        source = reader(self.serializer_class)
+        page = source.page(source.find(resource_id))
+        if not page:
             raise errors.NotFound(not_found_sentence(self.model))
-        return found[0]
+        self.complete(page)
+        return page[0]
 
     def written(self, resource_id: str) -> Response:
         """The answer to a write: the resource, without what is derived from others, as it always was."""
         source = reader(self.serializer_class, beside="updated_at")
-        [row] = source.rows.filter(resource_id=resource_id)
+        [row] = source.find(resource_id)
         [found] = source.page([row])
         return Response(found, headers={"ETag": _etag(row[-1])})
 
     def _one(self, resource_id: str) -> Response:
         check_id(self.model, resource_id)
         source = reader(self.serializer_class, beside="updated_at")
-        rows = [*source.rows.filter(resource_id=resource_id)]
+        rows = source.find(resource_id)
         if not rows:
             raise errors.NotFound(not_found_sentence(self.model))
         page = source.page(rows)
@@ -406,8 +411,7 @@ class ResourceViewSet(viewsets.GenericViewSet):
             while chunk := [*islice(rows, CHUNK)]:
                 page = source.page(chunk)
                 self.complete(page)
-                text = json.dumps(page, ensure_ascii=False, separators=(",", ":"))[1:-1]
-                yield f"{',' if sent else ''}{text}".encode()
+                yield b"," * bool(sent) + orjson.dumps(page)[1:-1]
                 sent += len(page)
             yield f'],"totalElements":{offset + sent},"hasNext":false}}'.encode()
 

@@ -6,6 +6,7 @@ Its size and its bytes, tenants/request.py has seen to.
 import json
 import re
 
+import orjson
 from rest_framework import exceptions, parsers, renderers, serializers
 from rest_framework.utils.serializer_helpers import ReturnDict
 
@@ -13,6 +14,15 @@ from tenants.errors import TooLarge
 from tenants.request import LARGEST_BODY
 
 _NUL = re.compile(r"(?<!\\)(\\\\)*\\u0000")
+
+
+class Json(renderers.JSONRenderer):
+    """What we answer is plain already: no encoder of DRF's has to look at it."""
+
+    def render(self, data, accepted_media_type=None, renderer_context=None):
+        if indent := self.get_indent(accepted_media_type or "", renderer_context or {}):
+            return json.dumps(data, ensure_ascii=False, indent=indent).encode()
+        return orjson.dumps(data)
 
 
 class Browsable(renderers.BrowsableAPIRenderer):

@@ -80,7 +80,7 @@ def shown_part(part: dict) -> dict:
 
 
 class HostSerializer(ResourceSerializer):
-    site = Nested(SiteSerializer)
+    site = Nested(SiteSerializer, without={"provider"})  # nothing of it was ever shown here
     siteId = Reference(source="site", queryset=Site.objects.all())
     provider = Nested(ProviderSerializer)
     instance = Nested("inventory.api.compute.InstanceSerializer", without={"host"})

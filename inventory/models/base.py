@@ -10,5 +10,5 @@ __all__ = ["EpochField", "Indicator", "Resource", "Resources", "Status", "fence"
 
 def name_field(max_length: int = 50, **kwargs) -> models.CharField:
     """A name as operators give it, in the letters that the API has always allowed."""
-    letters = RegexValidator(r"^[a-zA-Z0-9\-_./: ()]*$", "only letters, digits, spaces and - _ . / : ( )")
+    letters = RegexValidator(r"^[a-zA-Z0-9\-_./: ()]*\Z", "only letters, digits, spaces and - _ . / : ( )")
     return models.CharField(**{"max_length": max_length, "blank": True, "validators": [letters], **kwargs})

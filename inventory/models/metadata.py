@@ -6,8 +6,8 @@ from django.core.exceptions import ValidationError
 from django.db import models
 
 _NAME = r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?"
-_KEY = re.compile(rf"^([a-z0-9]([a-z0-9.-]{{0,251}}[a-z0-9])?/)?{_NAME}$")
-_VALUE = re.compile(rf"^({_NAME})?$")
+_KEY = re.compile(rf"^([a-z0-9]([a-z0-9.-]{{0,251}}[a-z0-9])?/)?{_NAME}\Z")
+_VALUE = re.compile(rf"^({_NAME})?\Z")
 MOST = 100
 
 

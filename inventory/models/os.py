@@ -64,7 +64,7 @@ class OperatingSystem(Resource):
     image_url = models.CharField(max_length=500, blank=True)  # absolute, or relative to this server
     image_id = models.CharField(max_length=500, blank=True)
     sha256 = models.CharField(
-        max_length=64, validators=[RegexValidator(r"^[a-f0-9]{64}$", "sha256 is 64 lower-case hexadecimal digits")]
+        max_length=64, validators=[RegexValidator(r"^[a-f0-9]{64}\Z", "sha256 is 64 lower-case hexadecimal digits")]
     )
     profile_name = models.CharField(max_length=128, blank=True)
     profile_version = models.CharField(max_length=128, blank=True)

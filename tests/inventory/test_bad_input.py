@@ -47,7 +47,7 @@ def post(api, path, body, **headers):
         ({"name": "x" * 51}, "name: Ensure this field has no more than 50 characters, not "),
         ({"name": "x", "metadata": {}}, "metadata: metadata is a list of at most 100 objects with key and value"),
         ({"name": "x", "metadata": [1]}, 'metadata: each item of metadata is {"key": "...", "value": "..."}, not [1]'),
-        ({"name": "x", "metadata": [{"key": "a\n", "value": ""}]}, "metadata: key 'a\\n' does not match "),
+        ({"name": "x", "metadata": [{"key": "a\n", "value": ""}]}, "metadata: metadata key 'a\\n': lower-case"),
         ({"name": "x", "desiredPowerState": "ON"}, "desiredPowerState: this is one of POWER_STATE_UNSPECIFIED, "),
         ({"name": "x", "desiredPowerState": ["ON"]}, "desiredPowerState: this is one of POWER_STATE_UNSPECIFIED, "),
         ({"name": "x", "siteId": 5}, "5 is not the id of a site"),

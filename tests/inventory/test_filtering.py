@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from inventory.errors import InventoryError
 from inventory.filtering import condition
 from inventory.models import (
+    CustomConfig,
+    Customization,
     Host,
     HostState,
     Indicator,
@@ -97,6 +99,8 @@ def make_fleet() -> None:
     made(Host(name="spare_3", serial_number="SN0003", note="back\\slash"), state=HostState.REGISTERED)
     instance = made(Instance(name="edge-1-instance", host=one, os=debian), state=InstanceState.RUNNING)
     instance.observe(state=InstanceState.RUNNING)
+    config = made(CustomConfig(name="c1", config="#cloud-config"))
+    Customization.objects.create(instance=instance, custom_config=config)
 
 
 def matching(model, text: str, ids: dict | None = None) -> set[str]:
@@ -227,6 +231,11 @@ def test_a_filter_finds_these_hosts(fleet, text, hosts):
         (Region, "parentRegion.resourceId=<Europe> AND name=\"er\" OR resourceId=\"er\" OR parentRegion.name=\"er\"",
          {"Germany"}),
         (Instance, 'host.resourceId="<edge-1>"', {"edge-1-instance"}),
+        # what an instance has of others
+        (Instance, "has(customConfig) AND customConfig.name=c1", {"edge-1-instance"}),
+        (Instance, "has(localaccount) OR has(workloadMembers) OR NOT has(customConfig)", set()),
+        (Host, "has(instance.workloadMembers)", set()), (Host, "NOT has(instance.workloadMembers)", ALL),
+        (Host, "instance.customConfig.name=c1", {E1}),
         # both ways along an edge
         (Site, "has(hosts) AND hosts.instance.os.name=debian", {"Berlin Mitte"}),
         (Region, "NOT has(children) AND sites.name = mitte", {"Germany"}),

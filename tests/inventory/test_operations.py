@@ -497,3 +497,13 @@ def test_instances(api, beta):
     assert send(api, "PUT", f"compute/instances/{id}/invalidate") == (200, {})
     assert Instance.objects.get(resource_id=id).desired_state == InstanceState.UNTRUSTED
     assert send(api, "DELETE", f"compute/instances/{id}") == (200, {})
+
+
+def test_the_command_line_learns_what_is_there_without_signing_in(client, public):
+    answer = client.get("/v1/orchestrator")
+    assert answer.status_code == 200 and "json" in answer.headers["Content-Type"]
+    said = answer.json()
+    assert said.keys() == {"schema-version", "orchestrator"} and said["orchestrator"]["version"].startswith("v")
+    manager = said["orchestrator"]["features"]["edge-infrastructure-manager"]
+    assert manager["installed"] and manager["onboarding"]["installed"] and manager["provisioning"]["installed"]
+    assert said["orchestrator"]["features"]["multitenancy"]["installed"]

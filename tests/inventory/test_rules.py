@@ -288,3 +288,18 @@ def test_a_host_has_one_instance(acme):
     instance = an_instance()
     with pytest.raises(errors.Duplicate, match=f"{instance.host} has an instance already"):
         Instance(host=instance.host, os=instance.os).ask(state=InstanceState.RUNNING)
+
+
+@pytest.mark.parametrize(
+    "resource",
+    [
+        Region(name="Europe\n"),
+        Region(name="Europe", metadata=[{"key": "city\n", "value": "berlin"}]),
+        Region(name="Europe", metadata=[{"key": "city", "value": "berlin\n"}]),
+        OperatingSystem(name="debian", sha256="a" * 64 + "\n", os_type="OS_TYPE_MUTABLE"),
+        LocalAccount(username="ada\n", ssh_key="ssh-ed25519 AAAA"),
+    ],
+)
+def test_no_newline_hides_behind_what_is_allowed(acme, resource):
+    with pytest.raises(ValidationError):
+        resource.ask()

@@ -40,7 +40,7 @@ INSTANCE_STATUS = {
 }
 _STATES = ("resource_id", "current_state", "desired_state")
 _LOOKED_AT = (*_STATES, "instance__host", *(f"instance__{column}" for column in _STATES))
-_DETAIL = re.compile(r"^[a-zA-Z0-9\-_./:;=?@!#,<>*() ]{0,1024}$")
+_DETAIL = re.compile(r"^[a-zA-Z0-9\-_./:;=?@!#,<>*() ]{0,1024}\Z")
 
 
 class HostManager(hostmgr_pb2_grpc.HostmgrServicer):
