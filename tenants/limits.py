@@ -145,7 +145,8 @@ class AddressMiddleware:
         _limit(settings.LIMIT_ADDRESS), _limit(settings.LIMIT_TENANT)  # a wrong one ends the start, not each request
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if wait := of_requests().hit_often(_limit(settings.LIMIT_ADDRESS), "address", network_of(request.client_address)):
+        network = network_of(request.client_address)
+        if wait := of_requests().hit_often(_limit(settings.LIMIT_ADDRESS), "address", network):
             return refused(request, TooMany("Too many requests from your address", wait))
         return self.get_response(request)
 
