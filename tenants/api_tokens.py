@@ -44,6 +44,8 @@ def owner(request) -> User:
         if user.kind is not tokens.Kind.PERSON:
             raise PermissionDenied(f"This is for people who have signed in, not for an {user.kind}")
         return User.objects.get(pk=user.user_id)
+    if user.pk is None:
+        raise PermissionDenied("Authentication is off: nobody is signed in whose tokens these could be")
     return user
 
 

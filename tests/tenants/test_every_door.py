@@ -151,6 +151,13 @@ def test_each_caller_gets_the_answer_that_is_known_beforehand(operation, clients
     assert {name: tried(operation, client, mine, ids) for name, client in clients.items()} == expected
 
 
+@pytest.mark.parametrize("operation", operations())
+def test_where_authentication_is_off_every_operation_has_an_answer(operation, public, mine_and_theirs, settings):
+    settings.AUTHENTICATION = False
+    mine, _, ids = mine_and_theirs
+    assert tried(operation, APIClient(), mine, ids)[0] < "500"
+
+
 @pytest.mark.parametrize("operation", [one for one in operations() if "v1/projects/<projectName>/" in one])
 def test_a_wrong_project_is_refused_in_the_same_words_whether_it_exists_or_not(operation, clients, mine_and_theirs):
     mine, _, ids = mine_and_theirs
