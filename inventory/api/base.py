@@ -8,14 +8,14 @@ from __future__ import annotations  # the view's method `list` hides the type of
 import copy
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
 import orjson
 from django.core import validators
 from django.db import IntegrityError, connection, models, transaction
-from django.db.models import ForeignKey, PositiveBigIntegerField, Q, QuerySet
+from django.db.models import ForeignKey, PositiveBigIntegerField, Q, QuerySet, Subquery
 from django.http import StreamingHttpResponse
 from django_tenants.utils import schema_context
 from rest_framework import exceptions, serializers, viewsets
@@ -284,6 +284,13 @@ def _shown_in_form(field: serializers.Field, resource: Any) -> Any:
     return None if value is None else field.to_representation(value)
 
 
+class Total(Subquery):
+    """How many rows another query has, beside each row of this one: a list and its total in one statement."""
+
+    template = "(SELECT count(*) FROM (%(subquery)s) counted)"
+    output_field = models.BigIntegerField()
+
+
 # Endpoints --------------------------------------------------------------------------------------------------------
 
 
@@ -331,9 +338,11 @@ class ResourceViewSet(viewsets.GenericViewSet):
             size = paging.LARGEST_PAGE  # nobody reads more than that in a browser
         if size is None:
             return self._unlimited(wanted, order, offset)
-        total = self.get_queryset().filter(wanted).count()
-        page = self.read(wanted, order, slice(offset, offset + size))
-        return Response(self._envelope(page, total, offset + len(page) < total))
+        chosen = self.get_queryset().filter(wanted).order_by(*order)
+        found = [*chosen.values_list("resource_id", Total(chosen.order_by().values("pk")))[offset : offset + size]]
+        total = found[0][1] if found else chosen.count()
+        page = self.shown(resource_id for resource_id, _ in found)
+        return Response(self._envelope(page, total, offset + len(found) < total))
 
     def narrowed(self, asked: dict[str, Any]) -> Q:
         """The condition of a list's query parameters other than the filter."""
@@ -347,31 +356,34 @@ class ResourceViewSet(viewsets.GenericViewSet):
 
     def read(self, wanted: Q, order: Sequence[str] = (), window: slice = slice(None)) -> list[dict]:
         """Resources as GET shows them."""
+        chosen = self.get_queryset().filter(wanted).order_by(*order)
+        return self.shown(chosen.values_list("resource_id", flat=True)[window])
+
+    def shown(self, ids: Iterable[str]) -> list[dict]:
+        """These resources as GET shows them, in this order; without those that went meanwhile."""
         source = reader(self.serializer_class)
-        page = source.page(source.rows.filter(wanted).order_by(*order)[window])
+        page = source.page(source.find([*ids]))
         self.complete(page)
         return page
 
     def read_one(self, resource_id: str) -> dict:
         check_id(self.model, resource_id)
-        source = reader(self.serializer_class)
-        page = source.page(source.find(resource_id))
+        page = self.shown([resource_id])
         if not page:
             raise errors.NotFound(not_found_sentence(self.model))
-        self.complete(page)
         return page[0]
 
     def written(self, resource_id: str) -> Response:
         """The answer to a write: the resource, without what is derived from others, as it always was."""
         source = reader(self.serializer_class, beside="updated_at")
-        [row] = source.find(resource_id)
+        [row] = source.find_one(resource_id)
         [found] = source.page([row])
         return Response(found, headers={"ETag": _etag(row[-1])})
 
     def _one(self, resource_id: str) -> Response:
         check_id(self.model, resource_id)
         source = reader(self.serializer_class, beside="updated_at")
-        rows = source.find(resource_id)
+        rows = source.find_one(resource_id)
         if not rows:
             raise errors.NotFound(not_found_sentence(self.model))
         page = source.page(rows)

@@ -1,5 +1,6 @@
 """Regions, the sites in them, and finding either by name."""
 
+import orjson
 from django.db import connection
 from django.db.models import Q
 from rest_framework import serializers
@@ -19,6 +20,7 @@ from inventory.api.base import (
 from inventory.api.fields import Choice, Pattern
 from inventory.api.provider import ProviderSerializer
 from inventory.api.queries import ListQuery, PatchQuery, Query, YesNo
+from inventory.api.reading import fetch
 from inventory.models import Region, Site
 
 MOST_FOUND = 50  # regions, and as many sites, of a search by name
@@ -105,26 +107,25 @@ def inherit(page: list[dict], regions: list[str], between: list[list[dict]] | No
         resource["inheritedMetadata"] = [{"key": key, "value": value} for key, value in inherited.items()]
 
 
+_CHAINS = """
+    WITH RECURSIVE above AS (
+        SELECT resource_id AS below, 0 AS steps, parent_region_id, metadata
+        FROM inventory_region WHERE resource_id = ANY(%s)
+        UNION ALL
+        SELECT below, steps + 1, region.parent_region_id, region.metadata
+        FROM above JOIN inventory_region region ON region.resource_id = above.parent_region_id
+        WHERE steps < 10
+    )
+    SELECT below, metadata::text FROM above ORDER BY below, steps
+"""
+
+
 def _chains(regions: set[str]) -> dict[str, list[list[dict]]]:
     """The metadata of each region and of those above it, the nearest first."""
     chains: dict[str, list[list[dict]]] = {}
     if regions:
-        rows = Region.objects.raw(
-            """
-            WITH RECURSIVE above AS (
-                SELECT resource_id AS below, 0 AS steps, id, parent_region_id, metadata
-                FROM inventory_region WHERE resource_id = ANY(%s)
-                UNION ALL
-                SELECT below, steps + 1, region.id, region.parent_region_id, region.metadata
-                FROM above JOIN inventory_region region ON region.resource_id = above.parent_region_id
-                WHERE steps < 10
-            )
-            SELECT id, below, metadata FROM above ORDER BY below, steps
-            """,
-            [[*regions]],
-        )
-        for row in rows:
-            chains.setdefault(row.below, []).append(row.metadata)
+        for below, metadata in fetch(_CHAINS, [[*regions]]):
+            chains.setdefault(below, []).append(orjson.loads(metadata))
     return chains
 
 
