@@ -37,6 +37,7 @@ ROLES = {
 }
 # What a line's second word says: who is let in.
 MAY = {
+    "open": {*ROLES},
     "read": {"reader", "writer", "admin"},
     "write": {"writer", "admin"},
     "manage": {"manager", "admin"},
