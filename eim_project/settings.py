@@ -189,6 +189,7 @@ SHARED_APPS = [
 TENANT_APPS = ["inventory"]
 INSTALLED_APPS = [*SHARED_APPS, *TENANT_APPS]
 TENANT_MODEL = "tenants.Project"
+EXTRA_SET_TENANT_METHOD_PATH = "tenants.renewal.visit"  # a connection doesn't visit schemas without end
 TENANT_LIMIT_SET_CALLS = True  # SET search_path when the schema changes, or a rollback undid it, not for every cursor
 DATABASE_ROUTERS = ["django_tenants.routers.TenantSyncRouter"]
 DATABASE_URL = os.environ.get("DATABASE_URL") or _running_stack().get("database_url", "postgresql://eim@127.0.0.1/eim")

@@ -16,6 +16,7 @@ from django.db import connection
 from django_tenants.utils import quote_schema_name
 from psycopg.errors import LockNotAvailable
 
+from tenants import renewal
 from tenants.errors import FleetBusy, MigrationFailed
 from tenants.models import Project, TenantState
 from tenants.schema import TEMPLATE
@@ -116,7 +117,7 @@ def make_template() -> None:
 def alone(lock_timeout: timedelta) -> Iterator[None]:
     """Be the only run on this database, and wait for the lock of a table no longer than lock_timeout.
 
-    The session holds both: the connection must not be renewed within.
+    The session holds both, so the connection is not renewed within.
     """
     connection.set_schema_to_public()
     with connection.cursor() as cursor:
@@ -125,7 +126,8 @@ def alone(lock_timeout: timedelta) -> Iterator[None]:
             raise FleetBusy(f"Another migrate_fleet is running ({_runner()}): run it again when that one has ended")
         cursor.execute("SELECT set_config('lock_timeout', %s, false)", [f"{lock_timeout // MILLISECOND}ms"])
     try:
-        yield
+        with renewal.holding(connection):
+            yield
     finally:
         if connection.is_usable():  # else the lock and the setting ended with the connection
             connection.set_schema_to_public()
