@@ -6,7 +6,7 @@ from collections.abc import Set
 from django.conf import settings
 from django.http import HttpRequest
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
-from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 
 from tenants import tokens
@@ -141,7 +141,11 @@ class HasProjectRole(BasePermission):
             return False
         if request.project is None:
             raise why_unserved(request)
-        return lets_in(request, self.needed(request))
+        try:
+            return lets_in(request, self.needed(request))
+        except (NotAllowed, NoAccess) as why:
+            # As DRF knows it: a page in a browser asks which forms to draw, and draws those that aren't refused.
+            raise PermissionDenied(str(why)) from why
 
     def needed(self, request: HttpRequest) -> set[str]:
         return needed(request)
