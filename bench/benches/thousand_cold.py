@@ -21,7 +21,7 @@ def _unvisited():
 def _asked(rig: Rig, projects) -> Figures:
     token = rig.token_for(thousand.tenants())
     caller = HttpCaller(rig.http_port, token)
-    caller.call("GET", f"{rig.api}/regions")
+    caller.call("GET", f"/v1/projects/{thousand.tenants()[0].name}/regions")
     waits = []
     for project in projects:
         began = time.perf_counter()
