@@ -73,6 +73,14 @@ def on_server(*statements: str) -> None:
             session.execute(statement)
 
 
+def drop(name: str) -> None:
+    """Our own sessions are ended, a vacuum is waited for: WITH (FORCE) would be refused the latter, a superuser's."""
+    on_server(
+        f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}' AND usename = current_user",
+        f"DROP DATABASE {name}",
+    )
+
+
 def other_session(**options) -> psycopg.Connection:
     server = connection.settings_dict
     options = {"dbname": server["NAME"], "application_name": "a report"} | options
@@ -90,7 +98,7 @@ def migrated(django_db_setup, django_db_blocker):
         migrate()
         Organization.objects.create(name="tests")
     yield name
-    on_server(f"DROP DATABASE {name}")
+    drop(name)
 
 
 @pytest.fixture
@@ -99,7 +107,7 @@ def database(migrated, django_db_blocker):
     on_server(f"CREATE DATABASE {name} TEMPLATE {migrated}")
     with django_db_blocker.unblock(), in_database(name):
         yield
-    on_server(f"DROP DATABASE {name} WITH (FORCE)")
+    drop(name)
 
 
 @pytest.fixture
@@ -421,7 +429,7 @@ def database_of_the_last_release(django_db_setup, django_db_blocker):
             """)
         connection.set_schema_to_public()
         yield
-    on_server(f"DROP DATABASE {name} WITH (FORCE)")
+    drop(name)
 
 
 def test_the_last_release_is_brought_to_the_head_with_all_that_is_in_it(database_of_the_last_release):
