@@ -107,7 +107,7 @@ def inherit(page: list[dict], regions: list[str], between: list[list[dict]] | No
         resource["inheritedMetadata"] = [{"key": key, "value": value} for key, value in inherited.items()]
 
 
-_CHAINS = b"""
+_CHAINS = """
     WITH RECURSIVE above AS (
         SELECT resource_id AS below, 0 AS steps, parent_region_id, metadata
         FROM inventory_region WHERE resource_id = ANY($1)

@@ -75,11 +75,11 @@ class Reader:
         return fetch(self._one, [resource_id])
 
     @cached_property
-    def _some(self) -> bytes:
+    def _some(self) -> str:
         return statement(self.rows.filter(resource_id__any=[]))
 
     @cached_property
-    def _one(self) -> bytes:
+    def _one(self) -> str:
         return statement(self.rows.filter(resource_id=""))
 
 
@@ -92,15 +92,15 @@ class _PlainCursor(RawCursor):
         return self._query
 
 
-def statement(rows: QuerySet) -> bytes:
+def statement(rows: QuerySet) -> str:
     """Its SQL, for fetch(). The last parameter is asked for each time; those before it, flags, are written into it."""
     sql, params = rows.query.sql_with_params()
     *parts, rest = sql.split("%s")
     constants = [connection.ops.compose_sql("%s", [value]) for value in params[:-1]]
-    return "".join([*map("".join, zip(parts, [*constants, "$1"], strict=True)), rest]).encode()
+    return "".join([*map("".join, zip(parts, [*constants, "$1"], strict=True)), rest])
 
 
-def fetch(sql: bytes, params: Sequence[Any]) -> list[tuple]:
+def fetch(sql: str, params: Sequence[Any]) -> list[tuple]:
     """The rows of a statement that is always the same but for its parameters; its plan is kept by the connection.
 
     Postgres plans it anew where search_path has changed since: a plan is of one schema's tables alone.
@@ -148,7 +148,7 @@ class Filler:
                     holder[self.field.ids] = [*holder[self.field.ids], shown["resourceId"]]
 
     @cached_property
-    def _statement(self) -> bytes:
+    def _statement(self) -> str:
         # Filtered first: over a table between, a filter after the columns were chosen would join it once more.
         wanted = self.field.serializer.Meta.model.objects.filter(**{f"{self.field.edge}__any": []})
         columns = reader(self.field.serializer, self.field.without, self.field.edge).columns
