@@ -148,9 +148,6 @@ def for_nodes(handler: Callable) -> Callable:
             return handler(self, node, request)
 
     async def call(self, request, context: grpc.aio.ServicerContext):
-        try:
-            return await in_database(work, self, bearer(context), project_named_by(context), request)
-        except Refusal as refusal:
-            await context.abort(refusal.code, refusal.sentence)
+        return await in_database(work, self, bearer(context), project_named_by(context), request)
 
     return call

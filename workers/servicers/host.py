@@ -5,18 +5,17 @@ import re
 from contextlib import contextmanager
 from uuid import UUID
 
-import grpc
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_ipv46_address
 from google.protobuf.json_format import MessageToDict
 
-from inventory.models import Host, HostState, Indicator, Instance, InstanceState, Status
+from inventory.models import Host, Indicator, Status
 from wire import hostmgr_pb2 as wire
 from wire import hostmgr_pb2_grpc
 from workers import presence
+from workers.reporting import INVALID, guid, provisioned_instance, reporting_host
 from workers.southbound import Node, Refusal, for_nodes
 
-INVALID = grpc.StatusCode.INVALID_ARGUMENT
 PROVISIONED = "Provisioned"
 
 RUNNING = Status("Running", Indicator.IDLE)
@@ -38,8 +37,6 @@ INSTANCE_STATUS = {
     _INSTANCE.INSTANCE_STATUS_RUNNING: RUNNING,
     _INSTANCE.INSTANCE_STATUS_ERROR: ERROR,
 }
-_STATES = ("resource_id", "current_state", "desired_state")
-_LOOKED_AT = (*_STATES, "instance__host", *(f"instance__{column}" for column in _STATES))
 _DETAIL = re.compile(r"^[a-zA-Z0-9\-_./:;=?@!#,<>*() ]{0,1024}\Z")
 
 
@@ -95,35 +92,6 @@ def written_down(node: Node, host_uuid: UUID, said: str):
     except BaseException:
         presence.forget(node.schema, host_uuid)
         raise
-
-
-def guid(text: str) -> UUID:
-    try:
-        return UUID(text)
-    except ValueError:
-        raise Refusal(INVALID, f"{text!r} is not a UUID") from None
-
-
-def reporting_host(node: Node, host_uuid: UUID, *columns: str) -> Host:
-    """The host that reports about itself: it must be this tenant's, and trusted.
-
-    Read with few columns, and those named: Django is busy with all 90 for longer than with the rest of a heartbeat.
-    """
-    node.must_be(host_uuid)
-    host = Host.objects.filter(uuid=host_uuid).select_related("instance").only(*_LOOKED_AT, *columns).first()
-    if host is None:
-        raise Refusal(grpc.StatusCode.NOT_FOUND, "No such host")
-    if HostState.UNTRUSTED in (host.current_state, host.desired_state):
-        raise Refusal(grpc.StatusCode.UNAUTHENTICATED, "The host is not trusted any more")
-    return host
-
-
-def provisioned_instance(host: Host) -> Instance:
-    """Agents repeat what is refused here until the host is provisioned."""
-    instance = getattr(host, "instance", None)
-    if instance is None or instance.current_state != InstanceState.RUNNING:
-        raise Refusal(grpc.StatusCode.FAILED_PRECONDITION)
-    return instance
 
 
 def system_facts(info: wire.SystemInfo, host: Host) -> dict:
