@@ -1,7 +1,7 @@
-"""Which host a call of an agent is about, and whether it may report: the questions that all managers' doors ask first.
+"""Which host a call of an agent is about, and whether it may report: what all managers' doors ask first.
 
-In this order, as the archived system's agents expect it: a malformed message, another node's host, an unknown host, one that
-isn't trusted, one that isn't installed yet.
+In this order, as the archived system's agents expect it: a malformed message, another node's host, an unknown host,
+one that isn't trusted, one that isn't installed yet.
 """
 
 from uuid import UUID
@@ -14,7 +14,7 @@ from workers.southbound import Node, Refusal
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
 
 _STATES = ("resource_id", "current_state", "desired_state")
-_LOOKED_AT = (*_STATES, "instance__host", *(f"instance__{column}" for column in _STATES))
+_LOOKED_AT = ("uuid", *_STATES, "instance__host", *(f"instance__{column}" for column in _STATES))
 
 
 def guid(text: str) -> UUID:
@@ -27,13 +27,14 @@ def guid(text: str) -> UUID:
         raise Refusal(INVALID, f"{text[:40]!r} is not a UUID") from None
 
 
-def reporting_host(node: Node, host_uuid: UUID, *columns: str) -> Host:
+def reporting_host(node: Node, host_uuid: UUID, *columns: str, lock: bool = False) -> Host:
     """The host that reports about itself: it must be this tenant's, and trusted.
 
     Read with few columns, and those named: Django is busy with all 90 for longer than with the rest of a heartbeat.
     """
     node.must_be(host_uuid)
-    host = Host.objects.filter(uuid=host_uuid).select_related("instance").only(*_LOOKED_AT, *columns).first()
+    hosts = Host.objects.select_for_update(of=("self",)) if lock else Host.objects
+    host = hosts.filter(uuid=host_uuid).select_related("instance").only(*_LOOKED_AT, *columns).order_by().first()
     if host is None:
         raise Refusal(grpc.StatusCode.NOT_FOUND, "No such host")
     if HostState.UNTRUSTED in (host.current_state, host.desired_state):

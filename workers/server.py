@@ -15,12 +15,14 @@ from typing import Any, NoReturn
 
 import grpc
 from django.apps import apps
-from django.db import DatabaseError
+from django.db import DatabaseError, DataError
 from google.protobuf.message import DecodeError
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from prometheus_client import Counter
 
+from inventory import presence
+from workers import southbound
 from workers.southbound import Refusal
 
 log = logging.getLogger(__name__)
@@ -31,6 +33,7 @@ STREAM_SILENCE = 120  # seconds without a message after which a stream is ended;
 STREAM_BURST, STREAM_PACE = 20, 2  # messages at once, and in a second on average, that one stream may send
 STREAMS = 5000  # open at once
 LARGEST = 2**20  # bytes of a message
+WATCH = 5  # seconds between two looks at what the server needs
 ALIVE = ("", "InfraOAMgRPC")  # what health is asked about; the second name is the archived system's
 
 OPTIONS = [
@@ -114,18 +117,36 @@ class Server:
 
     async def start(self) -> None:
         await self._grpc.start()
-        await self.be_ready(True)
-
-    async def be_ready(self, ready: bool) -> None:
-        """What health answers: whether calls that need the database would be answered now."""
-        status = health_pb2.HealthCheckResponse.SERVING if ready else health_pb2.HealthCheckResponse.NOT_SERVING
-        for name in ALIVE:
-            await self._health.set(name, status)
 
     async def stop(self, grace: float = GRACE) -> None:
         """No new calls; those in flight finish, if they do so within `grace` seconds."""
         await self._health.enter_graceful_shutdown()
         await self._grpc.stop(grace)
+        await southbound.ears().close()
+
+    async def keep_watch(self) -> None:
+        """Until cancelled."""
+        while True:
+            await asyncio.sleep(WATCH)
+            await self.look_around()
+
+    async def look_around(self) -> None:
+        """Renew what calls are judged by, say that there is a door, and answer health with whether both could be done.
+
+        Without presence calls are answered all the same, only slowly.
+        """
+        try:
+            await southbound.in_database(southbound.renew)
+            status = health_pb2.HealthCheckResponse.SERVING
+        except (DatabaseError, Refusal) as away:
+            log.warning("not ready: the database is away", extra={"because": away})
+            status = health_pb2.HealthCheckResponse.NOT_SERVING
+        try:
+            await asyncio.to_thread(presence.door_is_open)
+        except presence.Away as away:
+            log.warning("presence is away", extra={"because": away})
+        for name in ALIVE:
+            await self._health.set(name, status)
 
 
 # Around each call ----------------------------------------------------------------------------------------------------
@@ -218,6 +239,8 @@ async def _refuse(path: str, context: grpc.aio.ServicerContext, fault: Exception
             code, sentence = fault.code, fault.sentence
         case DecodeError():
             code, sentence = grpc.StatusCode.INVALID_ARGUMENT, f"The message is not what {path} takes"
+        case DataError():
+            code, sentence = grpc.StatusCode.INVALID_ARGUMENT, "A number or a text in the message is too large to keep"
         case TimeoutError():
             code, sentence = grpc.StatusCode.DEADLINE_EXCEEDED, f"Not done within {CALL_SECONDS} s"
         case DatabaseError():

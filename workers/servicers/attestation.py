@@ -5,6 +5,7 @@ import grpc
 from inventory.models import Indicator, Status
 from wire import attestmgr_pb2 as wire
 from wire import attestmgr_pb2_grpc
+from workers import rules
 from workers.reporting import INVALID, guid, reporting_host
 from workers.southbound import Node, Refusal, for_nodes
 
@@ -15,6 +16,7 @@ class AttestationManager(attestmgr_pb2_grpc.AttestationStatusMgrServiceServicer)
     @for_nodes
     def UpdateInstanceAttestationStatusByHostGuid(self, node: Node, request):
         host_uuid, told = guid(request.host_guid), status_told_by(request)
+        rules.check(request)
         host = reporting_host(node, host_uuid)
         instance = getattr(host, "instance", None)
         if instance is None:

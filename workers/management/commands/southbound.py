@@ -41,10 +41,13 @@ async def serve(address: str, tls: grpc.ServerCredentials | None) -> None:
         port = server.listen(address, tls)
     except RuntimeError as taken:
         raise CommandError(f"can't listen on {address}: {taken}. Name a free one with --address") from taken
+    await server.look_around()
     await server.start()
+    watch = asyncio.create_task(server.keep_watch())
     log.info("southbound listens", extra={"address": address, "port": port, "tls": tls is not None})
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     await stop.wait()
+    watch.cancel()
     await server.stop()
