@@ -199,6 +199,8 @@ def sweep(most: int) -> tuple[str, list[tuple[str, UUID]]]:
 def still_silent(lease: str, schema: str, uuids: Iterable[UUID]) -> set[UUID]:
     """Those that nobody has heard from since they were swept under this lease."""
     uuids = list(uuids)
+    if not uuids:
+        return set()
     scores = _redis.zmscore("due", [f"{schema} {uuid}" for uuid in uuids])
     return {uuid for uuid, score in zip(uuids, scores, strict=True) if score is not None and int(score) == int(lease)}
 
