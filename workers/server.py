@@ -7,7 +7,7 @@ coroutines or asynchronous generators, as `workers.southbound.for_nodes` makes t
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from importlib import import_module
 from importlib.util import find_spec
 from pkgutil import iter_modules
@@ -16,19 +16,21 @@ from typing import Any, NoReturn
 import grpc
 from django.apps import apps
 from django.db import DatabaseError, DataError
+from google.protobuf import descriptor, descriptor_pb2, descriptor_pool
 from google.protobuf.message import DecodeError
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 from prometheus_client import Counter
 
 from inventory import presence
+from wire import tink
 from workers import southbound
 from workers.southbound import Refusal
 
 log = logging.getLogger(__name__)
 
 CALL_SECONDS = 30  # the longest that a unary call may take, whatever deadline its caller set
-GRACE = 10  # seconds in which calls in flight may finish when the server stops
+GRACE = 5  # seconds in which calls in flight may finish when the server stops: the agents' own limit for one
 STREAM_SILENCE = 120  # seconds without a message after which a stream is ended; agents pause for 33 at most
 STREAM_BURST, STREAM_PACE = 20, 2  # messages at once, and in a second on average, that one stream may send
 STREAMS = 5000  # open at once
@@ -96,6 +98,10 @@ def _servicers() -> Iterator[Callable[[Doors], None]]:
 class Health(health.aio.HealthServicer):
     """The standard service; of the library's own, List is missing."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._server_status = dict.fromkeys(ALIVE, health_pb2.HealthCheckResponse.SERVING)
+
     async def List(self, request, context):
         statuses = {name: health_pb2.HealthCheckResponse(status=status) for name, status in self._server_status.items()}
         return health_pb2.HealthListResponse(statuses=statuses)
@@ -108,7 +114,9 @@ class Server:
         served = doors()
         self._health = Health()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, served)
-        reflection.enable_server_reflection([*served.services, reflection.SERVICE_NAME], served)
+        names = [*served.services, reflection.SERVICE_NAME]
+        reflecting = reflection.aio.ReflectionServicer(names, pool=described(names))
+        reflection_pb2_grpc.add_ServerReflectionServicer_to_server(reflecting, served)
         self._grpc = grpc.aio.server(handlers=[served], options=OPTIONS)
 
     def listen(self, address: str, tls: grpc.ServerCredentials | None = None) -> int:
@@ -119,7 +127,10 @@ class Server:
         await self._grpc.start()
 
     async def stop(self, grace: float = GRACE) -> None:
-        """No new calls; those in flight finish, if they do so within `grace` seconds."""
+        """No new calls; those in flight finish, if they do so within `grace` seconds. Streams end between messages."""
+        for waiting in _open_streams.values():
+            if waiting is not None:
+                waiting.reschedule(0)
         await self._health.enter_graceful_shutdown()
         await self._grpc.stop(grace)
         await southbound.ears().close()
@@ -149,9 +160,29 @@ class Server:
             await self._health.set(name, status)
 
 
+def described(services: Iterable[str]) -> descriptor_pool.DescriptorPool:
+    """What reflection tells of these. Of the two generations of Tinkerbell's worker protocol it tells the newer."""
+    pool = descriptor_pool.DescriptorPool()
+
+    def add(file: descriptor.FileDescriptor) -> None:
+        for needed in file.dependencies:
+            add(needed)
+        copy = descriptor_pb2.FileDescriptorProto()
+        file.CopyToProto(copy)
+        pool.Add(copy)
+
+    for service in services:
+        source = tink.new.pool if service == tink.SERVICE else descriptor_pool.Default()
+        try:
+            add(source.FindFileContainingSymbol(service))
+        except KeyError:
+            log.debug("no description", extra={"service": service})
+    return pool
+
+
 # Around each call ----------------------------------------------------------------------------------------------------
 
-_open_streams: set[int] = set()
+_open_streams: dict[int, asyncio.Timeout | None] = {}  # and what ends the wait for the next message
 
 
 def guarded(path: str, handler: grpc.RpcMethodHandler) -> grpc.RpcMethodHandler:
@@ -198,30 +229,35 @@ def _stream_stream(path: str, handler: Callable[..., AsyncIterator], parse: Call
         try:
             if len(_open_streams) >= STREAMS:
                 raise Refusal(grpc.StatusCode.RESOURCE_EXHAUSTED, "Too many machines are waiting: come again later")
-            _open_streams.add(mine)
-            async for answer in handler(_orderly(messages, parse), context):
+            _open_streams[mine] = None
+            async for answer in handler(_orderly(mine, messages, parse), context):
                 yield answer
         except Exception as fault:  # as above
             await _refuse(path, context, fault)
         finally:
-            _open_streams.discard(mine)
+            _open_streams.pop(mine, None)
         _ended_well(path).inc()
 
     return call
 
 
-async def _orderly(messages: AsyncIterator[bytes], parse: Callable[[bytes], Any]) -> AsyncIterator:
+async def _orderly(mine: int, messages: AsyncIterator[bytes], parse: Callable[[bytes], Any]) -> AsyncIterator:
     """The messages of a stream that neither stalls nor floods. Raises Refusal if it does."""
     allowance, last = float(STREAM_BURST), time.monotonic()
     coming = aiter(messages)
     while True:
+        began = time.monotonic()
         try:
-            async with asyncio.timeout(STREAM_SILENCE):
+            async with asyncio.timeout(STREAM_SILENCE) as _open_streams[mine]:
                 message = await anext(coming)
         except StopAsyncIteration:
             return
         except TimeoutError:
+            if time.monotonic() - began < STREAM_SILENCE:
+                raise Refusal(grpc.StatusCode.UNAVAILABLE, "The server is being restarted") from None
             raise Refusal(grpc.StatusCode.DEADLINE_EXCEEDED, f"Nothing said for {STREAM_SILENCE} s") from None
+        finally:
+            _open_streams[mine] = None
         now = time.monotonic()
         allowance, last = min(allowance + (now - last) * STREAM_PACE, STREAM_BURST) - 1, now
         if allowance < 0:
