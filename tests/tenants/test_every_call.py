@@ -65,6 +65,12 @@ CALLS = {
         ),
         own=EMPTY, others=EMPTY, foreign=EMPTY, person=EMPTY, nobody=EMPTY,
     ),
+    "/onboardingmgr.v1.InteractiveOnboardingService/CreateNodes": speaks_for_itself(
+        lambda node: onboarding_pb2.CreateNodesRequest(payload=[onboarding_pb2.NodeData(hwdata=[
+            onboarding_pb2.HwData(uuid=str(node.uuid), serialnum=node.serial, mac_id=MAC, sut_ip="10.0.0.5")
+        ])]),
+        own=EMPTY,
+    ),
     # Workers are bound to their host: for any other there is no workflow.
     f"{TINK}/GetWorkflowContexts": Call(
         lambda node: tink.old.WorkflowContextRequest(worker_id=MAC), own=("OK", 1), others=NOTHING, foreign=NOTHING
