@@ -109,9 +109,10 @@ class Texts(serializers.ListField):
 
 
 class Uuid(Pattern):
-    """A UUID in its usual spelling; the empty text is none."""
+    """A UUID in its usual spelling; the empty text is none. as_given: the column that has another spelling, if any."""
 
-    def __init__(self, **kwargs):
+    def __init__(self, *, as_given: str = "", **kwargs):
+        self.as_given = as_given
         groups = "-".join(f"[0-9a-fA-F]{{{letters}}}" for letters in (8, 4, 4, 4, 12))
         super().__init__(f"^$|^{groups}$", **{"allow_blank": True, "max_length": 36, **kwargs})
 

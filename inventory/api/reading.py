@@ -227,7 +227,9 @@ def _value(
         case Uint64():
             return f"str({column} or 0)"
         case Uuid() | serializers.UUIDField():
-            return f"(str({column}) if {column} else '')"
+            given = getattr(field, "as_given", "")
+            text = f"{_column(f'{prefix}{given}', columns)} or str({column})" if given else f"str({column})"
+            return f"({text} if {column} else '')"
     if model and model._meta.get_field(field.source).null:
         return f"({column} if {column} is not None else {empty_of(field)!r})"
     return column

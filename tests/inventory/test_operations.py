@@ -394,6 +394,19 @@ def test_a_host_that_is_created_is_to_be_onboarded_and_powered_on_in_order(api):
     assert (status, new) == (200, host(new["resourceId"], **wanted))
 
 
+@pytest.mark.parametrize("path", ["compute/hosts", "compute/hosts/register"])
+def test_a_uuid_is_read_as_it_was_written_and_is_the_same_however_it_is_written(api, path):
+    """The archived test suite writes capitals, and compares."""
+    uuid = str(uuid4())
+    new = made(api, path, {"name": "n", "uuid": uuid.upper()})
+    assert new["uuid"] == uuid.upper() == send(api, "GET", f"compute/hosts/{new['resourceId']}")[1]["uuid"]
+    assert send(api, "PUT", f"compute/hosts/{new['resourceId']}", json.dumps({"name": "m", "uuid": uuid}))[0] == 200
+    for spelt in (uuid, uuid.upper(), uuid[3:20].upper()):
+        found = send(api, "GET", f'compute/hosts?filter=uuid = "{spelt}"')[1]
+        assert [host["uuid"] for host in found["hosts"]] == [uuid.upper()]
+    assert send(api, "POST", path, json.dumps({"name": "n", "uuid": uuid}))[0] == 400
+
+
 def test_a_registered_host_is_onboarded_and_not_trusted_any_more(api, beta):
     id = made(api, "compute/hosts/register", {"serialNumber": "SN00001", "name": "n", "enableVpro": True})["resourceId"]
     row = Host.objects.get(resource_id=id)
