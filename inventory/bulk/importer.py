@@ -13,16 +13,30 @@ from typing import NamedTuple
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
-from inventory.bulk.creation import ask_for_all
+from inventory.bulk.creation import New, ask_for_all, customize
 from inventory.bulk.lookup import Catalog, Differs, Registered
 from inventory.bulk.rows import Row
 from inventory.errors import InventoryError
-from inventory.models import Host, HostState, Instance, InstanceState, OperatingSystem, SecurityFeature, Site
+from inventory.models import (
+    CustomConfig,
+    Host,
+    HostState,
+    Instance,
+    InstanceState,
+    LocalAccount,
+    OperatingSystem,
+    SecurityFeature,
+    Site,
+)
 from tenants.errors import AlreadyClaimed
 from tenants.events import one_bell
 
 BATCH = 500  # rows looked up together
 SECURE = SecurityFeature.SECURE_BOOT_AND_FULL_DISK_ENCRYPTION
+NO_CLUSTERS = (
+    "Invalid K8s Enable: clusters are made by cluster orchestration, and not here: import with --cluster-deploy false, "
+    "and make the cluster there"
+)
 
 
 class Outcome(StrEnum):
@@ -38,6 +52,8 @@ class Wanted(NamedTuple):
     row: Row
     os: OperatingSystem
     site: Site | None
+    account: LocalAccount | None
+    configs: list[CustomConfig]
 
     @property
     def security_feature(self) -> SecurityFeature:
@@ -53,6 +69,8 @@ class Importer:
         self._dry_run = dry_run
         self._systems = Catalog(OperatingSystem, "profile_name", "name")
         self._sites = Catalog(Site, "name")
+        self._accounts = Catalog(LocalAccount, "username")
+        self._configs = Catalog(CustomConfig, "name")
 
     def run(self, rows: Iterable[Row]) -> Iterator[list[tuple[Row, Outcome]]]:
         """Batch by batch, in the rows' order. A row is whole or absent; why one failed is in its problems."""
@@ -65,6 +83,8 @@ class Importer:
     def _import(self, rows: list[Row]) -> list[tuple[Row, Outcome]]:
         self._systems.look_up({row.os for row in rows})
         self._sites.look_up({row.site for row in rows})
+        self._accounts.look_up({row.account for row in rows})
+        self._configs.look_up({name for row in rows for name in row.configs})
         registered, new, outcomes = Registered(rows), [], {}
         for row in rows:
             wanted = self._understood(row)
@@ -81,9 +101,13 @@ class Importer:
     def _understood(self, row: Row) -> Wanted:
         os = self._systems.the_one(row, "Invalid OS profile", row.os)
         site = self._sites.the_one(row, "Invalid Site", row.site)
+        account = self._accounts.the_one(row, "Invalid Local Account", row.account)
+        configs = [self._configs.the_one(row, "Invalid Cloud Init Meta", name) for name in row.configs]
         if os and row.secure and os.security_feature != SECURE:
             row.problems.append(f"OS Profile and Security feature mismatch: {os} has no secure boot")
-        return Wanted(row, os, site)
+        if row.cluster:
+            row.problems.append(NO_CLUSTERS)
+        return Wanted(row, os, site, account, configs)
 
     def _create(self, new: list[Wanted]) -> None:
         """All at once. If the database refuses, half of them at a time, down to the row that is the reason."""
@@ -93,7 +117,7 @@ class Importer:
             return
         try:
             with self._transaction():
-                ask_for_all([_new_instance(wanted, _new_host(wanted)) for wanted in new], self._host_state)
+                ask_for_all([_new(wanted, _new_host(wanted)) for wanted in new], self._host_state)
         except IntegrityError:
             middle = len(new) // 2
             self._create(new[:middle])
@@ -103,7 +127,7 @@ class Importer:
         with _refusals_told(wanted.row), self._transaction():
             host = _new_host(wanted)
             host.ask(state=self._host_state)
-            _new_instance(wanted, host).ask(state=InstanceState.RUNNING)
+            _ask_for_instance(wanted, host)
 
     def _complete(self, wanted: Wanted, host: Host) -> Outcome:
         """Add what the host lacks: somebody registered it by hand, or with an importer that was interrupted."""
@@ -119,7 +143,7 @@ class Importer:
             elif lacks - {"instance"}:
                 host.save()
             if "instance" in lacks:
-                _new_instance(wanted, host).ask(state=InstanceState.RUNNING)
+                _ask_for_instance(wanted, host)
         return Outcome.COMPLETED
 
     @contextmanager
@@ -165,6 +189,10 @@ def _differences(host: Host, wanted: Wanted) -> Iterator[str]:
         yield f"its operating system is {instance.os_id}"
     if row.secure is not None and instance.security_feature != wanted.security_feature:
         yield f"its security feature is {instance.security_feature}"
+    if wanted.account and instance.local_account_id != wanted.account.resource_id:
+        yield f"its local account is {instance.local_account_id or 'none'}"
+    if wanted.configs and not {*wanted.configs} <= (has := {*instance.custom_config.all()}):
+        yield f"its custom configs are {', '.join(sorted(map(str, has))) or 'none'}"
     if instance.desired_state != InstanceState.RUNNING:
         yield f"its instance shall become {instance.desired_state}"
 
@@ -189,8 +217,17 @@ def _new_host(wanted: Wanted) -> Host:
     )
 
 
-def _new_instance(wanted: Wanted, host: Host) -> Instance:
-    return Instance(host=host, os=wanted.os, security_feature=wanted.security_feature)
+def _new(wanted: Wanted, host: Host) -> New:
+    instance = Instance(
+        host=host, os=wanted.os, security_feature=wanted.security_feature, local_account=wanted.account
+    )
+    return instance, wanted.configs
+
+
+def _ask_for_instance(wanted: Wanted, host: Host) -> None:
+    instance, configs = _new(wanted, host)
+    instance.ask(state=InstanceState.RUNNING)
+    customize([(instance, configs)])
 
 
 @contextmanager

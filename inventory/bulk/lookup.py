@@ -63,6 +63,7 @@ class Catalog:
 LOOKED_AT = (
     "resource_id", "uuid", "serial_number", "site_id", "metadata", "user_lvm_size", "desired_state",
     "instance__host_id", "instance__os_id", "instance__security_feature", "instance__desired_state",
+    "instance__local_account_id",
 )  # fmt: skip
 
 
@@ -74,7 +75,10 @@ class Registered:
         self._by_uuid: dict[UUID, Host] = {}
         self._by_serial: dict[str, list[Host]] = defaultdict(list)
         hosts = Host.objects.filter(Q(uuid__in=uuids) | Q(serial_number__in=serials))
-        for host in hosts.select_related("instance").only(*LOOKED_AT):
+        hosts = hosts.select_related("instance").only(*LOOKED_AT)
+        if any(row.configs for row in rows):
+            hosts = hosts.prefetch_related("instance__custom_config")
+        for host in hosts:
             if host.uuid:
                 self._by_uuid[host.uuid] = host
             if host.serial_number:

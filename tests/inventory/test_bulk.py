@@ -11,7 +11,18 @@ from django.db import connection
 from django_tenants.utils import schema_context
 
 from inventory.bulk.sheet import ERROR, LONG, SHORT
-from inventory.models import Host, HostState, Instance, InstanceState, OperatingSystem, Region, SecurityFeature, Site
+from inventory.models import (
+    CustomConfig,
+    Host,
+    HostState,
+    Instance,
+    InstanceState,
+    LocalAccount,
+    OperatingSystem,
+    Region,
+    SecurityFeature,
+    Site,
+)
 from tenants.models import Claim, Event, Ring
 
 pytestmark = pytest.mark.django_db
@@ -39,6 +50,9 @@ def catalog(acme):
         Site(name=name, region=region).save()
     OperatingSystem(name="Debian 12", profile_name="debian-12", **IMAGE).save()
     OperatingSystem(name="Locked", profile_name="locked", **IMAGE, security_feature=SECURE_OS).save()
+    LocalAccount(username="operator", ssh_key="ssh-ed25519 AAAA").save()
+    for name in ("ntp", "ntp-extra"):
+        CustomConfig(name=name, config="#cloud-config\n").save()
     return acme
 
 
@@ -133,8 +147,8 @@ def test_all_problems_of_a_row_are_told_at_once(catalog):
         "OS Profile is required",
         "Invalid Secure: it is true or false",
         "Invalid Metadata: metadata key 'City': lower-case letters, digits and - _ . only",
-        "Invalid Local Account: there are no local accounts in this release yet, so RemoteUser must be empty",
         "Invalid Site: there is none with the name or id 'Nowhere'",
+        "Invalid Local Account: there is none with the name or id 'me'",
         "",
     ]
 
@@ -144,10 +158,9 @@ def test_all_problems_of_a_row_are_told_at_once(catalog):
     [
         ("LVMSize", "ten", "Invalid LVM Size"),
         ("LVMSize", "99999999999", "Invalid LVM Size"),
-        ("CloudInitMeta", "nginx", "Invalid Cloud Init Meta: there are no custom configs in this release yet"),
-        ("K8sEnable", "true", "Invalid K8s Enable: there are no clusters in this release yet"),
-        ("K8sClusterTemplate", "base:v1.0.0", "Invalid K8s Cluster Template: there are no clusters"),
-        ("K8sConfig", "role:all", "Invalid K8s Cluster Config: there are no clusters"),
+        ("CloudInitMeta", "ntp&nginx", "Invalid Cloud Init Meta: there is none with the name or id 'nginx'"),
+        ("RemoteUser", "root", "Invalid Local Account: there is none with the name or id 'root'"),
+        ("K8sEnable", "yes", "Invalid K8sEnable: it is true or false"),
         ("Metadata", "city", "Invalid Metadata: it is key=value"),
         ("Metadata", "a=b=c", "Invalid Metadata: it is key=value"),
         ("Metadata", "a=b&a=c", "Invalid Metadata: metadata key 'a' is there twice"),
@@ -162,10 +175,34 @@ def test_what_a_cell_may_not_say_is_told(catalog, column, value, said):
     assert not Host.objects.exists()
 
 
+def test_a_cluster_is_refused_with_the_way_out_and_one_that_is_not_wanted_is_ignored(catalog):
+    header = "Serial,OSProfile,K8sEnable,K8sClusterTemplate,K8sConfig"
+    file = write("SN00001,debian-12,true,base,role:boss", "SN00002,debian-12,false,base,role:boss", header=header)
+    told = reasons(file=file)
+    assert "Invalid K8s Cluster Template: it is name:vX.Y.Z;Invalid K8s Cluster Config: it is role:all" in told
+    good = write("SN00001,debian-12,true,base:v2.0.1,role:all;name:one;labels:a=b&c=d", header=header)
+    assert "Invalid K8s Enable: clusters are made by cluster orchestration" in reasons(file=good)
+    bulk_import(file=good, K8sEnable="false")
+    assert Host.objects.count() == 2
+
+
 def test_the_long_header_sets_the_lvm_size_and_columns_may_be_in_any_order(catalog):
     file = write("20,debian-12,SN00001,false", header="LVMSize,osprofile,Serial,K8sEnable")
     bulk_import(file=file)
     assert Host.objects.get().user_lvm_size == 20
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_a_row_may_name_a_local_account_and_custom_configs_by_name_or_id(catalog, rows):
+    """A single row goes by ask(), several go at once."""
+    config = CustomConfig.objects.get(name="ntp-extra")
+    lines = [f"SN0000{number},debian-12,operator,ntp & {config} & ntp" for number in range(rows)]
+    file = write(*lines, header="Serial,OSProfile,RemoteUser,CloudInitMeta")
+    bulk_import(file=file)
+    for instance in Instance.objects.all():
+        assert instance.local_account.username == "operator"
+        assert sorted(one.name for one in instance.custom_config.all()) == ["ntp", "ntp-extra"]
+    assert Instance.objects.count() == rows and f"{rows} already registered" in bulk_import(file=file)
 
 
 def test_cells_are_trimmed_short_rows_are_padded_and_blank_lines_skipped(catalog):
@@ -194,7 +231,8 @@ def test_line_ends_and_a_byte_order_mark_do_not_matter(catalog, end, encoding):
         (b"OSProfile,Site\n", "with Serial or UUID"),
         (b"Serial,Site\nSN00001,M\xfcnchen\n", "File read/write error: hosts.csv is not UTF-8"),
         ("Serial,UUID\n".encode("utf-16"), "hosts.csv is UTF-16"),
-        (b"PK\x03\x04....", "hosts.csv is an Excel workbook"),
+        (b"PK\x03\x04....", "hosts.csv can't be read as an Excel workbook: File is not a zip file"),
+        (b"\xd0\xcf\x11\xe0....", "hosts.csv is an encrypted or very old Excel workbook"),
         (b'Serial,Site\nSN00001,"Ber"lin\n', "File read/write error: hosts.csv, line 2: "),
         (b'Serial,Site\nSN00001,"Berlin\n', "File read/write error: hosts.csv, line 2: unexpected end of data"),
         (b"Serial,Site\nSN00001,Ber\0lin\n", "a cell holds a NUL byte"),
@@ -458,7 +496,7 @@ def test_exporting_and_importing_again_changes_nothing(catalog):
     uuid = str(uuid4())
     bulk_import(
         row(uuid=uuid, site=str(berlin), metadata="a=1&b="),
-        row("SN00002", site="-5 Street", os="locked", secure="true"),
+        row("SN00002", site="-5 Street", os="locked", secure="true", user="operator"),
         row("SN00003", os="Debian 12", site=""),
     )
     Host.objects.get(uuid=uuid).observe(serial_number="not a serial number, says the BIOS")
@@ -471,6 +509,7 @@ def test_exporting_and_importing_again_changes_nothing(catalog):
     cells = {line["Serial"]: line for line in csv.DictReader(Path("out.csv").read_text().splitlines())}
     assert cells[""]["UUID"] == uuid and cells[""]["Site"] == str(berlin) and cells[""]["Metadata"] == "a=1&b="
     assert cells["SN00002"]["Site"] == "'-5 Street" and cells["SN00002"]["Secure"] == "true"
+    assert cells["SN00002"]["RemoteUser"] == "operator" and cells["SN00003"]["RemoteUser"] == ""
     assert cells["SN00003"]["OSProfile"] == "debian-12"
 
 

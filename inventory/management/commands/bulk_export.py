@@ -44,7 +44,8 @@ def exported() -> Iterator[dict[str, str]]:
     systems, sites = Catalog(OperatingSystem, "profile_name", "name"), Catalog(Site, "name")
     instances = Instance.objects.filter(desired_state=InstanceState.RUNNING)
     instances = instances.exclude(host__desired_state__in=[HostState.UNTRUSTED, HostState.DELETED])
-    for instance in instances.select_related("host__site", "os").iterator(AT_ONCE):
+    instances = instances.select_related("host__site", "os", "local_account").prefetch_related("custom_config")
+    for instance in instances.iterator(AT_ONCE):
         host = instance.host
         # A serial number that a machine made up, and no importer would take, isn't needed beside the UUID.
         serial = host.serial_number if SERIAL.fullmatch(host.serial_number) or not host.uuid else ""
@@ -54,6 +55,8 @@ def exported() -> Iterator[dict[str, str]]:
             "OSProfile": systems.name_of(instance.os),
             "Site": sites.name_of(host.site) if host.site else "",
             "Secure": str(instance.security_feature == SECURE).lower(),
+            "RemoteUser": instance.local_account.username if instance.local_account else "",
             "Metadata": "&".join(f"{pair['key']}={pair['value']}" for pair in host.metadata),
             "LVMSize": str(host.user_lvm_size or ""),
+            "CloudInitMeta": "&".join(config.name for config in instance.custom_config.all()),
         }
