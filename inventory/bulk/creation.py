@@ -14,7 +14,6 @@ from inventory.models import CustomConfig, Customization, Host, HostState, Insta
 from tenants import events
 from tenants.models import Claim
 
-
 New = tuple[Instance, Sequence[CustomConfig]]  # neither it nor its host is there yet
 
 

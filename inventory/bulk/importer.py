@@ -218,9 +218,7 @@ def _new_host(wanted: Wanted) -> Host:
 
 
 def _new(wanted: Wanted, host: Host) -> New:
-    instance = Instance(
-        host=host, os=wanted.os, security_feature=wanted.security_feature, local_account=wanted.account
-    )
+    instance = Instance(host=host, os=wanted.os, security_feature=wanted.security_feature, local_account=wanted.account)
     return instance, wanted.configs
 
 

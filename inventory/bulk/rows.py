@@ -19,7 +19,9 @@ MOST_GB = 2**31 - 1  # what the column of the LVM size holds
 
 TEMPLATE = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?:v[0-9]+\.[0-9]+\.[0-9]+[0-9A-Za-z.+-]*")
 # Of a cluster's only node: its role, then in any order its cluster's name and labels.
-CLUSTER = re.compile(r"role:(all|worker|controlplane)(;name:[A-Za-z0-9-]{1,63}|;labels:[^;=&]+=[^;=&]*(&[^;=&]+=[^;=&]*)*)*")
+CLUSTER = re.compile(
+    r"role:(all|worker|controlplane)(;name:[A-Za-z0-9-]{1,63}|;labels:[^;=&]+=[^;=&]*(&[^;=&]+=[^;=&]*)*)*"
+)
 
 
 @dataclass

@@ -10,6 +10,7 @@ from pathlib import Path
 from zipfile import BadZipFile, ZipFile
 
 from openpyxl import load_workbook
+from openpyxl.cell.read_only import EMPTY_CELL
 from openpyxl.utils.exceptions import InvalidFileException
 
 LARGEST = 300_000_000  # bytes, unpacked
@@ -41,6 +42,8 @@ def rows(path: Path) -> Iterator[tuple[list[str], list[str]]]:
             for number, cells in enumerate(sheet.iter_rows(max_col=MOST_COLUMNS), start=1):
                 if number > MOST_ROWS:
                     raise BrokenWorkbook(f"it has more than {MOST_ROWS} rows")
+                if all(cell is EMPTY_CELL for cell in cells):  # a sheet may have a million that are only formatted
+                    continue
                 problems: list[str] = []
                 texts = [_text(cell, problems) for cell in cells]
                 while texts and not texts[-1]:
@@ -67,9 +70,9 @@ def _text(cell, problems: list[str]) -> str:
         case float(number) if number.is_integer() and abs(number) < EXACT:
             return str(int(number))
         case int() | float():
-            problems.append(f"Cell {cell.coordinate} is a number that Excel rounds: format it as text, and type it anew")
+            problems.append(f"Cell {cell.coordinate} is a number that Excel rounds: type it anew, as text")
         case date() | time() | timedelta():
-            problems.append(f"Cell {cell.coordinate} is a date: format it as text, and type it anew")
+            problems.append(f"Cell {cell.coordinate} is a date: type it anew, as text")
         case _:
             problems.append(f"Cell {cell.coordinate} holds a formula: paste its value instead")
     return str(cell.value)[:100]

@@ -1,10 +1,16 @@
 """Bulk import and its preflight: what a file may say, what becomes of each row, what is written and how it exits."""
 
 import csv
+import os
+import resource
+import zipfile
+from contextlib import contextmanager
+from datetime import datetime
 from io import StringIO
 from pathlib import Path
 from uuid import uuid4
 
+import openpyxl
 import pytest
 from django.core.management import CommandError, call_command, execute_from_command_line
 from django.db import connection
@@ -13,6 +19,7 @@ from django_tenants.utils import schema_context
 from inventory.bulk.sheet import ERROR, LONG, SHORT
 from inventory.models import (
     CustomConfig,
+    Customization,
     Host,
     HostState,
     Instance,
@@ -84,8 +91,8 @@ def refused(*lines: str, **options) -> list[dict[str, str]]:
     return error_file("import")
 
 
-def error_file(kind: str) -> list[dict[str, str]]:
-    (path,) = Path().glob(f"{kind}_error_*_hosts.csv")
+def error_file(kind: str, name: str = "hosts.csv") -> list[dict[str, str]]:
+    (path,) = Path().glob(f"{kind}_error_*_{name}")
     rows = list(csv.DictReader(path.read_text().splitlines()))
     path.unlink()
     return rows
@@ -216,6 +223,13 @@ def test_a_comma_that_needed_quotes_spoils_only_its_row(catalog):
     assert "More cells than columns: a cell that holds a comma needs quotes" in failed[1][ERROR]
 
 
+def test_line_ends_may_be_mixed(catalog):
+    file = Path("hosts.csv")
+    file.write_bytes(f"{HEADER}\r\n{row()}\n{row('SN00002')}\r{row('SN00003')}".encode())
+    bulk_import(file=file)
+    assert Host.objects.count() == 3
+
+
 @pytest.mark.parametrize(("end", "encoding"), [("\r\n", "utf-8"), ("\r", "utf-8"), ("\n", "utf-8-sig")])
 def test_line_ends_and_a_byte_order_mark_do_not_matter(catalog, end, encoding):
     bulk_import(file=write(row(), row("SN00002"), end=end, encoding=encoding))
@@ -248,6 +262,60 @@ def test_a_file_that_cannot_be_used_is_refused_in_one_line_before_anything_is_ma
         bulk_import(file=path, OSProfile="debian-12") if command == "import" else check(path)
     assert said in str(refusal.value) and "\n" not in str(refusal.value)
     assert not Host.objects.exists() and not [*Path().glob("*_error_*")]
+
+
+def excel(*rows: tuple, path: Path = Path("hosts.xlsx")) -> Path:
+    """The rows under the header, in a workbook."""
+    workbook = openpyxl.Workbook()
+    for cells in (SHORT, *rows):
+        workbook.active.append(cells)
+    workbook.save(path)
+    return path
+
+
+def test_a_workbook_is_read_as_its_cells_look(catalog):
+    file = excel((1234567, None, "debian-12", "Berlin", False, None, "floor=3"), (), ("SN00002", "", "debian-12"))
+    bulk_import(file=file)
+    one, two = Host.objects.order_by("serial_number")
+    assert (one.serial_number, one.site.name) == ("1234567", "Berlin")
+    assert one.metadata == [{"key": "floor", "value": "3"}] and two.serial_number == "SN00002"
+
+
+def test_cells_that_may_not_be_what_they_look_like_are_told_and_the_other_rows_are_imported(catalog):
+    file = excel(
+        ("=A3", "", "debian-12"), (12345678901234567890, "", "debian-12"), ("SN00003", "", datetime(2026, 11, 24)),
+        ("SN00004", "", "debian-12"),
+    )  # fmt: skip
+    with pytest.raises(CommandError, match="Failed to import all hosts"):
+        bulk_import(file=file)
+    told = [bad[ERROR] for bad in error_file("import", "hosts.xlsx.csv")]
+    assert "Cell A2 holds a formula: paste its value instead" in told[0]
+    assert "Cell A3 is a number that Excel rounds" in told[1] and "Cell C4 is a date" in told[2]
+    assert Host.objects.get().serial_number == "SN00004"
+
+
+@pytest.mark.parametrize(
+    ("part", "content", "said"),
+    [
+        ("xl/worksheets/sheet1.xml", "<worksheet>", "can't be read as an Excel workbook"),
+        ("xl/worksheets/sheet1.xml", "A" * 301_000_000, "it has more than 300 MB when it is unpacked"),
+        ("xl/worksheets/sheet1.xml", '<!DOCTYPE x [<!ENTITY a "b">]><worksheet>&a;</worksheet>', "can't be read as an"),
+        ("xl/worksheets/sheet1.xml", '<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main">'
+         '<sheetData><row r="999999999"><c r="A999999999"/></row></sheetData></worksheet>', "more than 1048576 rows"),
+        ("xl/workbook.xml", "", "can't be read as an Excel workbook"),
+    ],
+    ids=["cut off", "bomb", "entities", "endless", "empty part"],
+)  # fmt: skip
+def test_a_workbook_that_is_not_one_is_refused_in_one_line(catalog, part, content, said):
+    file = excel(("SN00001",))
+    with zipfile.ZipFile(file) as whole:
+        parts = {name: whole.read(name) for name in whole.namelist()}
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as broken:
+        for name, old in parts.items():
+            broken.writestr(name, content if name == part else old)
+    with pytest.raises(CommandError) as refusal:
+        bulk_import(file=file, OSProfile="debian-12")
+    assert said in str(refusal.value) and "\n" not in str(refusal.value) and not Host.objects.exists()
 
 
 @pytest.mark.parametrize(("path", "said"), [(".", "is not a file"), ("nowhere.csv", "No such file or directory")])
@@ -409,6 +477,48 @@ def test_an_error_file_that_cannot_be_written_is_said_with_what_was_done(catalog
         bulk_import(file=path)
 
 
+@contextmanager
+def as_nobody():
+    """Root may read everything."""
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@contextmanager
+def room_for(size: int):
+    """As on a disk that is full, files can't grow beyond these bytes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+def test_a_file_that_may_not_be_read_and_a_folder_that_may_not_be_written_are_said(catalog, folder):
+    file = write(row(site="Nowhere"))
+    folder.parent.parent.parent.chmod(0o755)
+    folder.parent.parent.chmod(0o755)
+    folder.parent.chmod(0o755)
+    folder.chmod(0o755)
+    with as_nobody(), pytest.raises(CommandError, match=r"File creation error: import_error_.*: Permission denied"):
+        bulk_import(file=file)
+    file.chmod(0o600)
+    with as_nobody(), pytest.raises(CommandError, match=r"File read/write error: hosts.csv: Permission denied"):
+        bulk_import(file=file)
+
+
+def test_no_room_for_the_error_file_is_said_with_what_was_done(catalog):
+    file = write(row(), row("SN00002", site="x" * 50_000))
+    with room_for(20_000), pytest.raises(CommandError, match=r"File creation error: .*: File too large; 1 rows were"):
+        bulk_import(file=file)
+    assert Host.objects.get().serial_number == "SN00001"
+
+
 def left_behind(host: Host) -> list:
     """All that the making of a host and its instance wrote, but for what differs by nature: ids, times, the machine."""
     instance = host.instance
@@ -422,8 +532,8 @@ def left_behind(host: Host) -> list:
     ids = [host.resource_id, instance.resource_id]
     for events in (Event.objects.filter(resource_id=resource_id) for resource_id in ids):
         written += events.order_by("id").values_list("schema", "kind", "verb", "who")
-    for resource in (host, instance):
-        rings = Ring.objects.filter(label=resource._meta.label, pk_rung=resource.pk)
+    for made in (host, instance):
+        rings = Ring.objects.filter(label=made._meta.label, pk_rung=made.pk)
         written += rings.order_by("id").values_list("schema", "label", "asked")
     claim = Claim.objects.get(resource_id=host.resource_id)
     return [*written, claim.schema, claim.uuid == host.uuid, claim.serial == host.serial_number]
@@ -501,6 +611,8 @@ def test_exporting_and_importing_again_changes_nothing(catalog):
     )
     Host.objects.get(uuid=uuid).observe(serial_number="not a serial number, says the BIOS")
     Host(serial_number="SN00009").ask(state=HostState.REGISTERED)
+    for config in CustomConfig.objects.all():
+        Customization.objects.create(instance=Instance.objects.get(host__uuid=uuid), custom_config=config)
     said = said_by("bulk_export", "out.csv", project="acme")
     assert said == "3 hosts are in out.csv; 1 hosts without an instance, or on their way out, were left out\n"
     written = Event.objects.count()
@@ -508,6 +620,7 @@ def test_exporting_and_importing_again_changes_nothing(catalog):
     assert Event.objects.count() == written
     cells = {line["Serial"]: line for line in csv.DictReader(Path("out.csv").read_text().splitlines())}
     assert cells[""]["UUID"] == uuid and cells[""]["Site"] == str(berlin) and cells[""]["Metadata"] == "a=1&b="
+    assert {*cells[""]["CloudInitMeta"].split("&")} == {"ntp", "ntp-extra"}
     assert cells["SN00002"]["Site"] == "'-5 Street" and cells["SN00002"]["Secure"] == "true"
     assert cells["SN00002"]["RemoteUser"] == "operator" and cells["SN00003"]["RemoteUser"] == ""
     assert cells["SN00003"]["OSProfile"] == "debian-12"
