@@ -14,10 +14,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TimeRemainingColumn
 from rich.text import Text
 
-from inventory.bulk.importer import Importer, Outcome
+from inventory.bulk.importer import Importer
 from inventory.bulk.options import BulkCommand, add_overrides, add_project, overrides, ready_project
 from inventory.bulk.rows import Reader, Row
 from inventory.bulk.sheet import ErrorFile, Sheet, SheetError
+from inventory.bulk.wanted import Outcome
 from tenants.events import acting_as
 from tenants.schema import in_schema
 
