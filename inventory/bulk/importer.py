@@ -183,3 +183,5 @@ def refusals_told(row: Row) -> Iterator[None]:
         row.problems.append(f"Failed to register host: {refused}")
     except ValidationError as wrong:
         row.problems.append(f"Failed to register host: {' '.join(wrong.messages)}")
+    except (IntegrityError, Host.DoesNotExist):  # found at the commit: what it refers to went in the meantime
+        row.problems.append("Failed to register host: what it refers to changed meanwhile; import it again")

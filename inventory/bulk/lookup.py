@@ -13,7 +13,7 @@ class Catalog:
     """Finds what cells name: by id, or exactly one of the columns, tried in turn. Remembers what it found."""
 
     def __init__(self, find: Callable[[set[str]], Iterable[Any]], *columns: str) -> None:
-        """find: all things that have one of these texts as resource_id or in one of the columns, and maybe more."""
+        """find: all that have one of these texts as id or in one of the columns; maybe more, and some twice."""
         self._find, self._columns = find, ("resource_id", *columns)
         self._found: dict[str, list[Any]] = {}
         self._names: dict[str, str] = {}
@@ -29,7 +29,7 @@ class Catalog:
         if not names:
             return
         self._found.update({name: [] for name in names})
-        resources = list(self._find(names))
+        resources = {found.resource_id: found for found in self._find(names)}.values()
         for column in self._columns:
             unfound = {name for name in names if not self._found[name]}
             for resource in resources:

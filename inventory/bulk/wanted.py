@@ -50,6 +50,7 @@ class Known:
     state: str  # desired
     said: dict[str, Any] = field(default_factory=dict)  # as Wanted.said
     instance: KnownInstance | None = None
+    name: str = ""
 
 
 class Wanted(NamedTuple):
