@@ -15,7 +15,7 @@ from inventory.models.policy import OsUpdatePolicy
 from inventory.models.provider import Provider
 from inventory.models.workload import WorkloadMember
 from inventory.naming import camel
-from tenants import claims, credentials
+from tenants import claims, credentials, enrolment
 
 
 class HostState(models.TextChoices):
@@ -250,6 +250,7 @@ class Host(Resource):
     @transaction.atomic
     def delete(self, *args, **kwargs):
         claims.release(self.resource_id)
+        enrolment.forget(self)
         return super().delete(*args, **kwargs)
 
     def duplicate_sentence(self):

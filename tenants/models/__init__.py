@@ -7,13 +7,14 @@ them from public; a fresh connection, whose search_path is neither, sees none.
 
 from tenants.models.audit import Audit
 from tenants.models.journal import Event, Ring
-from tenants.models.machine import Claim, EdgeCredential, Port
+from tenants.models.machine import Claim, EdgeCredential, Enrolment, Port
 from tenants.models.people import Grant, Role, User
 from tenants.models.project import Organization, Project, TenantState
 from tenants.models.schema import SchemaTemplate
 from tenants.models.token import ApiToken, AuthorizationCode, Client, RevokedNode, SignIn, SigningKey
 
 __all__ = [
-    "ApiToken", "Audit", "AuthorizationCode", "Claim", "Client", "EdgeCredential", "Event", "Grant", "Organization",
-    "Port", "Project", "RevokedNode", "Ring", "Role", "SchemaTemplate", "SignIn", "SigningKey", "TenantState", "User",
+    "ApiToken", "Audit", "AuthorizationCode", "Claim", "Client", "EdgeCredential", "Enrolment", "Event", "Grant",
+    "Organization", "Port", "Project", "RevokedNode", "Ring", "Role", "SchemaTemplate", "SignIn", "SigningKey",
+    "TenantState", "User",
 ]  # fmt: skip
