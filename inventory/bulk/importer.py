@@ -78,22 +78,32 @@ class Importer:
             for wanted in new:
                 self._create_one(wanted)
             return
+        made = [_new(wanted, _new_host(wanted)) for wanted in new]
         try:
             with self._transaction():
-                ask_for_all([_new(wanted, _new_host(wanted)) for wanted in new], self._host_state)
+                ask_for_all(made, self._host_state)
         except IntegrityError:
             middle = len(new) // 2
             self._create(new[:middle])
             self._create(new[middle:])
+        else:
+            for wanted, (instance, _) in zip(new, made, strict=True):
+                self._became(wanted, instance.host)
 
     def _create_one(self, wanted: Wanted) -> None:
         with refusals_told(wanted.row), self._transaction():
             host = _new_host(wanted)
             host.ask(state=self._host_state)
             _ask_for_instance(wanted, host)
+            self._became(wanted, host)
+
+    def _became(self, wanted: Wanted, host: Host) -> None:
+        if not self._dry_run:
+            wanted.row.host_id = host.resource_id
 
     def _complete(self, wanted: Wanted, known: Known) -> Outcome:
         """Add what the host lacks: somebody registered it by hand, or with an importer that was interrupted."""
+        wanted.row.host_id = known.resource_id
         if not wanted.lacks(known):
             return Outcome.KNOWN
         with self._transaction():

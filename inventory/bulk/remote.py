@@ -121,9 +121,11 @@ class RemoteImporter:
         except Refusal:
             self._take_back(row, host_id)
             raise
+        row.host_id = host_id
         return Outcome.IMPORTED
 
     def _complete(self, wanted: Wanted, known: Known) -> Outcome:
+        wanted.row.host_id = known.resource_id
         lacks = wanted.lacks(known)
         if not lacks:
             return Outcome.KNOWN

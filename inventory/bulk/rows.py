@@ -41,6 +41,7 @@ class Row:
     configs: list[str] = field(default_factory=list)  # names or ids
     cluster: bool = False  # of its own
     problems: list[str] = field(default_factory=list)
+    host_id: str = ""  # of the host that it became, or was already
 
 
 class Reader:
@@ -62,12 +63,15 @@ class Reader:
                 self._first.setdefault(hash(name), line.number)
 
     def rows(self) -> Iterator[Row]:
+        for line in self.lines():
+            yield read(line, self._overrides)
+
+    def lines(self) -> Iterator[Line]:
+        """Of the sheet; a machine that an earlier one names, too, is a problem of the line."""
         for line in self.sheet.lines():
-            row = read(line, self._overrides)
-            for name in _names_of_machine(line):
-                if (first := self._first[hash(name)]) != line.number:
-                    row.problems.append(f"Duplicate {name[0]} : Row {first}")
-            yield row
+            firsts = ((what, self._first[hash((what, text))]) for what, text in _names_of_machine(line))
+            line.problems.extend(f"Duplicate {what} : Row {first}" for what, first in firsts if first != line.number)
+            yield line
 
 
 def _names_of_machine(line: Line) -> list[tuple[str, str]]:

@@ -440,7 +440,8 @@ def test_a_dry_run_says_what_would_become_of_each_row_and_changes_nothing(catalo
     events, rings = Event.objects.count(), Ring.objects.count()
     with pytest.raises(CommandError, match=r"1 imported, 1 already registered, 1 failed.*nothing was changed"):
         bulk_import(row(), row("SN00002"), row("SN00003", str(uuid)), dry_run=True, stdout=(said := StringIO()))
-    assert said.getvalue() == "row 1: SN00001 - already registered\nrow 2: SN00002 - imported\n"
+    known = Host.objects.get()
+    assert said.getvalue() == f"row 1: SN00001 - already registered {known}\nrow 2: SN00002 - imported\n"
     assert f"row 3: Failed to register host: A host with UUID {uuid} is already" in capsys.readouterr().err
     assert (Host.objects.count(), Event.objects.count(), Ring.objects.count()) == (1, events, rings)
 
@@ -580,7 +581,7 @@ def test_the_check_writes_all_rows_with_their_problems(public):
     rows = error_file("preflight")
     assert [told[ERROR] for told in rows] == [
         "",
-        "Invalid UUID: it is 8-4-4-4-12 hexadecimal digits;Duplicate Serial number : Row 1;",
+        "Duplicate Serial number : Row 1;Invalid UUID: it is 8-4-4-4-12 hexadecimal digits;",
     ]
 
 

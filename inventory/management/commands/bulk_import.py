@@ -87,7 +87,8 @@ class Command(BulkCommand):
                 print(f"row {row.number}: {'; '.join(row.problems)}", file=sys.stderr)
             errors.tell(row.cells, row.problems)
         elif self.each_row:
-            self.stdout.write(f"row {row.number}: {row.serial or '-'} {row.uuid or '-'} {outcome}")
+            became = f"{outcome} {row.host_id}".rstrip()
+            self.stdout.write(f"row {row.number}: {row.serial or '-'} {row.uuid or '-'} {became}")
 
     def _summarize(self, total: int, dry_run: bool) -> None:
         seconds = time.monotonic() - self.began
