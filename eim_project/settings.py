@@ -88,10 +88,8 @@ EIM_ARTIFACTS = Path(os.environ.get("EIM_ARTIFACTS") or EIM_DATA / "artifacts")
 EIM_OS_PROFILES = Path(folder) if (folder := os.environ.get("EIM_OS_PROFILES")) else None  # besides those we ship
 EIM_CA_FILE = Path(os.environ.get("EIM_CA_FILE") or EIM_DATA / "tls/ca.crt")
 EIM_IPXE_SOURCE = Path(folder) if (folder := os.environ.get("EIM_IPXE_SOURCE")) else None  # a tree to build iPXE from
-EIM_AIRGAP = Path(folder) if (folder := os.environ.get("EIM_AIRGAP")) else None  # files come from here, not the network
-EIM_DOWNLOADS = int(
-    os.environ.get("EIM_DOWNLOADS", "8")
-)  # at once, of the web process's 16 threads; the API has the rest
+EIM_AIRGAP = Path(folder) if (folder := os.environ.get("EIM_AIRGAP")) else None  # where files to mirror come from
+EIM_DOWNLOADS = int(os.environ.get("EIM_DOWNLOADS", "8"))  # at once, of 16 web threads; the API has the others
 EIM_TLS_CERT = Path(os.environ.get("EIM_TLS_CERT") or EIM_DATA / "tls/server.crt")
 EIM_TLS_KEY = Path(os.environ.get("EIM_TLS_KEY") or EIM_DATA / "tls/server.key")
 

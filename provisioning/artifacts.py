@@ -86,9 +86,7 @@ def follow() -> list[str]:
     if not built:
         return []
     wanted = build.digests(inputs())
-    changed = [
-        name for name, artifact in built.items() if wanted.get(name, artifact.desired_digest) != artifact.desired_digest
-    ]
+    changed = [name for name, digest in wanted.items() if name in built and built[name].desired_digest != digest]
     for name in changed:
         built[name].ask(digest=wanted[name])
     return changed

@@ -63,19 +63,9 @@ class Lan:
     def run_dnsmasq(self, name: str, configuration: str) -> None:
         file = self.folder / f"{name}.conf"
         leases, log = f"dhcp-leasefile={self.folder / name}.leases", f"log-facility={self.folder / name}.log"
-        file.write_text(
-            "\n".join(["port=0", "interface=bridge", "bind-dynamic", "log-dhcp", leases, log, configuration])
-        )
-        command = [
-            "ip",
-            "netns",
-            "exec",
-            self.name,
-            "dnsmasq",
-            "--keep-in-foreground",
-            f"--conf-file={file}",
-            "--user=root",
-        ]
+        lines = ["port=0", "interface=bridge", "bind-dynamic", "log-dhcp", "user=root", leases, log, configuration]
+        file.write_text("\n".join(lines))
+        command = ["ip", "netns", "exec", self.name, "dnsmasq", "--keep-in-foreground", f"--conf-file={file}"]
         with (self.folder / f"{name}.out").open("wb") as out:
             self._programs.append(
                 subprocess.Popen(

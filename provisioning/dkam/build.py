@@ -24,6 +24,9 @@ KEYS = tuple(f"keys/{before}{kind}.{end}" for before, end in (("", "der"), ("", 
              for kind in ("PK", "KEK", "db"))  # fmt: skip
 
 
+NO_KEYS = BootKeys()
+
+
 @dataclass(frozen=True)
 class Inputs:
     """All that builds depend on besides Debian; settings are read by the caller."""
@@ -32,7 +35,7 @@ class Inputs:
     checkout: Path
     ca_file: Path
     mirror: str = MIRROR
-    keys: BootKeys = BootKeys()
+    keys: BootKeys = NO_KEYS
     arguments: tuple[str, ...] = ()  # that tell the micro-OS where its server is, name=value
     boot_url: str = ""  # of the folder that machines boot from, http://host:port/tink-stack
     ipxe_source: Path | None = None

@@ -1,4 +1,4 @@
-"""`manage.py build_artifacts`: wish for all that machines boot and install from, as today's sources give it, and wait."""
+"""`manage.py build_artifacts`: wish for all that machines boot and install from, as of today, and wait for it."""
 
 import json
 import time
