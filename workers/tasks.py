@@ -65,7 +65,7 @@ def remember() -> int:
 def run(self, queue: str) -> int:
     """Claim what is due in this queue and reconcile it, one after the other, until nothing is, or our turn is over."""
     worked, began = 0, time.monotonic()
-    while work := models.claim(queue, engine.lease_of(queue)):
+    while work := models.claim(queue, engine.lease()):
         engine.run(work)
         worked += 1
         if queue in (Queue.BUILD, Queue.TENANT) or time.monotonic() - began > settings.TASK_TURN:
