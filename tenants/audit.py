@@ -10,6 +10,7 @@ import getpass
 import logging
 import os
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import timedelta
 
 from django.conf import settings
@@ -36,6 +37,7 @@ UNAUDITED = {
     "southbound", "machine", "showmigrations", "makemigrations", "sqlmigrate", "diffsettings", "collectstatic",
     "findstatic", "bulk_check", "bulk_export", "spectacular", "outstanding",
 }  # fmt: skip
+ELSEWHERE = {"-h", "--help", "--url"}  # options with which a command changes nothing here
 NAMED_BY_ITS_FIRST_WORD = {"create_project", "delete_project", "changepassword", "prepare"}
 
 
@@ -76,7 +78,7 @@ def record(request: HttpRequest, response: HttpResponse) -> None:
 def record_command(words: list[str], failed: bool) -> None:
     """A line for what was typed at the server; of its words only names, for others may be secrets."""
     name, *rest = words or [""]
-    if name in UNAUDITED or {"-h", "--help"} & set(rest):
+    if name in UNAUDITED or ELSEWHERE & {word.partition("=")[0] for word in rest}:
         return
     connection.set_schema_to_public()
     _write(
@@ -106,7 +108,8 @@ def forget_old() -> int:
 
 def _write(**line) -> None:
     try:
-        with transaction.atomic():  # in tests there is a transaction around it
+        # A transaction of its own it needs only inside another one, as in tests.
+        with transaction.atomic() if connection.in_atomic_block else nullcontext():
             Audit.objects.create(schema=connection.schema_name, **line)
     except DatabaseError as lost:
         # What was done is done; the line is kept where an operator looks next.

@@ -13,8 +13,6 @@ from django.db import connection, transaction
 from django.db.models import Model
 from kombu.exceptions import OperationalError
 
-from tenants.models.journal import Event, Ring
-
 log = logging.getLogger(__name__)
 _who: ContextVar[str | Callable[[], str]] = ContextVar("who", default="")
 _held: ContextVar[bool] = ContextVar("held", default=False)  # the bell, until one_bell() ends
@@ -44,24 +42,38 @@ def one_bell():
         ring_the_bell()
 
 
+_JOURNAL = """
+    INSERT INTO tenants_event (schema, kind, resource_id, verb, who, at)
+    SELECT %(schema)s, kind, resource_id, %(verb)s, %(who)s, clock_timestamp()
+    FROM unnest(%(kinds)s::text[], %(ids)s::text[]) AS changed (kind, resource_id)
+"""
+_JOURNAL_AND_RINGS = f"""
+    WITH journal AS ({_JOURNAL})
+    INSERT INTO tenants_ring (schema, label, pk_rung, asked)
+    SELECT %(schema)s, label, pk, %(asked)s FROM unnest(%(labels)s::text[], %(pks)s::bigint[]) AS rung (label, pk)
+"""
+
+
 def announce(resource, verb: str, *, ring: bool = True, asked: bool = False) -> None:
     """Write the journal's line and the ring with the change, and ring after the commit. Needs a transaction."""
     announce_all([resource], verb, ring=ring, asked=asked)
 
 
 def announce_all(resources: Sequence[Model], verb: str, *, ring: bool = True, asked: bool = False) -> None:
-    """announce() the same of many resources, in two statements."""
-    schema, who = connection.schema_name, _who.get()
-    who = who if isinstance(who, str) else who()
-    Event.objects.bulk_create(
-        Event(schema=schema, kind=resource._meta.model_name, resource_id=resource.resource_id, verb=verb, who=who)
-        for resource in resources
-    )
+    """announce() the same of many resources, in one statement."""
+    if not resources:
+        return
+    who = _who.get()
+    said = {
+        "schema": connection.schema_name, "verb": verb, "who": who if isinstance(who, str) else who(),
+        "asked": asked, "kinds": [resource._meta.model_name for resource in resources],
+        "ids": [resource.resource_id for resource in resources],
+        "labels": [resource._meta.label for resource in resources], "pks": [resource.pk for resource in resources],
+    }  # fmt: skip
+    with connection.cursor() as cursor:
+        cursor.execute(_JOURNAL_AND_RINGS if ring else _JOURNAL, said)
     if not ring:
         return
-    Ring.objects.bulk_create(
-        Ring(schema=schema, label=resource._meta.label, pk_rung=resource.pk, asked=asked) for resource in resources
-    )
     if not any(hook[1] is ring_the_bell for hook in connection.run_on_commit):  # one bell a transaction is enough
         transaction.on_commit(ring_the_bell)
 

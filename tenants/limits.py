@@ -122,9 +122,7 @@ def _limit(text: str) -> list[RateLimitItem]:
     try:
         return [] if text in ("", "off") else [parse(text)]
     except ValueError as wrong:
-        raise ImproperlyConfigured(
-            f"A limit is like 200/second, 5000 per 10 minutes, or off; not {text!r}"
-        ) from wrong
+        raise ImproperlyConfigured(f"A limit is like 200/second, 5000 per 10 minutes, or off; not {text!r}") from wrong
 
 
 def network_of(address: str) -> str:

@@ -56,6 +56,10 @@ def wish(choices: type[models.TextChoices]) -> tuple[models.Field, models.Field]
 fence: ContextVar[Any] = ContextVar("fence", default=None)
 
 
+class _IdTaken(Exception):
+    """Another resource of this kind has the id that was drawn."""
+
+
 class Resources(models.QuerySet):
     """Bulk writes that pass ask() and observe() by are refused."""
 
@@ -69,6 +73,26 @@ class Resources(models.QuerySet):
 
     def bulk_create(self, objs, *args, **kwargs):
         raise errors.NotYours(f"{self.model.__name__} is made by ask(): its id, its claim and its ring come with it")
+
+    @transaction.atomic
+    def observe_all(self, **facts: Any) -> int:
+        """observe() the same facts of all these rows, in a few statements however many. Returns how many changed.
+
+        Not for facts by which a row may go.
+        """
+        if check := fence.get():
+            check()
+        model = cast(type[Resource], self.model)
+        columns = model._columns(facts)
+        differs = models.Q(*((~models.Q(**{name: value})) for name, value in columns.items()), _connector=models.Q.OR)
+        rows = list(self.filter(differs).order_by("pk").select_for_update(of=("self",)).only("pk", "resource_id"))
+        if not rows:
+            return 0
+        changed = columns | {"updated_at": timezone.now()}
+        changed |= {f"{name}_timestamp": int(time.time()) for name, value in facts.items() if isinstance(value, Status)}
+        models.QuerySet.update(model.objects.filter(pk__in=[row.pk for row in rows]), **changed)
+        events.announce_all(rows, "observed", ring=bool(columns.keys() - model._told_to_people()))
+        return len(rows)
 
     def _refuse(self, columns):
         model = cast(type[Resource], self.model)
@@ -123,7 +147,6 @@ class Resource(models.Model):
     def guarded(cls) -> set[str]:
         return cls.wish_columns() | cls.facts()
 
-    @transaction.atomic
     def save(self, **kwargs):
         """Write the plain columns, and nothing of the wishes, the facts and what is fixed, whatever this object holds
 
@@ -131,10 +154,11 @@ class Resource(models.Model):
         """
         if self._state.adding:
             self._refuse_guarded()
-            return self._insert()
+            return self._make()
         self._check()
-        self._save_plain()
-        events.announce(self, "changed")
+        with transaction.atomic():
+            super().save(update_fields=self._plain().keys())
+            events.announce(self, "changed")
 
     def _check(self):
         """Raises ValidationError. What references lead to, and what is taken already, the database finds."""
@@ -147,10 +171,6 @@ class Resource(models.Model):
         columns = {f.name: f.attname for f in cls._meta.concrete_fields if not f.primary_key}
         return {name: attribute for name, attribute in columns.items() if name not in cls.guarded() | cls.fixed}
 
-    def _save_plain(self):
-        super().save(update_fields=self._plain().keys())
-
-    @transaction.atomic  # or the bell rings while an earlier refusal still hides the row
     def ask(self, **wishes: str) -> None:
         """Write down what the operator wants, with the plain columns. Only the northbound side calls this.
 
@@ -161,19 +181,25 @@ class Resource(models.Model):
         asked = {f"desired_{pair}": value for pair, value in wishes.items()}
         if self._state.adding:
             self._refuse_guarded()
-            is_so = self
-        else:
-            is_so = type(self).objects.select_for_update(of=("self",)).get(pk=self.pk)
+            for pair, value in wishes.items():
+                self._allow(pair, value)
+            vars(self).update(asked)
+            return self._make()
+        with transaction.atomic():  # or the bell rings while an earlier refusal still hides the row
+            self._ask(wishes, asked)
+
+    def _ask(self, wishes: dict[str, str], asked: dict[str, str]) -> None:
+        is_so = type(self).objects.select_for_update(of=("self",)).get(pk=self.pk)
         for pair, value in wishes.items():
             is_so._allow(pair, value)
-        for column, value in asked.items():
-            setattr(self, column, value)
-        if self._state.adding:
-            return self._insert()
-        if any(getattr(self, name) != getattr(is_so, name) for name in {*self._plain().values()} - {"updated_at"}):
+        vars(self).update(asked)
+        changed = {name: getattr(self, name) for name in {*self._plain().values()} - {"updated_at"}}
+        if any(value != getattr(is_so, name) for name, value in changed.items()):
             self._check()  # and not what was there before, or what breaks a newer rule could never be deleted
-        models.QuerySet.update(type(self).objects.filter(pk=self.pk), **asked)
-        self._save_plain()
+            super().save(update_fields=[*self._plain(), *asked])
+        else:
+            self.updated_at = timezone.now()
+            models.QuerySet.update(type(self).objects.filter(pk=self.pk), **asked, updated_at=self.updated_at)
         events.announce(self, "asked", asked=True)
         if str(wishes.get("state", "")).endswith("_DELETED") and not is_so.must_be_taken_down():
             self.delete()
@@ -216,14 +242,17 @@ class Resource(models.Model):
 
     @transaction.atomic
     def delete(self, *args, **kwargs):
-        """Remove the row. Raises InUse if others refer to it."""
+        """Remove the row, and what it holds in the shared tables. Raises InUse if others refer to it."""
+        self._release()
         events.announce(self, "deleted")
         try:
-            with transaction.atomic():
-                return super().delete(*args, **kwargs)
+            return super().delete(*args, **kwargs)
         except (models.ProtectedError, models.RestrictedError) as used:
             users = sorted({str(row) for row in [*used.args[1]][:5]})
             raise errors.InUse(f"{self} is in use by {', '.join(users)}") from used
+
+    def _release(self) -> None:
+        """Let go of what only this resource could have, or what goes with it."""
 
     def _is_deleted_as(self, wanted: str) -> bool:
         return wanted.endswith("_DELETED") and getattr(self, "current_state", None) == wanted
@@ -247,20 +276,26 @@ class Resource(models.Model):
             if getattr(self, name) != self.default_of(name):
                 raise errors.NotYours(f"{name} can't be set by save(): use ask() or observe()")
 
-    def _insert(self) -> None:
+    def _make(self) -> None:
         """With a new id. There are 2**32 of them a kind, so at scale they collide: then another is drawn."""
-        self.full_clean(exclude=["resource_id"], validate_unique=False, validate_constraints=False)
         for _ in range(5):
             self.resource_id = f"{self.prefix}-{secrets.token_hex(4)}"
             try:
                 with transaction.atomic():
-                    super().save(force_insert=True)
-                break
-            except IntegrityError as taken:
-                if "resource_id" not in str(taken):
-                    raise errors.Duplicate(self.duplicate_sentence()) from taken
-        else:
-            raise errors.Duplicate(f"Five ids in a row were taken for a new {self.prefix}")
+                    return self._insert()
+            except _IdTaken:
+                continue
+        raise errors.Duplicate(f"Five ids in a row were taken for a new {self.prefix}")
+
+    def _insert(self) -> None:
+        """The row, and what is to be there with it, in a transaction that ends if any of it can't be."""
+        self.full_clean(exclude=["resource_id"], validate_unique=False, validate_constraints=False)
+        try:
+            super().save(force_insert=True)
+        except IntegrityError as taken:
+            if "resource_id" in str(taken):
+                raise _IdTaken from taken
+            raise errors.Duplicate(self.duplicate_sentence()) from taken
         events.announce(self, "created")
 
     def duplicate_sentence(self) -> str:

@@ -37,6 +37,7 @@ from inventory.api.fields import (
     NestedMany,
     Pattern,
     Reference,
+    Retired,
     Same,
     Text,
     Texts,
@@ -57,8 +58,8 @@ from inventory.naming import camel, squashed
 
 __all__ = [
     "EMPTY", "Choice", "Constant", "Derived", "Document", "Flag", "HardwarePart", "Nested", "NestedMany", "Pattern",
-    "Reference", "ResourceSerializer", "ResourceViewSet", "Same", "Text", "Texts", "Uint64", "Uuid", "Whole", "by_id",
-    "camel", "check_id", "not_found_sentence",
+    "Reference", "ResourceSerializer", "ResourceViewSet", "Retired", "Same", "Text", "Texts", "Uint64", "Uuid", "Whole",
+    "by_id", "camel", "check_id", "not_found_sentence",
 ]  # fmt: skip
 
 LONGEST_TEXT = 500_000  # letters, of columns that have no limit of their own
@@ -206,8 +207,7 @@ class ResourceSerializer(serializers.ModelSerializer):
         for name, value in plain.items():
             setattr(resource, name, value)
         try:
-            with transaction.atomic():
-                resource.ask(**wishes) if wishes else resource.save()
+            resource.ask(**wishes) if wishes else resource.save()
         except IntegrityError as taken:
             raise errors.Duplicate(taken_sentence(resource)) from taken
         return resource

@@ -27,6 +27,7 @@ from inventory.api.fields import (
     Nested,
     NestedMany,
     Reference,
+    Retired,
     Rfc3339,
     Texts,
     Uint64,
@@ -191,13 +192,12 @@ class _Compiler:
                 others = field.serializer.Meta.model.objects.order_by()
                 filled = Exists(others.filter(**{field.edge: OuterRef(f"{prefix}resource_id")}))
                 self.lists.append((path, name, field, filled))
-            if not field.write_only:
-                items.append(f"{name!r}: {self._value(field, model, prefix, (*path, name))}")
+            items.append(f"{name!r}: {self._value(field, model, prefix, (*path, name))}")
         return "{" + ", ".join(items) + "}"
 
     def _value(self, field: serializers.Field, model: type[Model] | None, prefix: str, path: tuple[str, ...]) -> str:
         match field:
-            case NestedMany() | Constant():
+            case NestedMany() | Constant() | Retired():
                 return repr(empty_of(field))
             case Nested():
                 return self._nested(field, model, prefix, path)
@@ -217,7 +217,9 @@ class _Compiler:
             text = self._column(AsText(name))
             column = f"(loads({text}) if {text} is not None else None)"
         elif isinstance(field, Uuid | serializers.UUIDField):
-            return f"({self._column(AsText(name))} or '')"
+            given = getattr(field, "as_given", "")
+            text = self._column(AsText(name))
+            return f"({text} and {self._column(f'{prefix}{given}')} or {text} or '')" if given else f"({text} or '')"
         else:
             column = self._column(name)
         if isinstance(field, Uint64):

@@ -15,7 +15,7 @@ from inventory.models.policy import OsUpdatePolicy
 from inventory.models.provider import Provider
 from inventory.models.workload import WorkloadMember
 from inventory.naming import camel
-from tenants import claims, credentials
+from tenants import claims, credentials, enrolment
 
 
 class HostState(models.TextChoices):
@@ -156,6 +156,8 @@ class Host(Resource):
     user_lvm_size = models.PositiveIntegerField(default=0)  # GB
     # Who the machine is. Asked for when it is registered; after that only the machine itself tells more.
     uuid = models.UUIDField(null=True, blank=True, unique=True)
+    # If it was written with capitals: old clients compare what they read with what they wrote.
+    uuid_as_given = late(models.CharField(max_length=36, blank=True, editable=False))
     serial_number = models.CharField(max_length=128, blank=True, db_index=True)
 
     desired_state, current_state = wish(HostState)
@@ -173,9 +175,7 @@ class Host(Resource):
     desired_amt_state, current_amt_state = map(late, wish(AmtState))
     amt_status, amt_status_indicator, amt_status_timestamp = map(late, status("Unknown"))
     amt_sku = observed_choice(AmtSku)
-    amt_control_mode = late(
-        models.CharField(max_length=40, choices=AmtControlMode, default=AmtControlMode.UNSPECIFIED)
-    )
+    amt_control_mode = late(models.CharField(max_length=40, choices=AmtControlMode, default=AmtControlMode.UNSPECIFIED))
     amt_dns_suffix = late(models.CharField(max_length=1024, blank=True))
 
     desired_kvm_state, current_kvm_state = map(late, wish(KvmState))
@@ -207,11 +207,11 @@ class Host(Resource):
     class Meta(Resource.Meta):
         pass
 
-    @transaction.atomic
     def ask(self, **wishes):
-        if wishes.get("power_state") == PowerState.RESET and not self._state.adding:
-            wishes["power_state"] = self._next_reset()
-        super().ask(**wishes)
+        if wishes.get("power_state") != PowerState.RESET or self._state.adding:
+            return super().ask(**wishes)
+        with transaction.atomic():
+            super().ask(**{**wishes, "power_state": self._next_reset()})
 
     def _next_reset(self) -> PowerState:
         """A reset is an act, not a state: one after another is told from it by its name."""
@@ -240,17 +240,20 @@ class Host(Resource):
             raise errors.InventoryError("A host needs a uuid or a serialNumber")
 
     def _insert(self):
-        with transaction.atomic(savepoint=False):  # ask() and save() begin it
+        if isinstance(self.uuid, str) and self.uuid != self.uuid.lower():
+            self.uuid_as_given = self.uuid
+        given = self.name
+        self.name = given or self.resource_id  # a host without a name is called by its id
+        try:
             super()._insert()
-            claims.claim(self.resource_id, self.uuid, self.serial_number)
-            if not self.name:  # a host without a name is called by its id
-                models.QuerySet.update(Host.objects.filter(pk=self.pk), name=self.resource_id)
-                self.name = self.resource_id
+        finally:
+            if self._state.adding:
+                self.name = given  # the next id that is drawn is another one
+        claims.claim(self.resource_id, self.uuid, self.serial_number)
 
-    @transaction.atomic
-    def delete(self, *args, **kwargs):
+    def _release(self):
         claims.release(self.resource_id)
-        return super().delete(*args, **kwargs)
+        enrolment.forget(self)
 
     def duplicate_sentence(self):
         return f"A host with UUID {self.uuid} is already registered"
@@ -303,9 +306,7 @@ class Instance(Resource):
         OsUpdatePolicy, null=True, blank=True, on_delete=models.PROTECT, related_name="instances",
         to_field="resource_id", verbose_name="OS update policy",
     )  # fmt: skip
-    custom_config = models.ManyToManyField(
-        CustomConfig, through="Customization", related_name="instances", blank=True
-    )
+    custom_config = models.ManyToManyField(CustomConfig, through="Customization", related_name="instances", blank=True)
     # Of a virtual machine.
     vm_memory_bytes = late(models.PositiveBigIntegerField(default=0))
     vm_cpu_cores = late(models.PositiveIntegerField(default=0))
@@ -343,10 +344,8 @@ class Instance(Resource):
             self._forget_updates()
         super().ask(**wishes)
 
-    @transaction.atomic
-    def delete(self, *args, **kwargs):
+    def _release(self):
         self._forget_updates()
-        return super().delete(*args, **kwargs)
 
     def _forget_updates(self) -> None:
         for run in self.os_update_runs.all():

@@ -31,8 +31,12 @@ class ScheduleStatus(models.TextChoices):
 
 
 def over(host: str = "", site: str = "", region: str = "") -> models.Q:
-    """What is for this host, this site or this region, itself or what it lies in, of both kinds of schedules."""
-    sites = Host.objects.filter(resource_id=host).values_list("site_id", flat=True) if host else [site]
+    """What is for this host, this site or this region, itself or what it lies in, of both kinds of schedules.
+
+    A host's site is looked up unless it is named, too.
+    """
+    look_up = host and not site
+    sites = Host.objects.filter(resource_id=host).values_list("site_id", flat=True) if look_up else [site]
     around = {f"target_{name}": ids for name, ids in places(*sites, region=region).items()}
     targets = {"target_host": [host], **around}
     return models.Q(
@@ -56,9 +60,7 @@ def check_targets(schedule: Resource) -> None:
 class SingleSchedule(Resource):
     prefix = "singlesche"
 
-    schedule_status = models.CharField(
-        max_length=40, choices=ScheduleStatus, default=ScheduleStatus.UNSPECIFIED
-    )
+    schedule_status = models.CharField(max_length=40, choices=ScheduleStatus, default=ScheduleStatus.UNSPECIFIED)
     name = name_field()
     target_host, target_site = target(Host), target(Site)
     target_region, target_workload = target(Region), target(Workload)
@@ -111,9 +113,7 @@ def said_of(numbers: str, all_numbers: range) -> tuple[int, ...]:
 class RepeatedSchedule(Resource):
     prefix = "repeatedsche"
 
-    schedule_status = models.CharField(
-        max_length=40, choices=ScheduleStatus, default=ScheduleStatus.UNSPECIFIED
-    )
+    schedule_status = models.CharField(max_length=40, choices=ScheduleStatus, default=ScheduleStatus.UNSPECIFIED)
     name = name_field()
     target_host, target_site = target(Host), target(Site)
     target_region, target_workload = target(Region), target(Workload)

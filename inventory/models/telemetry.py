@@ -14,9 +14,12 @@ TARGETS = ("instance", "site", "region")
 
 
 def over(instance: str = "", site: str = "", region: str = "") -> models.Q:
-    """The profiles of an instance, a site or a region, and those of all that it lies in."""
+    """The profiles of an instance, a site or a region, and those of all that it lies in.
+
+    An instance's site is looked up unless it is named, too.
+    """
     its_site = Instance.objects.filter(resource_id=instance).values_list("host__site_id", flat=True)
-    around = places(*its_site if instance else [site], region=region)
+    around = places(*its_site if instance and not site else [site], region=region)
     targets = {"instance": [instance], **around}
     return models.Q(
         *(models.Q(**{f"{name}__in": [one for one in ids if one]}) for name, ids in targets.items()),
@@ -88,9 +91,7 @@ class TelemetryProfile(Resource):
     kind = models.CharField(max_length=40, choices=TelemetryResourceKind)
     metrics_interval = models.PositiveIntegerField(default=0, validators=[MinValueValidator(0)])  # seconds
     log_level = models.CharField(max_length=32, choices=SeverityLevel, default=SeverityLevel.UNSPECIFIED)
-    group = models.ForeignKey(
-        TelemetryGroup, on_delete=models.PROTECT, related_name="profiles", to_field="resource_id"
-    )
+    group = models.ForeignKey(TelemetryGroup, on_delete=models.PROTECT, related_name="profiles", to_field="resource_id")
 
     class Meta(Resource.Meta):
         constraints = [
