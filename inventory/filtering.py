@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from inspect import isfunction
 from typing import Any, get_args, get_type_hints, is_typeddict
 from uuid import UUID
@@ -59,6 +59,7 @@ _ONLY_EQUAL = "only = and != can be asked here; < and > compare numbers, times a
 _LOOKUPS = {"<": "lt", "<=": "lte", ">": "gt", ">=": "gte"}
 
 
+@lru_cache(maxsize=1024)  # clients poll with the same few; what is kept asks the database anew each time
 def condition(model: type[Resource], text: str) -> Q:
     """What the filter says about resources of this kind. Raises InventoryError if it can't be understood."""
     if not text.strip():
