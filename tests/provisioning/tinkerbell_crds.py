@@ -1,4 +1,4 @@
-"""What Tinkerbell's resources may hold (reference/provisioning.md 2.10), as JSON schemas: strict, or typos don't show."""
+"""What Tinkerbell's resources may hold (reference/provisioning.md 2.10), as JSON schemas: strict, so typos show."""
 
 TEXT = {"type": "string"}
 TEXTS = {"type": "array", "items": TEXT}
