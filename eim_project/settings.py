@@ -305,6 +305,10 @@ TEARDOWN_PATIENCE_WORKLOADS = int(os.environ.get("EIM_TEARDOWN_PATIENCE_WORKLOAD
 WORKFLOW_SILENCE = 600  # no report from the machine for so long: the workflow has failed
 WORKFLOW_TIMEOUT = 9800  # of a whole workflow, as in the archived system's templates
 
+# Where PROVISIONING_ENGINE=tinkerbell makes its objects. Without a kubeconfig: in the cluster that we run in ourselves.
+TINKERBELL_KUBECONFIG = os.environ.get("TINKERBELL_KUBECONFIG", "")
+TINKERBELL_NAMESPACE = os.environ.get("TINKERBELL_NAMESPACE", "tinkerbell")
+
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,

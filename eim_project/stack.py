@@ -89,6 +89,7 @@ def programs(stack: Stack) -> list[Program]:
     southbound = f"{settings.EIM_BIND}:{_port_of(stack.grpc)}"
     schedule = f"--schedule={settings.EIM_DATA / 'beat-schedule'}"
     reconcilers, builders = "-n reconcilers@%h -c 2 -Q wake,reconcile,tenant", "-n builders@%h -c 1 -Q build,bmc"
+    outside = {"tinkerbell": [stack.manage("tinkerbell", "watch_tinkerbell")]}
     return [
         stack.python("web", "-m", "gunicorn", "eim_project.wsgi", *web.split(), ready=lambda: _is_healthy(stack.http)),
         stack.manage("southbound", "southbound", "--address", southbound, ready=lambda: _speaks_grpc(stack)),
@@ -96,6 +97,7 @@ def programs(stack: Stack) -> list[Program]:
         stack.celery("builders", *f"{worker} {builders}".split(), ready_line="ready."),
         stack.celery("beat", "beat", "--loglevel=INFO", "--pidfile=", schedule, ready_line="is starting."),
         stack.celery("flower", *flower.split(), ready=lambda: _is_healthy(stack.flower, "/healthcheck")),
+        *outside.get(settings.PROVISIONING_ENGINE, []),
     ]  # fmt: skip
 
 
