@@ -97,7 +97,7 @@ class RemoteImporter:
         return [(row, Outcome.FAILED if row.problems else outcomes[row.number]) for row in rows]
 
     def _registered(self, rows: list[Row]) -> Registered:
-        """By serial number only those whose UUID nobody has: of text a server looks at the parts, which takes longer."""
+        """By serial number only those whose UUID nobody has: in text a server looks for parts, which takes longer."""
         known = self._hosts(f'uuid="{row.uuid}"' for row in rows if row.uuid)
         uuids = {host.uuid for host in known}
         known += self._hosts(f'serialNumber="{row.serial}"' for row in rows if row.serial and row.uuid not in uuids)
