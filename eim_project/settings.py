@@ -99,6 +99,8 @@ EIM_BIND = os.environ.get("EIM_BIND", "127.0.0.1")  # the address our own server
 EIM_HTTP_PORT = int(os.environ.get("EIM_HTTP_PORT", "8000"))
 EIM_HTTPS_PORT = int(os.environ.get("EIM_HTTPS_PORT", "8443"))
 EIM_GRPC_PORT = int(os.environ.get("EIM_GRPC_PORT", "50051"))
+EIM_EXPORTER_PORT = int(os.environ.get("EIM_EXPORTER_PORT", "9101"))
+EXPORTER_KEEPS = float(os.environ.get("EIM_EXPORTER_KEEPS", "5"))  # seconds that an answer is good for
 EIM_FLOWER_URL = os.environ.get("EIM_FLOWER_URL", "")  # where administrators find Flower; no link without it
 
 # Django ----------------------------------------------------------------------------------------------------------
