@@ -306,7 +306,7 @@ class ResourceViewSet(viewsets.GenericViewSet):
     parser_classes = [JsonBody, FormBody]
     renderer_classes = [Json, Browsable]
     lookup_field = "resource_id"
-    examples: dict[str, dict] = {}  # a body of an action, for the document
+    examples: dict[str, dict] = {}  # bodies by their actions, for the document; PUT takes what POST does
     answers: dict[str, type] = {}  # what an action answers, where it isn't the resource
     ignored: dict[str, str] = {}  # parameters of paths and queries that nobody looks at, and why
     queries: dict[str, type[Query]] = {"list": ListQuery, "partial_update": PatchQuery}  # what actions can be asked

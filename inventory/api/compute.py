@@ -341,6 +341,13 @@ class InstanceViewSet(ResourceViewSet):
 
     serializer_class = InstanceSerializer
     collection, service, nouns = "instances", "InstanceService", ("Instance", "Instances")
+    examples = {
+        "create": {
+            "name": "rack-7-instance", "kind": "INSTANCE_KIND_METAL", "hostID": "host-1a2b3c4d", "osID": "os-5e6f7a8b",
+            "securityFeature": "SECURITY_FEATURE_NONE", "localAccountID": "localaccount-9c0d1e2f",
+        },
+        "partial_update": {"osUpdatePolicyID": "osupdatepolicy-3a4b5c6d"},
+    }  # fmt: skip
 
     def invalidate(self, request, resource_id, *args, **kwargs):
         check_spelling(Instance, resource_id)

@@ -53,6 +53,7 @@ REFUSED = {
 }  # fmt: skip
 CHANGES_ONE = {"update", "partial_update", "destroy", "register_again", "onboard", "invalidate"}
 HAS_BODY = {"create", "update", "partial_update", "register", "register_again"}
+SENDS_THE_SAME = {"update": "create", "register_again": "register"}  # whose example is that of another
 CODES = [
     "InvalidArgument", "FailedPrecondition", "OutOfRange", "Unauthenticated", "PermissionDenied", "NotFound",
     "AlreadyExists", "Aborted", "ResourceExhausted", "Canceled", "Internal", "Unknown", "DataLoss", "Unimplemented",
@@ -185,7 +186,8 @@ class Document(AutoSchema):
         return headers
 
     def get_examples(self):
-        example = getattr(self.view, "examples", {}).get(self.action)
+        examples = getattr(self.view, "examples", {})
+        example = examples.get(self.action) or examples.get(SENDS_THE_SAME.get(self.action, ""))
         if example is None:
             return super().get_examples()
         return [OpenApiExample("Example", value=example, request_only=True)]

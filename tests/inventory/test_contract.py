@@ -12,10 +12,12 @@ from pathlib import Path
 import pytest
 from drf_spectacular.drainage import GENERATOR_STATS
 from drf_spectacular.generators import SchemaGenerator
+from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 CONTRACT = json.loads((Path(__file__).parent / "contract.json").read_text())
 SCHEMAS = CONTRACT["schemas"]
+SERVICES = {operation["tag"] for operation in CONTRACT["operations"]}
 
 # Where ours differs on purpose.
 DIFFERENT = {
@@ -160,6 +162,25 @@ def test_the_document_is_valid_openapi_31_and_nothing_in_it_is_guessed(document)
 def test_operation_ids_are_unique(document):
     ids = [operation["operationId"] for operation in operations(document).values()]
     assert len(ids) == len({*ids})
+
+
+def test_every_body_has_an_example_that_is_one(document):
+    shown = 0
+    for (method, path), operation in operations(document).items():
+        if "requestBody" in operation and operation["tags"][0] in SERVICES:
+            content = operation["requestBody"]["content"]["application/json"]
+            [example] = content["examples"].values()
+            body = example["value"]
+            needed = {} if method == "PATCH" else content["schema"]
+            rules = {**needed, "components": document["components"]}
+            assert [*Draft202012Validator(rules).iter_errors(body)] == [], (method, path)
+            known = resolved(document, content["schema"])["properties"]
+            assert body and body.keys() <= known.keys(), (method, path)
+            for name, value in body.items():
+                rules = {**known[name], "components": document["components"]}
+                assert [*Draft202012Validator(rules).iter_errors(value)] == [], (method, path, name)
+            shown += 1
+    assert shown == 102
 
 
 def test_every_operation_says_what_it_is_who_may_and_how_it_can_fail(document):
