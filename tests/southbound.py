@@ -11,9 +11,9 @@ from django_tenants.utils import schema_context
 
 from inventory.models import Host, HostState, Instance, InstanceState, OperatingSystem
 from tenants import credentials, tokens
-from wire import hostmgr_pb2, hostmgr_pb2_grpc, onboarding_pb2, onboarding_pb2_grpc, tink
+from wire import attestmgr_pb2_grpc, hostmgr_pb2, hostmgr_pb2_grpc, onboarding_pb2, onboarding_pb2_grpc, tink
 from workers import southbound
-from workers.management.commands.southbound import doors
+from workers.server import Server
 
 MAC = "52:54:00:00:00:01"
 
@@ -24,10 +24,8 @@ def serving():
     loop = asyncio.new_event_loop()
 
     async def start():
-        server = grpc.aio.server()
-        for add_to in doors():
-            add_to(server)
-        port = server.add_insecure_port("127.0.0.1:0")
+        server = Server()
+        port = server.listen("127.0.0.1:0")
         await server.start()
         return server, port
 
@@ -62,6 +60,7 @@ class Node:
         self.onboarding = onboarding_pb2_grpc.NonInteractiveOnboardingServiceStub(channel)
         self.interactive = onboarding_pb2_grpc.InteractiveOnboardingServiceStub(channel)
         self.manager = hostmgr_pb2_grpc.HostmgrStub(channel)
+        self.attestation = attestmgr_pb2_grpc.AttestationStatusMgrServiceStub(channel)
         self.old = {name: method.stub(channel) for name, method in tink.old.methods.items()}
         self.new = {name: method.stub(channel) for name, method in tink.new.methods.items()}
 
