@@ -10,7 +10,7 @@ from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 
 from tenants import tokens
-from tenants.errors import BadToken, NoAccess, NotAllowed, ResourceError, Unserved, challenge
+from tenants.errors import BadToken, NoAccess, ResourceError, Unserved, challenge
 from tenants.models import Project, Role, User
 from tenants.roles import roles_in_project, roles_of
 

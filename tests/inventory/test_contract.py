@@ -155,8 +155,7 @@ def test_the_document_is_valid_openapi_31_and_nothing_in_it_is_guessed(document)
     assert document["openapi"].startswith("3.1")
     GENERATOR_STATS.reset()
     assert not [*OpenAPIV31SpecValidator(SchemaGenerator().get_schema(request=None, public=True)).iter_errors()]
-    ours = [said for said in GENERATOR_STATS._error_cache | GENERATOR_STATS._warn_cache if "inventory/" in said]
-    assert ours == []
+    assert not GENERATOR_STATS._error_cache | GENERATOR_STATS._warn_cache
 
 
 def test_operation_ids_are_unique(document):
@@ -165,7 +164,6 @@ def test_operation_ids_are_unique(document):
 
 
 def test_every_body_has_an_example_that_is_one(document):
-    shown = 0
     for (method, path), operation in operations(document).items():
         if "requestBody" in operation and operation["tags"][0] in SERVICES:
             content = operation["requestBody"]["content"]["application/json"]
@@ -179,8 +177,6 @@ def test_every_body_has_an_example_that_is_one(document):
             for name, value in body.items():
                 rules = {**known[name], "components": document["components"]}
                 assert [*Draft202012Validator(rules).iter_errors(value)] == [], (method, path, name)
-            shown += 1
-    assert shown == 102
 
 
 def test_every_operation_says_what_it_is_who_may_and_how_it_can_fail(document):
@@ -188,5 +184,15 @@ def test_every_operation_says_what_it_is_who_may_and_how_it_can_fail(document):
         if path.startswith("/v1/projects/{projectName}/") and "Service" in operation["tags"][0]:
             assert operation["summary"] and operation["description"], (method, path)
             assert {"bearer": []} in operation["security"]
-            assert {"200", "400", "401", "403", "429"} <= operation["responses"].keys()
-            assert "404" in operation["responses"] or "{resourceId}" not in path
+
+
+def test_every_refusal_is_documented_and_looks_the_same_whoever_refuses(document):
+    for (method, path), operation in operations(document).items():
+        expected = {"200", "400", "429"}
+        expected |= {"401", "403"} if any(operation["security"]) else set()
+        expected |= {"404"} if "{" in path else set()
+        expected |= {"413", "415"} if method in ("POST", "PUT", "PATCH") else set()
+        assert expected <= operation["responses"].keys(), (method, path)
+        for status in operation["responses"].keys() - {"200"}:
+            [content] = operation["responses"][status]["content"].values()
+            assert resolved(document, content["schema"])["properties"].keys() == {"code", "message"}, (method, path)
