@@ -283,6 +283,9 @@ class CustomConfigs(Texts):
         child = Pattern(pattern_of_id(CustomConfig), max_length=len(CustomConfig.prefix) + 9)
         super().__init__(source="custom_config", required=False, max_length=100, child=child)
 
+    def get_attribute(self, instance):
+        return [str(config) for config in super().get_attribute(instance).all()]
+
     def to_internal_value(self, data):
         ids = dict.fromkeys(super().to_internal_value(data))
         return [by_id(CustomConfig.objects.all(), resource_id) for resource_id in ids]
