@@ -88,7 +88,7 @@ class Update:
         is_image = answer.os_type == mm.PlatformUpdateStatusResponse.OS_TYPE_IMMUTABLE
         match self.status:
             case Status.STATUS_TYPE_UP_TO_DATE:
-                if self._is_asked_for(answer, is_image) and in_window(answer.update_schedule, time.time()):
+                if in_window(answer.update_schedule, time.time()) and self._is_asked_for(answer, is_image):
                     self.wanted = answer.os_profile_update_source
                     self.status = Status.STATUS_TYPE_DOWNLOADING if is_image else Status.STATUS_TYPE_STARTED
             case Status.STATUS_TYPE_DOWNLOADING:

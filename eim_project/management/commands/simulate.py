@@ -12,7 +12,7 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
-from edge import fleet
+from edge import agents, fleet
 from eim_project.demo import Api, make_catalog
 from eim_project.stack import PROJECT, Stack
 from tenants import tokens
@@ -26,8 +26,10 @@ class Command(BaseCommand):
         parser.add_argument("--nodes", type=int, required=True, help="how many machines")
         parser.add_argument("--first", type=int, default=1, help="number of the first (default: %(default)s)")
         parser.add_argument("--project", default=PROJECT, help="whose they are (default: %(default)s)")
-        parser.add_argument("--fault", action="append", default=[], metavar="NAME=COUNT",
-                            help="silent, flapping, slow, wrong-serial, failing-update: of the first COUNT machines")  # fmt: skip
+        faults = ", ".join(agents.Fault)
+        parser.add_argument(
+            "--fault", action="append", default=[], metavar="NAME=COUNT", help=f"of the first COUNT machines: {faults}"
+        )
         parser.add_argument("--control", action="store_true", help="faults are typed as they run: `silent 10`, `well`")
         parser.add_argument("--faster", type=float, default=1.0, help="the agents' periods, divided by this")
         parser.add_argument("--once", action="store_true", help="end when all run")
