@@ -55,7 +55,7 @@ class Rig:
         from eim_project.management.commands.memory import family
 
         ours = os.getpid()
-        return sum(_ticks(pid) for pid in family(ours) if pid != ours) / os.sysconf("SC_CLK_TCK")
+        return sum(ticks(pid) for pid in family(ours) if pid != ours) / os.sysconf("SC_CLK_TCK")
 
     def tidy(self) -> None:
         """Rid the tables of what the bench before has deleted."""
@@ -157,7 +157,7 @@ def _that_says_when_ready(program: "Program", log: Path) -> "Program":
     return replace(program, ready=lambda: program.ready_line in log.read_text())
 
 
-def _ticks(pid: int) -> int:
+def ticks(pid: int) -> int:
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
