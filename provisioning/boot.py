@@ -16,7 +16,7 @@ from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBad
 from django.urls import path, register_converter
 from django.views.decorators.http import condition, require_safe
 
-from provisioning import artifacts, pxe, workflow
+from provisioning import artifacts, mirror, pxe, workflow
 from provisioning.dkam import build, microos
 from provisioning.dkam.store import Store
 
@@ -112,7 +112,8 @@ def _file(step: str = "", name: str = "", digest: str = "") -> Path:
         file = (store.folder(step, digest) if digest else store.current(step) or store.folder(step, "not-built")) / name
     else:
         file = settings.EIM_ARTIFACTS / "images" / name
-    if (digest and step in VERSIONED and name not in VERSIONED[step]) or not file.is_file():
+    hidden = (digest and name not in VERSIONED.get(step, (name,))) or name.endswith(mirror.PARTIAL)
+    if hidden or not file.is_file():
         raise NotHere(f"{name} isn't here: run manage.py build_artifacts, or put one of your own into {file.parent}\n")
     return file
 
@@ -245,5 +246,5 @@ urlpatterns = [
     *(path(f"{step}/<slug:digest>/<file:name>", download, {"step": step}) for step in VERSIONED),
     path("images/<file:name>", download),
     path("images/<slug:digest>/<file:name>", download, {"step": "image"}),
-    path("mirror/<slug:digest>/<file:name>", download, {"step": "mirror"}),
+    path("mirror/<slug:digest>/<file:name>", download, {"step": mirror.STEP}),
 ]

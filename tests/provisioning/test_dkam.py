@@ -10,6 +10,7 @@ import pytest
 import yaml
 from django.test import Client
 
+from eim_project import tls
 from inventory.models import InstanceState
 from provisioning.dkam import build, cpio, errors, tools
 from provisioning.dkam.cloudinit import AGENT_VARIABLES, CloudInitFacts, render
@@ -31,8 +32,8 @@ def store(tmp_path):
 
 @pytest.fixture
 def inputs(tmp_path, settings):
-    (tmp_path / "ca.crt").write_text("CA")
-    return build.Inputs(tmp_path / "artifacts", settings.BASE_DIR, tmp_path / "ca.crt")
+    tls.ensure(tmp_path / "tls", ["127.0.0.1"])
+    return build.Inputs(tmp_path / "artifacts", settings.BASE_DIR, tmp_path / "tls/ca.crt")
 
 
 @pytest.fixture
@@ -43,18 +44,20 @@ def step(monkeypatch):
         (folder / "image").write_text(f"image on {(needs['base'] / 'tree').read_text()}")
 
     def grow(inputs, needs, folder):
-        (folder / "tree").write_text(inputs.ca_file.read_text())
+        tools.run("echo", "growing a tree")
+        (folder / "tree").write_text("CA")
 
-    base = build.Step("base", "The base", lambda inputs: {"ca": inputs.ca_file.read_text()}, grow)
+    base = build.Step("base", "The base", lambda inputs: {"ca": inputs.ca_pem}, grow)
     top = build.Step("top", "The top", lambda inputs: {}, make, needs=("base",), serves=("image",))
     monkeypatch.setattr(build, "BY_NAME", {"base": base, "top": top})
     return base
 
 
-def made(store, name, digest, text=""):
+def made(store, name, digest, text="", kept=5):
     with store.making(name, digest) as folder:
         (folder / "file").write_text(text)
-    store.point(name, digest)
+        store.note_facts(folder, ("file",))
+    store.point(name, digest, kept)
 
 
 # Kept by content -----------------------------------------------------------------------------------------------------
@@ -97,7 +100,7 @@ def test_old_digests_go_and_the_served_one_stays(store):
     for digest in ("aaaa", "bbbb", "cccc"):
         made(store, "microos", digest)
     store.point("microos", "bbbb")
-    made(store, "microos", "dddd")
+    made(store, "microos", "dddd", kept=2)
     kept = {path.name for path in (store.root / "microos").iterdir() if path.is_dir() and not path.is_symlink()}
     assert kept == {"bbbb", "dddd"} and store.current("microos").name == "dddd"
 
@@ -105,17 +108,20 @@ def test_old_digests_go_and_the_served_one_stays(store):
 def test_equal_inputs_are_built_once(inputs, step):
     told = []
     for name in ("base", "top", "base", "top"):
-        folder = build.build(name, inputs, told.append)
+        folder = inputs.store.folder(name, build.build(name, inputs, told.append))
     assert told == ["The base", "The top", "The base: nothing changed", "The top: nothing changed"]
     assert (folder / "image").read_text() == "image on CA"
     sha256 = hashlib.sha256(b"image on CA").hexdigest()
-    assert Store.facts(folder / "image") == {"sha256": sha256, "size_bytes": 11}
+    assert Store.facts(folder, "image") == {"sha256": sha256, "size_bytes": 11}
 
 
 def test_another_ca_is_another_artifact_and_so_is_all_that_needs_it(inputs, step):
-    before = {name: build.digest(name, inputs) for name in ("base", "top")}
-    inputs.ca_file.write_text("another CA")
-    assert all(build.digest(name, inputs) != digest for name, digest in before.items())
+    before = build.digests(inputs)
+    for file in inputs.ca_file.parent.iterdir():
+        file.unlink()
+    tls.ensure(inputs.ca_file.parent, ["127.0.0.1"])
+    after = build.digests(inputs)
+    assert all(after[name] != digest for name, digest in before.items())
 
 
 def test_a_step_waits_for_what_it_needs(inputs, step):
@@ -235,8 +241,8 @@ def serve(folder, name, digest, **files):
 def test_a_machine_that_nobody_knows_gets_the_micro_os_and_our_addresses(web):
     script = web.get("/tink-stack/boot.ipxe", {"uuid": FACTS.guid, "serial": "ABCDE1"}).content.decode()
     assert script.startswith("#!ipxe\n")
-    assert "kernel vmlinuz-x86_64 initrd=initramfs-x86_64 worker_id=${mac} grpc_authority=10.0.2.2:" in script
-    assert " eim_url=https://10.0.2.2:" in script and "chain" not in script
+    assert "kernel signed/not-built/vmlinuz initrd=initramfs worker_id=${mac} grpc_authority=10.0.2.2:" in script
+    assert " eim_url=https://10.0.2.2:" in script and not script.splitlines()[1].startswith("chain")
 
 
 def test_a_machine_that_has_not_said_who_it_is_is_asked(web):
@@ -260,10 +266,10 @@ def test_what_is_not_built_yet_is_told_with_the_way_to_it(web, path):
 
 
 def test_the_micro_os_is_served_with_its_digest_and_not_twice(web, settings):
-    serve(settings.EIM_ARTIFACTS, "microos", "abcd", vmlinuz=b"kernel", initramfs=b"root")
+    serve(settings.EIM_ARTIFACTS, "signed", "abcd", vmlinuz=b"kernel", initramfs=b"root")
     answer = web.get("/tink-stack/vmlinuz-x86_64")
     assert b"".join(answer.streaming_content) == b"kernel" and answer["Content-Length"] == "6"
-    facts = json.loads((settings.EIM_ARTIFACTS / "microos/abcd/facts.json").read_text())
+    facts = json.loads((settings.EIM_ARTIFACTS / "signed/abcd/facts.json").read_text())["files"]
     assert answer["ETag"] == f'"{facts["vmlinuz"]["sha256"]}"'
     assert web.get("/tink-stack/vmlinuz-x86_64", headers={"if-none-match": answer["ETag"]}).status_code == 304
 
