@@ -16,6 +16,7 @@ from provisioning.dkam import build, cpio, errors, tools
 from provisioning.dkam.cloudinit import AGENT_VARIABLES, CloudInitFacts, render
 from provisioning.dkam.python import pinned
 from provisioning.dkam.store import Store
+from tests.provisioning.serving import serve
 from tests.southbound import Node, registered, wanted
 
 FACTS = CloudInitFacts(
@@ -227,15 +228,6 @@ def web(settings, tmp_path, public):
     settings.EIM_ARTIFACTS = tmp_path / "artifacts"
     settings.EIM_PUBLIC_HOST = "10.0.2.2"
     return Client()
-
-
-def serve(folder, name, digest, **files):
-    store = Store(folder)
-    with store.making(name, digest) as made_in:
-        for file, content in files.items():
-            (made_in / file).write_bytes(content)
-        store.note_facts(made_in, tuple(files))
-    store.point(name, digest)
 
 
 def test_a_machine_that_nobody_knows_gets_the_micro_os_and_our_addresses(web):
