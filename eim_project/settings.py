@@ -66,7 +66,8 @@ def _running_stack() -> dict:
 
 
 def _port(name: str, default: int) -> int:
-    return int(os.environ.get(f"EIM_{name.upper()}_PORT") or _running_stack().get(name, f":{default}").rpartition(":")[2])
+    told = os.environ.get(f"EIM_{name.upper()}_PORT") or _running_stack().get(name, str(default))
+    return int(told.rpartition(":")[2])
 
 
 def _database(url: str) -> dict:

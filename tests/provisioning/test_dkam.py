@@ -286,3 +286,73 @@ def test_no_path_leads_out_of_the_artifacts(web, settings, path):
     for secret in ("secret_key", "images/.hidden"):
         (settings.EIM_ARTIFACTS / secret).write_text("secret")
     assert web.get(f"/tink-stack/{path}").status_code == 404
+
+
+@pytest.mark.parametrize(("asked", "status", "body", "told"), [
+    ("bytes=2-4", 206, b"234", "bytes 2-4/10"),
+    ("bytes=7-", 206, b"789", "bytes 7-9/10"),
+    ("bytes=-3", 206, b"789", "bytes 7-9/10"),
+    ("bytes=0-99", 206, b"0123456789", "bytes 0-9/10"),
+    ("bytes=10-", 416, b"", "bytes */10"),
+    ("bytes=4-2", 200, b"0123456789", None),
+    ("bytes=0-1,4-5", 200, b"0123456789", None),
+    ("lines=1-2", 200, b"0123456789", None),
+    ("bytes=-", 200, b"0123456789", None),
+])  # fmt: skip
+def test_a_range_of_a_file_is_given_and_one_beyond_its_end_refused(web, settings, asked, status, body, told):
+    serve(settings.EIM_ARTIFACTS, "image", "aaaa", **{"debian.raw.gz": b"0123456789"})
+    answer = web.get("/tink-stack/images/aaaa/debian.raw.gz", headers={"range": asked})
+    given = b"".join(answer.streaming_content) if answer.streaming else b""
+    assert (answer.status_code, given, answer.headers.get("Content-Range")) == (status, body, told)
+    if status != 416:
+        assert answer["Content-Length"] == str(len(body)) and answer["Accept-Ranges"] == "bytes"
+    answer.close()
+
+
+def test_a_download_goes_on_only_with_the_same_file(web, settings):
+    serve(settings.EIM_ARTIFACTS, "image", "aaaa", **{"debian.raw.gz": b"0123456789"})
+    path = "/tink-stack/images/aaaa/debian.raw.gz"
+    etag = web.head(path)["ETag"]
+    for known, status in ((etag, 206), ('"of-another"', 200)):
+        answer = web.get(path, headers={"range": "bytes=5-", "if-range": known})
+        assert answer.status_code == status
+        answer.close()
+
+
+def test_more_downloads_than_there_are_places_are_told_to_come_again(web, settings):
+    serve(settings.EIM_ARTIFACTS, "image", "aaaa", **{"debian.raw.gz": b"0123456789"})
+    path = "/tink-stack/images/aaaa/debian.raw.gz"
+    under_way = [web.get(path) for _ in range(settings.EIM_DOWNLOADS)]
+    refused = web.get(path)
+    assert refused.status_code == 503 and refused["Retry-After"] == "5"
+    assert web.head(path).status_code == 200 and web.get("/healthz").status_code == 200
+    for answer in under_way:
+        answer.close()
+    answer = web.get(path)
+    assert answer.status_code == 200
+    answer.close()
+
+
+def test_what_a_script_names_goes_together_whatever_is_built_meanwhile(web, settings):
+    for digest in ("aaaa", "bbbb"):
+        serve(settings.EIM_ARTIFACTS, "signed", digest, vmlinuz=digest.encode(), initramfs=b"", **{"eim.efi": b"efi"})
+        if digest == "aaaa":
+            script = web.get("/tink-stack/boot.ipxe", {"serial": "ABCDE1"}).content.decode()
+    assert "kernel signed/aaaa/vmlinuz" in script and "chain signed/aaaa/eim.efi" in script
+    assert b"".join(web.get("/tink-stack/signed/aaaa/vmlinuz").streaming_content) == b"aaaa"
+    assert web.get("/tink-stack/signed/aaaa/facts.json").status_code == 404
+
+
+def test_the_helper_of_a_lan_gets_its_configuration(web, tmp_path):
+    answer = web.get("/tink-stack/dnsmasq.conf", {"subnet": "192.168.7.0/24"})
+    assert b"dhcp-range=192.168.7.0,proxy,255.255.255.0\n" in answer.content
+    assert b"dhcp-boot=tag:ipxe,http://10.0.2.2:8000/tink-stack/boot.ipxe\n" in answer.content
+    for wrong in ("", "192.168.7.1/24", "fe80::/64", "x\ny"):
+        refused = web.get("/tink-stack/dnsmasq.conf", {"subnet": wrong})
+        assert refused.status_code == 400 and b"?subnet=192.168.1.0/24" in refused.content
+
+
+def test_the_authority_that_firmware_trusts_is_served(web, settings):
+    assert web.get("/tink-stack/keys/Full_server.crt").content == settings.EIM_CA_FILE.read_bytes()
+    settings.EIM_CA_FILE = settings.EIM_ARTIFACTS / "no.crt"
+    assert web.get("/tink-stack/keys/Full_server.crt").status_code == 404
