@@ -76,7 +76,6 @@ class KeysSerializer(serializers.Serializer):
 class MirroredSerializer(serializers.Serializer):
     """A file of somebody else's that machines get from here."""
 
-    resourceId = serializers.CharField(source="resource_id", read_only=True)
     url = serializers.URLField(max_length=2000)
     sha256 = serializers.RegexField(SHA256)
     sizeBytes = serializers.IntegerField(source="size_bytes", read_only=True)
@@ -217,11 +216,11 @@ class OneMirrored(InstallationView):
     http_method_names = ["delete", "options"]
 
     @extend_schema(operation_id="mirror_delete", tags=["installation"], responses={200: None, **REFUSED})
-    def delete(self, request, resource_id):
-        """Take a file off this server."""
-        row = Mirrored.objects.filter(resource_id=resource_id).first()
+    def delete(self, request, digest):
+        """Take the file with this sha256 off this server."""
+        row = Mirrored.objects.filter(sha256=digest).first()
         if row is None:
-            raise errors.NotFound(f"There is no {resource_id}")
+            raise errors.NotFound(f"No file with sha256 {digest} is mirrored")
         mirror.forget(row)
         return Response()
 
@@ -239,11 +238,11 @@ def _kind(kind: str) -> None:
 urlpatterns = [
     path("artifacts", Artifacts.as_view()),
     path("artifacts/build", Build.as_view()),
-    path("artifacts/<str:name>/log", Log.as_view()),
-    path("artifacts/<str:name>/back", Back.as_view()),
+    path("artifacts/<slug:name>/log", Log.as_view()),
+    path("artifacts/<slug:name>/back", Back.as_view()),
     path("boot-keys", Keys.as_view()),
     path("boot-keys/<str:kind>/rotate", RotateKey.as_view()),
     path("boot-keys/<str:kind>/retire", RetireKey.as_view()),
     path("mirror", Mirror.as_view()),
-    path("mirror/<str:resource_id>", OneMirrored.as_view()),
+    path("mirror/<slug:digest>", OneMirrored.as_view()),
 ]

@@ -1,6 +1,10 @@
 """What DKAM builds by the queue: asked for, followed, gone back on; what was served goes on being served."""
 
+import subprocess
+import sys
+import time
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -14,7 +18,8 @@ from provisioning.dkam import build, tools
 from provisioning.models import Artifact, BootKey
 from tenants.secrets import SealedField
 from tests.conftest import settle
-from workers.models import Work
+from workers import engine, models
+from workers.models import Queue, Work
 
 
 @pytest.fixture
@@ -167,3 +172,48 @@ def test_a_rotated_key_is_an_input_of_what_it_signs(steps):
     work_off()
     boot_keys.rotate("db")
     assert artifacts.follow() == ["other"]
+
+
+# A killed worker -----------------------------------------------------------------------------------------------------
+
+
+def test_the_lease_of_a_build_is_renewed_while_it_runs_and_not_after_its_worker_is_gone(committed, settings):
+    settings.LEASE = 1  # second; a killed worker's build is taken over after it
+    models.wake("public", "ArtifactBuild", 4711, Queue.BUILD, "digest")
+    try:
+        work = models.claim_this("public", "ArtifactBuild", 4711, engine.lease())
+        until = work.leased_until
+        with engine._kept(work):
+            deadline = time.monotonic() + 60
+            while Work.objects.get(pk=work.pk).leased_until <= until + timedelta(seconds=1):
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+        while (again := models.claim_this("public", "ArtifactBuild", 4711, engine.lease())) is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert again.epoch == work.epoch + 1
+        models.renew(work, timedelta(hours=1))  # by the one before, that was only frozen
+        assert Work.objects.get(pk=work.pk).leased_until == again.leased_until
+    finally:
+        Work.objects.filter(target=4711).delete()
+
+
+def test_a_killed_builder_takes_its_programs_with_it_and_the_next_one_builds(steps, tmp_path):
+    """Their files would else be written on beside the next builder's."""
+    pid = tmp_path / "pid"
+    script = f"from provisioning.dkam.tools import run; run('sh', '-c', 'echo $$ > {pid}; exec sleep 600')"
+    builder = subprocess.Popen([sys.executable, "-c", script], cwd=tmp_path.cwd())
+    deadline = time.monotonic() + 60
+    while not (pid.exists() and pid.read_text().strip()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    builder.kill()
+    builder.wait()
+    while Path(f"/proc/{pid.read_text().strip()}").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    half = artifacts.store().root / "base/aaaa.partial"
+    half.mkdir(parents=True)
+    artifacts.ask_for_all()
+    work_off()
+    assert served("base") == "base of one;" and not half.exists()
