@@ -300,6 +300,10 @@ EIM_OIDC_CLIENT_SECRET = os.environ.get("EIM_OIDC_CLIENT_SECRET", "")
 # Whether a request may come over plain HTTP, the address that we listen on decides, not Authlib.
 os.environ.setdefault("AUTHLIB_INSECURE_TRANSPORT", "1")
 
+# Presence ----------------------------------------------------------------------------------------------------------
+HEARTBEAT_SECONDS = int(os.environ.get("EIM_HEARTBEAT_SECONDS", "30"))  # between two heartbeats of an agent
+HEARTBEATS_MISSED = int(os.environ.get("EIM_HEARTBEATS_MISSED", "3"))  # after so many a host has no connection
+
 # Reconciliation, in seconds: a lease outlives the task's hard limit, which outlives a driver's own timeout ------------
 LEASE = int(os.environ.get("EIM_LEASE", "60"))
 TASK_HARD_LIMIT = LEASE * 3 / 4

@@ -166,3 +166,14 @@ def _execute(sql: str, *values) -> list[tuple]:
     with connection.cursor() as cursor:
         cursor.execute(sql, values)
         return cursor.fetchall() if cursor.description else []
+
+
+class Heard(models.Model):
+    """When the hosts of a tenant were last heard from, written down now and then in case Redis loses it."""
+
+    schema = models.CharField(max_length=63, unique=True)
+    at = models.DateTimeField(auto_now=True)
+    seen = models.JSONField(default=dict)  # UUID -> seconds since 1970
+
+    def __str__(self):
+        return self.schema
