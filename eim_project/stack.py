@@ -41,6 +41,7 @@ class Stack:
     database_url: str
     redis_url: str
     pid: int
+    public_host: str = "127.0.0.1"  # as machines reach it
 
     def environment(self) -> dict[str, str]:
         """What a process of ours needs to know to take part in this stack."""
@@ -176,6 +177,7 @@ async def _start(supervisor: Supervisor, terminal: Terminal) -> Stack:
         ca=str(settings.EIM_CA_FILE),
         database_url=urls.database,
         redis_url=urls.redis,
+        public_host=settings.EIM_PUBLIC_HOST,
         pid=os.getpid(),
     )
     pairs = tls.chains(settings.EIM_TLS_CERT, settings.EIM_TLS_KEY)
