@@ -38,6 +38,7 @@ from inventory.api.fields import (
     Pattern,
     Reference,
     Same,
+    SecretTexts,
     Text,
     Texts,
     Timestamps,
@@ -57,7 +58,7 @@ from inventory.naming import camel, squashed
 
 __all__ = [
     "EMPTY", "Choice", "Constant", "Derived", "Document", "Flag", "HardwarePart", "Nested", "NestedMany", "Pattern",
-    "Reference", "ResourceSerializer", "ResourceViewSet", "Same", "Text", "Texts", "Uint64", "Uuid", "Whole", "by_id",
+    "Reference", "ResourceSerializer", "ResourceViewSet", "Same", "SecretTexts", "Text", "Texts", "Uint64", "Uuid", "Whole", "by_id",
     "camel", "check_id", "not_found_sentence",
 ]  # fmt: skip
 
