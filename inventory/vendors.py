@@ -44,9 +44,14 @@ class Declaration:
 
     def check(self, endpoint: str, config: str) -> None:
         """Raises ValidationError, which says what is wrong and what is right."""
-        self.settings(config)
+        read = self.settings(config)
         if self.has_endpoint:
             check_endpoint(endpoint)
+        if "<bmcIp>" in endpoint and "network" not in read:
+            raise ValidationError(
+                "config.network says which addresses <bmcIp> may be, like 10.1.0.0/16: machines report theirs, and are "
+                "not to have the credentials sent where they like"
+            )
 
     def settings(self, config: str) -> dict[str, Any]:
         """The config, read. Raises ValidationError."""

@@ -2,7 +2,7 @@
 
 from django.contrib import admin
 
-from workers.models import Work
+from workers.models import Watch, Work
 
 
 class ToRead(admin.ModelAdmin):
@@ -20,4 +20,11 @@ class ToRead(admin.ModelAdmin):
 class WorkAdmin(ToRead):
     list_display = ["reconciler", "schema", "target", "wish", "due_at", "leased_until", "attempts", "refused", "why"]
     list_filter = ["queue", "reconciler", "refused"]
+    ordering = ["due_at"]
+
+
+@admin.register(Watch)
+class WatchAdmin(ToRead):
+    list_display = ["schema", "target", "seen", "failures", "due_at"]
+    list_filter = ["failures"]
     ordering = ["due_at"]

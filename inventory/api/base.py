@@ -58,7 +58,8 @@ from inventory.naming import camel, squashed
 
 __all__ = [
     "EMPTY", "Choice", "Constant", "Derived", "Document", "Flag", "HardwarePart", "Nested", "NestedMany", "Pattern",
-    "Reference", "ResourceSerializer", "ResourceViewSet", "Same", "SecretTexts", "Text", "Texts", "Uint64", "Uuid", "Whole", "by_id",
+    "Reference", "ResourceSerializer", "ResourceViewSet", "Same", "SecretTexts",
+    "Text", "Texts", "Uint64", "Uuid", "Whole", "by_id",
     "camel", "check_id", "not_found_sentence",
 ]  # fmt: skip
 

@@ -24,7 +24,7 @@ class ProviderVendor(models.TextChoices):
     REDFISH = "PROVIDER_VENDOR_REDFISH"
 
 
-# Our own provisioning, which every project has a provider of. What becomes of a machine that just appears is its config.
+# Our own provisioning, which every project has a provider of: its config says what becomes of an unknown machine.
 declare(Declaration(
     kind=ProviderKind.BAREMETAL,
     vendor=ProviderVendor.UNSPECIFIED,

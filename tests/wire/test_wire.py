@@ -7,12 +7,13 @@ import pytest
 from google.protobuf import descriptor
 from google.protobuf.message import DecodeError
 
-from wire import generate, hostmgr_pb2, onboarding_pb2, tink
+from wire import device_pb2, generate, hostmgr_pb2, onboarding_pb2, tink
 
 CONTRACT = json.loads(Path(__file__).with_name("contract.json").read_text())
 FILES = {
     "onboarding": onboarding_pb2.DESCRIPTOR,
     "hostmgr": hostmgr_pb2.DESCRIPTOR,
+    "device": device_pb2.DESCRIPTOR,
     "tink_old": tink.old.file,
     "tink_new": tink.new.file,
 }
