@@ -41,7 +41,7 @@ TEXTS = {
     PowerState.POWER_CYCLE: ("Power cycling", "Power cycle successful"),
 }
 MISMATCH = "mismatch between desired and current power state"
-ACTS = {PowerState.RESET, PowerState.RESET_REPEAT, PowerState.POWER_CYCLE}  # wishes that no state shows to be fulfilled
+ACTS = {PowerState.RESET, PowerState.RESET_REPEAT, PowerState.POWER_CYCLE}  # that no state shows to have been done
 TURN_ON = {PowerState.ON} | ACTS
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=10), timedelta(minutes=5)  # after a look that failed
 
@@ -107,9 +107,10 @@ def _address(provider: Provider, host: Host) -> str:
 
 
 def is_fulfilled(host: Host, seen: PowerState) -> bool:
-    """Whether the machine is as it was wished. What is an act must have been told to it."""
+    """Whether the machine is as it was wished, without having been told if it was so already."""
     wanted = host.desired_power_state
-    return seen in ACCEPTED.get(wanted, ()) and (wanted not in ACTS or host.power_command == wanted)
+    was_told = host.power_command == wanted
+    return seen in ACCEPTED.get(wanted, ()) and (was_told or (seen == wanted and wanted not in ACTS))
 
 
 def facts(host: Host, seen: PowerState) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cached_property
 from typing import Any
 from uuid import UUID
 
@@ -71,6 +70,7 @@ class Redfish:
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
         self._session: web.Session | None = None
+        self._system: System | None = None  # no cached_property: before Python 3.12 all objects of it share a lock
 
     def validate(self) -> None:
         with self._spoken():
@@ -131,7 +131,6 @@ class Redfish:
 
     # What it speaks to
 
-    @cached_property
     def _config(self) -> dict[str, Any]:
         try:
             return self.declaration.settings(self.machine.config)
@@ -143,16 +142,16 @@ class Redfish:
         return f"The controller at {self.machine.endpoint}"
 
     def _refreshed(self) -> System:
-        if "_system" in vars(self):
+        if self._system is None:
+            self._system = self._found()
+        else:
             self._system.refresh(force=True)
         return self._system
 
-    @cached_property
-    def _system(self) -> System:
-        """Read just now."""
+    def _found(self) -> System:
         login = auth.BasicAuth(*self.machine.credentials or ("", ""))
         root = sushy.Sushy(self.machine.endpoint, connector=self._connector(), auth=login)
-        if path := self._config.get("system"):
+        if path := self._config().get("system"):
             return self._itself(root.get_system(path))
         paths = root.get_system_collection().members_identities
         named = [path for path in paths if self._is_me(path.rstrip("/").rpartition("/")[2])]
@@ -168,7 +167,7 @@ class Redfish:
         return mine[0]
 
     def _connector(self) -> connector.Connector:
-        config = self._config
+        config = self._config()
         ca = web.authority(config["ca"]) if "ca" in config else ""
         self._session = web.Session(self.machine.endpoint, ca=ca, fingerprint=config.get("fingerprint", ""))
         # One try: whoever looks again, and when, is not the driver's business.
