@@ -54,7 +54,7 @@ class HostPower(Reconciler):
         if power.is_fulfilled(host, seen):
             return Done(done, **power.facts(host, seen))
         if power.is_given_time(host):
-            return Later(LOOK_AGAIN, doing)
+            return Later(LOOK_AGAIN, doing, in_status=host.power_status != power.MISMATCH)
         again = host.power_command == wanted
         try:
             driver.set(wanted, ordered=host.power_command_policy == PowerCommandPolicy.ORDERED)
