@@ -2,8 +2,10 @@
 
 from datetime import timedelta
 
+from django.db import connection
 from django.db.models import Q
 
+from inventory import presence
 from inventory.models import Host, HostState, Indicator, Instance, InstanceState, Status
 from inventory.profiles import NOT_PINNED
 from provisioning import workflow
@@ -32,9 +34,11 @@ class InstanceOnHost(Reconciler):
                 return Later(LOOK_AGAIN, f"Deleting: waiting on {' and '.join(held)} deletion")
             case InstanceState.DELETED:
                 workflow.cancel(instance, "the instance is deleted")
+                forget(instance)
                 return Done(state=InstanceState.DELETED)
             case InstanceState.UNTRUSTED:
                 workflow.cancel(instance, "the instance is not trusted any more")
+                forget(instance)
                 return Done("Unknown", state=InstanceState.UNTRUSTED)
 
     def end_all(self):
@@ -65,3 +69,9 @@ class InstanceOnHost(Reconciler):
     def in_progress(self):
         """How far it is, the reports write into the status themselves."""
         return Later(LOOK_AGAIN, "Waiting for the machine to install", in_status=False)
+
+
+def forget(instance: Instance) -> None:
+    """What its machine told was told of this instance."""
+    if instance.host and instance.host.uuid:
+        presence.forget(connection.schema_name, instance.host.uuid)

@@ -454,9 +454,9 @@ def test_credentials_that_lay_in_plain_text_are_sealed_by_the_migration(acme):
     with connection.cursor() as cursor:
         plain = '["old", "secret"]'
         cursor.execute("UPDATE inventory_provider SET api_credentials = %s, credentials_sealed = ''", [plain])
-    before = ("inventory", "0008_what_power_is_switched_through")
+    before = ("inventory", "0010_what_power_is_switched_through")
     state = MigrationExecutor(connection).loader.project_state(before)
-    import_module("inventory.migrations.0009_credentials_of_providers_are_sealed").seal_them(state.apps, None)
+    import_module("inventory.migrations.0011_credentials_of_providers_are_sealed").seal_them(state.apps, None)
     made.refresh_from_db()
     assert made.credentials == ["old", "secret"]
     with connection.cursor() as cursor:

@@ -25,7 +25,7 @@ VENDORS = [
 
 
 class Migration(migrations.Migration):
-    dependencies = [("inventory", "0007_no_line_after_a_name")]
+    dependencies = [("inventory", "0009_systems_follow_profiles")]
 
     operations = [
         migrations.AddField(

@@ -18,7 +18,7 @@ def seal_them(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("inventory", "0008_what_power_is_switched_through")]
+    dependencies = [("inventory", "0010_what_power_is_switched_through")]
 
     operations = [
         migrations.RunPython(seal_them, migrations.RunPython.noop),

@@ -9,7 +9,7 @@ ID = models.BigAutoField(auto_created=True, primary_key=True, serialize=False, v
 
 
 class Migration(migrations.Migration):
-    dependencies = [("workers", "0002_rows_belong_to_their_schema")]
+    dependencies = [("workers", "0003_heard")]
 
     operations = [
         migrations.CreateModel(
