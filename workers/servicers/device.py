@@ -6,10 +6,10 @@ from inventory.models import AmtControlMode, AmtSku, AmtState, Host, Indicator, 
 from wire import device_pb2 as wire
 from wire import device_pb2_grpc
 from workers import activation
-from workers.servicers.host import guid, reporting_host
+from workers.reporting import INVALID, guid, reporting_host
 from workers.southbound import Node, Refusal, for_nodes
 
-INVALID, NOT_NOW = grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.FAILED_PRECONDITION
+NOT_NOW = grpc.StatusCode.FAILED_PRECONDITION
 SKUS = {"AMT": AmtSku.AMT, "ISM": AmtSku.ISM}
 RESULTS = {
     wire.ACTIVATING: Status("AMT Activation In Progress", Indicator.IN_PROGRESS),
