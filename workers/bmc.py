@@ -10,6 +10,7 @@ import queue
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from tenants import schema
 from tenants.errors import Gone
 from tenants.events import acting_as
 from tenants.models import Project
-from workers import engine, models, power
+from workers import activation, engine, models, power
 from workers.drivers.base import Driver, Fault, Machine, Unable
 from workers.models import Due, Queue
 
@@ -35,6 +36,7 @@ SLOTS = 64  # looks at once at controllers that answered the last time
 DOUBTFUL = 32  # and at those that didn't
 HANDS = 8  # wishes that are worked on at once
 LOOK_EVERY = 0.25  # seconds, for what is due
+CLEAN_EVERY = 600  # seconds, for profiles of projects that are gone
 ME = "HostPower"  # as the journal has it
 
 
@@ -135,7 +137,7 @@ class Watcher:
 
 def _told(look: Future) -> None:
     if not look.cancelled() and (fault := look.exception()):
-        log.error("a look failed", exc_info=fault)
+        log.error("a talk failed", exc_info=fault)
 
 
 def _hosts(name: str, targets: list[int]) -> dict[int, Host]:
@@ -175,11 +177,12 @@ def _tell(due: Due, seen: Seen) -> None:
 def run(stop: threading.Event) -> None:
     """Until told to stop: watch, and do what is on the queue."""
     hands = threading.Semaphore(HANDS)
+    cleaned = time.monotonic()
 
-    def work_on(work: models.Work) -> None:
+    def do(work: Callable, *about: object) -> None:
         close_old_connections()
         try:
-            engine.run(work)
+            work(*about)
         finally:
             close_old_connections()
             hands.release()
@@ -194,5 +197,8 @@ def run(stop: threading.Event) -> None:
                 if work is None:
                     hands.release()
                     break
-                threads.submit(work_on, work)
+                threads.submit(do, engine.run, work).add_done_callback(_told)
+            if time.monotonic() - cleaned > CLEAN_EVERY and hands.acquire(blocking=False):
+                cleaned = time.monotonic()
+                threads.submit(do, activation.clean).add_done_callback(_told)
             stop.wait(max(0.0, LOOK_EVERY - (time.monotonic() - began)))

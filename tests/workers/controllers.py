@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 from sushy_tools.emulator import main as sushy_tools
@@ -26,6 +26,14 @@ class _Quiet(WSGIRequestHandler):
         """Nothing: tests that fail would drown in it."""
 
 
+class RealMachine(Protocol):
+    """One that the emulator bridges to."""
+
+    def switch(self, command: str) -> None: ...
+
+    def is_on(self) -> bool: ...
+
+
 class Emulator:
     """sushy-tools with its fake driver. Its machines follow at once; what they are told is kept."""
 
@@ -33,6 +41,7 @@ class Emulator:
         self.url = f"http://127.0.0.1:{port}"
         self.told: dict[str, list[str]] = defaultdict(list)
         self.is_deaf = False
+        self.really: dict[str, RealMachine] = {}
 
     def add(self, uuid: UUID, power: str = "Off") -> None:
         system = {"uuid": str(uuid), "name": str(uuid), "power_state": power, "nics": []}
@@ -54,21 +63,29 @@ def emulator(folder: Path) -> Iterator[Emulator]:
     )
     server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_Quiet)
     made = Emulator(server.port)
-    really = fakedriver.FakeDriver.set_power_state
+    set_it, get_it = fakedriver.FakeDriver.set_power_state, fakedriver.FakeDriver.get_power_state
 
     def set_power_state(driver, identity, state):
         made.told[identity].append(state)
-        if not made.is_deaf:
-            really(driver, identity, "ForceRestart" if state == "PowerCycle" else state)
+        if identity in made.really:
+            made.really[identity].switch(state)
+        elif not made.is_deaf:
+            set_it(driver, identity, "ForceRestart" if state == "PowerCycle" else state)
+
+    def get_power_state(driver, identity):
+        if identity in made.really:
+            return "On" if made.really[identity].is_on() else "Off"
+        return get_it(driver, identity)
 
     fakedriver.FakeDriver.set_power_state = set_power_state
+    fakedriver.FakeDriver.get_power_state = get_power_state
     fakedriver.random = _AtOnce
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     yield made
     server.shutdown()
     thread.join(10)
-    fakedriver.FakeDriver.set_power_state = really
+    fakedriver.FakeDriver.set_power_state, fakedriver.FakeDriver.get_power_state = set_it, get_it
 
 
 class _AtOnce:

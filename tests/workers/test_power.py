@@ -1,12 +1,15 @@
 """Power: what is wished of it happens to the machine, what happens to it is seen, and what can go wrong is told."""
 
+import io
 import time
 from uuid import UUID, uuid4
 
 import pytest
 from cryptography import x509
 from django.core.exceptions import ValidationError
+from django.core.management import CommandError, call_command
 from django.db import connection
+from sushy_tools.emulator import main as sushy_tools
 
 from eim_project import tls
 from inventory.models import Host, Indicator, Provider
@@ -464,3 +467,44 @@ def test_credentials_that_lay_in_plain_text_are_sealed_by_the_migration(acme):
         assert cursor.fetchone() == ("[]",)
 
 
+
+
+# Commands -------------------------------------------------------------------------------------------------------------
+
+
+def said_by(command: str, *arguments: str) -> str:
+    told = io.StringIO()
+    try:
+        call_command(command, *arguments, project="acme", stdout=told)
+    except CommandError as problem:
+        told.write(str(problem))
+    return told.getvalue()
+
+
+def test_a_provider_says_what_it_can_and_what_of_it_works(acme, emulator):
+    one = machine(emulator, "On")
+    name = one.power_provider.name
+    told = said_by("provider", "check", name)
+    assert "it can: choose the boot device, insert virtual media, switch power" in told
+    assert "credentials: 2, sealed" in told and "hunter2" not in told and "plain text" in told
+    assert f"ok   {one}: at {emulator.url}: POWER_STATE_ON; it can become OFF, ON" in told
+    with controllers.serving(controllers.refuses) as url:
+        Provider.objects.update(api_endpoint=url)
+        told = said_by("provider", "check", name)
+    assert f"no   {one}: The controller at {url} refuses the credentials" in told and "doesn't work" in told
+    assert f"there are: {name}" in said_by("provider", "check", "nobody")
+    assert "no   management presence server (MPS): There is no" in said_by("provider", "check", "amt")
+
+
+def test_a_machine_starts_once_from_the_network_or_from_an_image(acme, emulator, tmp_path):
+    one = machine(emulator, "Off")
+    assert "starts from network" in said_by("boot_from", "network", str(one))
+    assert sushy_tools.app.systems.get_boot_device(str(one.uuid)) == "Pxe"
+    with controllers.serving(lambda *_: (200, b"an image")) as images:
+        told = said_by("boot_from", "media", str(one), "--image", f"{images}/boot.iso")
+    assert "starts from http" in told, told
+    assert sushy_tools.app.systems.get_boot_device(str(one.uuid)) == "Cd"
+    assert "media needs it" in said_by("boot_from", "media", str(one))
+    with controllers.redfish() as url:
+        Provider.objects.update(api_endpoint=url)
+        assert "no virtual media" in said_by("boot_from", "media", str(one), "--image", f"{images}/boot.iso")

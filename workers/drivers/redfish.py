@@ -119,7 +119,11 @@ class Redfish:
 
     def _media(self, system: System) -> Iterator[Any]:
         disks = {sushy.VirtualMediaType.CD, sushy.VirtualMediaType.DVD}
-        for holder in (system, *system.managers):
+        try:
+            holders = [system, *system.managers]
+        except wrong.MissingAttributeError:
+            holders = [system]
+        for holder in holders:
             try:
                 yield from (one for one in holder.virtual_media.get_members() if disks & {*one.media_types})
             except wrong.MissingAttributeError:
