@@ -318,6 +318,18 @@ TEARDOWN_PATIENCE_WORKLOADS = int(os.environ.get("EIM_TEARDOWN_PATIENCE_WORKLOAD
 WORKFLOW_SILENCE = 600  # no report from the machine for so long: the workflow has failed
 WORKFLOW_TIMEOUT = 9800  # of a whole workflow, as in the archived system's templates
 
+# Machines' management: their power, by Redfish and AMT ---------------------------------------------------------------
+BMC_NETWORKS = _networks("EIM_BMC_NETWORKS")  # loopback and link-local ones that endpoints may be in: none by default
+BMC_TIMEOUT = float(os.environ.get("EIM_BMC_TIMEOUT", "20"))  # seconds for one call, however it drips; below LEASE
+POWER_POLL = float(os.environ.get("EIM_POWER_POLL", "60"))  # seconds from one look at a machine's power to the next
+POWER_GRACE = float(os.environ.get("EIM_POWER_GRACE", "60"))  # seconds that a machine has to follow, or is told again
+# Intel AMT goes through a management presence server (MPS) and a remote provisioning server (RPS), like
+# http://mps:3000 and http://rps:8081. Without them there is no AMT.
+MPS_URL = os.environ.get("EIM_MPS_URL", "").rstrip("/")
+RPS_URL = os.environ.get("EIM_RPS_URL", "").rstrip("/")
+MPS_HOST = os.environ.get("EIM_MPS_HOST", EIM_PUBLIC_HOST)  # where machines' AMT calls home (CIRA), port 4433
+AMT_RANDOM_PASSWORDS = os.environ.get("EIM_AMT_PASSWORDS", "static") == "dynamic"  # of machines; else one a project
+
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -331,5 +343,6 @@ LOGGING = {
         "celery.worker.strategy": {"level": "WARNING"},
         "celery.app.trace": {"level": "WARNING"},
         "celery.beat": {"level": "WARNING"},
+        "sushy": {"level": "CRITICAL"},  # what a controller answers is told where it matters
     },
 }

@@ -92,12 +92,13 @@ def programs(stack: Stack) -> list[Program]:
     southbound = f"{settings.EIM_BIND}:{_port_of(stack.grpc)}"
     exporter = f"{settings.EIM_BIND}:{_port_of(stack.exporter)}"
     schedule = f"--schedule={settings.EIM_DATA / 'beat-schedule'}"
-    reconcilers, builders = "-n reconcilers@%h -c 2 -Q wake,reconcile,tenant", "-n builders@%h -c 1 -Q build,bmc"
+    reconcilers, builders = "-n reconcilers@%h -c 2 -Q wake,reconcile,tenant", "-n builders@%h -c 1 -Q build"
     return [
         stack.python("web", "-m", "gunicorn", "eim_project.wsgi", *web.split(), ready=lambda: _is_healthy(stack.http)),
         stack.manage("southbound", "southbound", "--address", southbound, ready=lambda: _speaks_grpc(stack)),
         stack.celery("reconcilers", *f"{worker} {reconcilers}".split(), ready_line="ready."),
         stack.celery("builders", *f"{worker} {builders}".split(), ready_line="ready."),
+        stack.manage("bmc", "bmc", ready_line="bmc is ready."),
         stack.celery("beat", "beat", "--loglevel=INFO", "--pidfile=", schedule, ready_line="is starting."),
         stack.celery("flower", *flower.split(), ready=lambda: _is_healthy(stack.flower, "/healthcheck")),
         stack.manage("exporter", "exporter", "--address", exporter, ready=lambda: _is_healthy(stack.exporter, "/")),

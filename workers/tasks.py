@@ -115,6 +115,8 @@ def forget() -> int:
 def call_hands() -> None:
     """Send as many messages as there is work due, up to a few: they say that there is work, not which."""
     for queue, due in models.due_by_queue().items():
+        if queue == Queue.BMC:
+            continue  # its process looks for itself (bmc.py)
         limits = {"time_limit": settings.BUILD_HARD_LIMIT, "soft_time_limit": settings.BUILD_HARD_LIMIT - 20}
         for _ in range(1 if queue in (Queue.BUILD, Queue.TENANT) else min(due, HANDS)):
             current_app.signature("workers.run", args=(queue,)).apply_async(

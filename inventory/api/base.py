@@ -39,6 +39,7 @@ from inventory.api.fields import (
     Reference,
     Retired,
     Same,
+    SecretTexts,
     Text,
     Texts,
     Timestamps,
@@ -58,8 +59,8 @@ from inventory.naming import camel, squashed
 
 __all__ = [
     "EMPTY", "Choice", "Constant", "Derived", "Document", "Flag", "HardwarePart", "Nested", "NestedMany", "Pattern",
-    "Reference", "ResourceSerializer", "ResourceViewSet", "Retired", "Same", "Text", "Texts", "Uint64", "Uuid", "Whole",
-    "by_id", "camel", "check_id", "not_found_sentence",
+    "Reference", "ResourceSerializer", "ResourceViewSet", "Retired", "Same", "SecretTexts", "Text", "Texts", "Uint64",
+    "Uuid", "Whole", "by_id", "camel", "check_id", "not_found_sentence",
 ]  # fmt: skip
 
 LONGEST_TEXT = 500_000  # letters, of columns that have no limit of their own

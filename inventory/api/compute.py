@@ -47,6 +47,7 @@ from inventory.models import (
     OsUpdatePolicy,
     PowerCommandPolicy,
     PowerState,
+    Provider,
     SecurityFeature,
     Site,
     hardware,
@@ -59,7 +60,7 @@ STATUSES_OF_INSTANCES = ("instance", "provisioning", "update", "trusted_attestat
 # What PUT leaves alone if the body doesn't have it: whoever renames a host doesn't mean to touch its power.
 OUT_OF_BAND = {
     "desiredPowerState", "powerCommandPolicy", "desiredAmtState", "amtControlMode", "amtDnsSuffix", "desiredKvmState",
-    "desiredSolState",
+    "desiredSolState", "powerProviderId",
 }  # fmt: skip
 
 
@@ -84,6 +85,7 @@ class HostSerializer(ResourceSerializer):
     site = Nested(SiteSerializer, without={"provider"})  # nothing of it was ever shown here
     siteId = Reference(source="site", queryset=Site.objects.all())
     provider = Nested(ProviderSerializer)
+    powerProviderId = Reference(source="power_provider", queryset=Provider.objects.all())
     instance = Nested("inventory.api.compute.InstanceSerializer", without={"host"})
     hostStorages = HardwarePart("storages", hardware.Storage, shown_part)
     hostNics = HardwarePart("nics", hardware.Nic, shown_nic)
@@ -96,6 +98,7 @@ class HostSerializer(ResourceSerializer):
         hidden = {
             "hardware", "uuid_as_given", "pxe_mac", "kind", "hardware_kind", "mgmt_ip", "kvm_session_status_indicator",
             "kvm_session_status_timestamp", "sol_session_status_indicator", "sol_session_status_timestamp",
+            "power_command", "power_commanded_at",
         }  # fmt: skip
         writable = {"name", "metadata", *OUT_OF_BAND}
         needed = {"name"}

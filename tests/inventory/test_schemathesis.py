@@ -70,6 +70,7 @@ RULES_BEYOND_THE_DOCUMENT = [
     r"metadata key .* is there twice",
     r"^(an )?updatePolicy |targetOsId is of immutable systems",  # what goes together
     r"^(kind|collectorKind|osType|osProvider|providerKind|updatePolicy)(:| is) ",  # an enum's first value is none of it
+    r"^config( is|[.:])|^apiEndpoint |^apiCredentials are ",  # what the vendor's declaration says
     r"already",  # duplicates: 400 and not 409, as the archived API had it
 ]
 
