@@ -135,7 +135,7 @@ def _prepare(data: Path, urls: embedded.Urls) -> Rig:
         http=f"http://{embedded.LOOPBACK}:{settings.EIM_HTTP_PORT}",
         https=f"https://{embedded.LOOPBACK}:{settings.EIM_HTTPS_PORT}",
         grpc=f"{embedded.LOOPBACK}:{settings.EIM_GRPC_PORT}",
-        flower="", ca=str(settings.EIM_CA_FILE),
+        flower="", exporter="", ca=str(settings.EIM_CA_FILE),
         database_url=urls.database, redis_url=urls.redis, pid=os.getpid(),
     )  # fmt: skip
     person = User.objects.create_user("bench")
@@ -146,7 +146,8 @@ def _prepare(data: Path, urls: embedded.Urls) -> Rig:
 def _programs(stack: "Stack", names: tuple[str, ...]) -> "list[Program]":
     from eim_project.stack import programs
 
-    return [program for program in programs(replace(stack, flower="http://127.0.0.1:1")) if program.name in names]
+    nowhere = "http://127.0.0.1:1"
+    return [one for one in programs(replace(stack, flower=nowhere, exporter=nowhere)) if one.name in names]
 
 
 def _that_says_when_ready(program: "Program", log: Path) -> "Program":

@@ -11,7 +11,15 @@ from django_tenants.utils import schema_context
 
 from inventory.models import Host, HostState, Instance, InstanceState, OperatingSystem
 from tenants import credentials, tokens
-from wire import attestmgr_pb2_grpc, hostmgr_pb2, hostmgr_pb2_grpc, onboarding_pb2, onboarding_pb2_grpc, tink
+from wire import (
+    attestmgr_pb2_grpc,
+    device_pb2_grpc,
+    hostmgr_pb2,
+    hostmgr_pb2_grpc,
+    onboarding_pb2,
+    onboarding_pb2_grpc,
+    tink,
+)
 from workers import southbound
 from workers.server import Server
 
@@ -61,6 +69,7 @@ class Node:
         self.interactive = onboarding_pb2_grpc.InteractiveOnboardingServiceStub(channel)
         self.manager = hostmgr_pb2_grpc.HostmgrStub(channel)
         self.attestation = attestmgr_pb2_grpc.AttestationStatusMgrServiceStub(channel)
+        self.devices = device_pb2_grpc.DeviceManagementStub(channel)
         self.old = {name: method.stub(channel) for name, method in tink.old.methods.items()}
         self.new = {name: method.stub(channel) for name, method in tink.new.methods.items()}
 

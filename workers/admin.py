@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
 
 from workers import outstanding
-from workers.models import Work
+from workers.models import Watch, Work
 
 
 class ToRead(admin.ModelAdmin):
@@ -53,3 +53,10 @@ class WorkAdmin(ToRead):
 
     def get_changelist(self, request, **kwargs):
         return Page
+
+
+@admin.register(Watch)
+class WatchAdmin(ToRead):
+    list_display = ["schema", "target", "seen", "failures", "due_at"]
+    list_filter = ["failures"]
+    ordering = ["due_at"]
