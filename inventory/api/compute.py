@@ -218,7 +218,10 @@ class HostViewSet(ResourceViewSet):
         "invalidate": NoteQuery,
     }  # fmt: skip
 
-    answers = {"summary": SummarySerializer, "seen": PresenceSerializer, "register": HostSerializer, "register_again": HostSerializer}
+    answers = {
+        "summary": SummarySerializer, "seen": PresenceSerializer, "register": HostSerializer,
+        "register_again": HostSerializer,
+    }  # fmt: skip
     examples = {
         "create": {"name": "rack-7", "metadata": [{"key": "city", "value": "berlin"}]},
         "register": {"name": "rack-7", "serialNumber": "SN00001", "autoOnboard": True},
