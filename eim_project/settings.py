@@ -142,6 +142,8 @@ TRUSTED_PROXIES = _networks("EIM_TRUSTED_PROXIES")
 # page that polls needs, and well below what one web process can answer to a flood.
 LIMIT_ADDRESS = os.environ.get("EIM_LIMIT_ADDRESS", "1000/second")
 LIMIT_TENANT = os.environ.get("EIM_LIMIT_TENANT", "2000/second")
+UPDATE_RUNS_DAYS = int(os.environ.get("EIM_UPDATE_RUNS_DAYS", "365"))  # that the history of updates is kept
+UPDATE_RUNS_KEPT = 100  # of one instance, however short a time ago
 AUDIT_DAYS = int(os.environ.get("EIM_AUDIT_DAYS", "365"))
 
 # Pages of other origins that may call the API from a browser, like https://ui.example.org: none by default.

@@ -2,6 +2,7 @@
 
 from django.core.exceptions import ValidationError
 from django.db import models, transaction
+from django.utils import timezone
 
 from inventory import errors
 from inventory.models.access import CustomConfig, LocalAccount, RemoteAccess
@@ -15,7 +16,7 @@ from inventory.models.policy import OsUpdatePolicy
 from inventory.models.provider import Provider
 from inventory.models.workload import WorkloadMember
 from inventory.naming import camel
-from tenants import claims, credentials, enrolment
+from tenants import claims, credentials, enrolment, events
 
 
 class HostState(models.TextChoices):
@@ -352,6 +353,13 @@ class Instance(Resource):
     def _forget_updates(self) -> None:
         for run in self.os_update_runs.all():
             run.delete()
+
+    @transaction.atomic
+    def now_runs(self, os: OperatingSystem) -> None:
+        """Write down that its machine has updated itself to this one: a fact, about a column that operators write."""
+        Instance.objects.filter(pk=self.pk).update(os=os, updated_at=timezone.now())
+        self.os = os
+        events.announce(self, "observed")
 
     def must_be_taken_down(self):
         """Not before its installation can have begun, which is when its host is onboarded."""

@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("tenants", "0014_flower_is_for_administrators")]
+    dependencies = [("tenants", "0015_enrolments")]
 
     operations = [
         migrations.AddIndex(
