@@ -95,6 +95,14 @@ def _claim(lease: timedelta, which: str, *values) -> Work | None:
     return Work(**dict(zip(_COLUMNS, rows[0], strict=True))) if rows else None
 
 
+def renew(work: Work, lease: timedelta) -> None:
+    """Hold it for longer, if it is still ours."""
+    _execute(
+        "UPDATE workers_work SET leased_until = now() + %s WHERE id = %s AND epoch = %s AND leased_until > now()",
+        lease, work.pk, work.epoch,
+    )  # fmt: skip
+
+
 def finish(work: Work) -> None:
     """It is as it was asked for; if it was rung for again meanwhile, it is due at once."""
     done = _execute(

@@ -15,7 +15,7 @@ from django.db.models import Model
 from django_tenants.utils import schema_context
 
 from inventory import presence
-from tenants import expired
+from tenants import expired, shared
 from tenants.audit import forget_old
 from tenants.models import Project
 from workers import engine, models, silence
@@ -65,7 +65,7 @@ def remember() -> int:
 def run(self, queue: str) -> int:
     """Claim what is due in this queue and reconcile it, one after the other, until nothing is, or our turn is over."""
     worked, began = 0, time.monotonic()
-    while work := models.claim(queue, engine.lease_of(queue)):
+    while work := models.claim(queue, engine.lease()):
         engine.run(work)
         worked += 1
         if queue in (Queue.BUILD, Queue.TENANT) or time.monotonic() - began > settings.TASK_TURN:
@@ -157,7 +157,8 @@ def _wake_for(schema: str, model: type[Model], pks: dict[int, bool]) -> None:
 
 
 def _lives_in(model: type[Model], schema: str) -> bool:
-    return (model._meta.app_label in settings.TENANT_APPS) == (schema != "public")
+    """Rows of a shared table that says whose they are live where those do."""
+    return (model._meta.app_label in settings.TENANT_APPS or model in shared.tables()) == (schema != "public")
 
 
 def _schema_exists(schema: str) -> bool:

@@ -93,13 +93,13 @@ def reboot() -> None:
 def main() -> None:
     logging.basicConfig(level=logging.WARNING, stream=sys.stdout)
     arguments = kernel_arguments(Path("/proc/cmdline").read_text())
-    missing = [name for name in ("worker_id", "eim_url", "grpc_authority") if not arguments.get(name)]
+    missing = [name for name in ("eim_url", "grpc_authority") if not arguments.get(name)]
     if missing:
         raise SystemExit(f"the kernel's command line lacks {', '.join(missing)}: boot from the server's boot.ipxe")
+    mac = arguments.get("worker_id") or os.environ["EIM_MAC"]  # of the network card that got an address (init)
     server = Server(arguments["eim_url"], CA_FILE, arguments["grpc_authority"])
     say(f"installing from {server.url}")
-    enrolment = arguments.get("eim.enrol", "")
-    asyncio.run(install_however_long_it_takes(server, arguments["worker_id"].lower(), enrolment))
+    asyncio.run(install_however_long_it_takes(server, mac.lower(), arguments.get("eim.enrol", "")))
     reboot()
 
 

@@ -30,6 +30,7 @@ from inventory.models import (
     Workload,
     WorkloadMember,
 )
+from tenants.models import BulkImport, BulkImportState
 
 SECRET = "secret-of-beta"
 
@@ -104,4 +105,7 @@ def ids_by_collection() -> dict[str, str]:
     """One of everything, made in the current schema: {"regions": "region-1a2b3c4d"} and so on."""
     made = one_of_everything()
     which = {path: kind if isinstance(kind, tuple) else (kind, None) for path, kind in COLLECTIONS.items()}
-    return {path: (made[model][one] if one else made[model]).resource_id for path, (model, one) in which.items()}
+    ids = {path: (made[model][one] if one else made[model]).resource_id for path, (model, one) in which.items()}
+    bulk = BulkImport(name=SECRET)
+    bulk.ask(state=BulkImportState.DONE)
+    return {**ids, "bulk-imports": bulk.resource_id}

@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("inventory", "0007_no_line_after_a_name")]
+    dependencies = [("inventory", "0008_how_a_uuid_was_written")]
 
     operations = [
         migrations.AddField(
