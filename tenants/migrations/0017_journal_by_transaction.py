@@ -4,11 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-<<<<<<<< HEAD:tenants/migrations/0016_journal_by_transaction.py
-    dependencies = [("tenants", "0015_enrolments")]
-========
     dependencies = [("tenants", "0016_bulk_imports")]
->>>>>>>> main:tenants/migrations/0017_journal_by_transaction.py
 
     operations = [
         migrations.AddIndex(

@@ -6,7 +6,7 @@ from inventory.addresses import BARE
 
 
 class Migration(migrations.Migration):
-    dependencies = [("inventory", "0008_systems_follow_profiles")]
+    dependencies = [("inventory", "0009_systems_follow_profiles")]
 
     operations = [
         migrations.RunSQL(
