@@ -340,7 +340,6 @@ def test_no_way_of_writing_passes_ask_and_observe_by(host):
 # Wishes that are taken down already, and whose reconcilers are yet to come.
 AWAITED = {
     ("Host", "power_state"), ("Host", "amt_state"), ("Host", "kvm_state"), ("Host", "sol_state"),
-    ("RemoteAccess", "state"), ("Netlink", "state"), ("Workload", "state"),
 }  # fmt: skip
 
 
