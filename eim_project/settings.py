@@ -57,11 +57,17 @@ def is_loopback(host: str) -> bool:
 
 
 def _running_stack() -> dict:
-    """Where `manage.py up` has its servers: for a command that is typed beside it."""
+    """Where `manage.py up` has its servers: for a command that is typed beside it. Nothing if it was killed since."""
     try:
-        return json.loads((EIM_DATA / "stack.json").read_text())
+        stack = json.loads((EIM_DATA / "stack.json").read_text())
     except FileNotFoundError:
         return {}
+    return stack if Path(f"/proc/{stack['pid']}").exists() else {}
+
+
+def _port(name: str, default: int) -> int:
+    told = os.environ.get(f"EIM_{name.upper()}_PORT") or _running_stack().get(name, str(default))
+    return int(told.rpartition(":")[2])
 
 
 def _database(url: str) -> dict:
@@ -94,11 +100,13 @@ EIM_TLS_CERT = Path(os.environ.get("EIM_TLS_CERT") or EIM_DATA / "tls/server.crt
 EIM_TLS_KEY = Path(os.environ.get("EIM_TLS_KEY") or EIM_DATA / "tls/server.key")
 
 # How machines reach us; advertised in boot scripts and written into installed systems ---------------------------------
-EIM_PUBLIC_HOST = os.environ.get("EIM_PUBLIC_HOST", "127.0.0.1")
+EIM_PUBLIC_HOST = os.environ.get("EIM_PUBLIC_HOST") or _running_stack().get("public_host", "127.0.0.1")
 EIM_BIND = os.environ.get("EIM_BIND", "127.0.0.1")  # the address our own servers listen on
-EIM_HTTP_PORT = int(os.environ.get("EIM_HTTP_PORT", "8000"))
-EIM_HTTPS_PORT = int(os.environ.get("EIM_HTTPS_PORT", "8443"))
-EIM_GRPC_PORT = int(os.environ.get("EIM_GRPC_PORT", "50051"))
+EIM_HTTP_PORT = _port("http", 8000)
+EIM_HTTPS_PORT = _port("https", 8443)
+EIM_GRPC_PORT = _port("grpc", 50051)
+EIM_EXPORTER_PORT = _port("exporter", 9101)
+EXPORTER_KEEPS = float(os.environ.get("EIM_EXPORTER_KEEPS", "5"))  # seconds that an answer is good for
 EIM_FLOWER_URL = os.environ.get("EIM_FLOWER_URL", "")  # where administrators find Flower; no link without it
 
 # Django ----------------------------------------------------------------------------------------------------------
@@ -323,6 +331,18 @@ TEARDOWN_PATIENCE_WORKLOADS = int(os.environ.get("EIM_TEARDOWN_PATIENCE_WORKLOAD
 WORKFLOW_SILENCE = 600  # no report from the machine for so long: the workflow has failed
 WORKFLOW_TIMEOUT = 9800  # of a whole workflow, as in the archived system's templates
 
+# Machines' management: their power, by Redfish and AMT ---------------------------------------------------------------
+BMC_NETWORKS = _networks("EIM_BMC_NETWORKS")  # loopback and link-local ones that endpoints may be in: none by default
+BMC_TIMEOUT = float(os.environ.get("EIM_BMC_TIMEOUT", "20"))  # seconds for one call, however it drips; below LEASE
+POWER_POLL = float(os.environ.get("EIM_POWER_POLL", "60"))  # seconds from one look at a machine's power to the next
+POWER_GRACE = float(os.environ.get("EIM_POWER_GRACE", "60"))  # seconds that a machine has to follow, or is told again
+# Intel AMT goes through a management presence server (MPS) and a remote provisioning server (RPS), like
+# http://mps:3000 and http://rps:8081. Without them there is no AMT.
+MPS_URL = os.environ.get("EIM_MPS_URL", "").rstrip("/")
+RPS_URL = os.environ.get("EIM_RPS_URL", "").rstrip("/")
+MPS_HOST = os.environ.get("EIM_MPS_HOST", EIM_PUBLIC_HOST)  # where machines' AMT calls home (CIRA), port 4433
+AMT_RANDOM_PASSWORDS = os.environ.get("EIM_AMT_PASSWORDS", "static") == "dynamic"  # of machines; else one a project
+
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -336,5 +356,6 @@ LOGGING = {
         "celery.worker.strategy": {"level": "WARNING"},
         "celery.app.trace": {"level": "WARNING"},
         "celery.beat": {"level": "WARNING"},
+        "sushy": {"level": "CRITICAL"},  # what a controller answers is told where it matters
     },
 }

@@ -1,5 +1,6 @@
 """The project's admin: every resource, with wishes as actions and facts to read, never to edit."""
 
+from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.models import LogEntry
 from django.contrib.admin.utils import unquote
@@ -237,9 +238,27 @@ class OsUpdateRunAdmin(ResourceAdmin):
         return False
 
 
+class ProviderForm(forms.ModelForm):
+    """Credentials are written, and never shown: left empty, they stay as they are."""
+
+    credentials = forms.CharField(
+        required=False, widget=forms.Textarea(attrs={"rows": 2, "autocomplete": "off"}),
+        help_text="One a line, as the vendor wants them: user name and password, for Redfish. Kept sealed.",
+    )  # fmt: skip
+
+    def _post_clean(self):
+        if said := self.cleaned_data.get("credentials"):
+            self.instance.credentials = said.splitlines()
+        super()._post_clean()
+
+
 @admin.register(Provider, site=site)
 class ProviderAdmin(ResourceAdmin):
-    list_display = ["resource_id", "name", "provider_kind", "provider_vendor"]
+    form = ProviderForm
+    list_display = ["resource_id", "name", "provider_kind", "provider_vendor", "api_endpoint"]
+
+    def get_readonly_fields(self, request, obj=None):
+        return [name for name in super().get_readonly_fields(request, obj) if name != "credentials_sealed"]
 
 
 @admin.register(Host, site=site)

@@ -13,6 +13,7 @@ from inventory.models import Host, HostState, Instance, InstanceState, Operating
 from tenants import credentials, tokens
 from wire import (
     attestmgr_pb2_grpc,
+    device_pb2_grpc,
     hostmgr_pb2,
     hostmgr_pb2_grpc,
     maintmgr_pb2_grpc,
@@ -72,6 +73,7 @@ class Node:
         self.maintenance = maintmgr_pb2_grpc.MaintmgrServiceStub(channel)
         self.telemetry = telemetrymgr_pb2_grpc.TelemetryMgrStub(channel)
         self.attestation = attestmgr_pb2_grpc.AttestationStatusMgrServiceStub(channel)
+        self.devices = device_pb2_grpc.DeviceManagementStub(channel)
         self.old = {name: method.stub(channel) for name, method in tink.old.methods.items()}
         self.new = {name: method.stub(channel) for name, method in tink.new.methods.items()}
 

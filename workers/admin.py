@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
 
 from workers import outstanding
-from workers.models import OsProfile, Work
+from workers.models import OsProfile, Watch, Work
 
 
 class ToRead(admin.ModelAdmin):
@@ -60,3 +60,10 @@ class OsProfileAdmin(ToRead):
     list_display = ["origin", "retracted", "seen_at", "problem"]
     list_filter = ["retracted", ("problem", admin.EmptyFieldListFilter)]
     search_fields = ["origin", "problem"]
+
+
+@admin.register(Watch)
+class WatchAdmin(ToRead):
+    list_display = ["schema", "target", "seen", "failures", "due_at"]
+    list_filter = ["failures"]
+    ordering = ["due_at"]

@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 
 BATCH = 200  # rings heard in one transaction
 LONG = {"time_limit": settings.BUILD_HARD_LIMIT, "soft_time_limit": settings.BUILD_HARD_LIMIT - 20}  # seconds
+_served: dict[str, str] = {}  # queue -> the schema that this process has worked for last
 HANDS = 4  # processes worth waking for one queue; more find nothing to claim
 
 
@@ -64,9 +65,10 @@ def remember() -> int:
 
 @shared_task(name="workers.run", bind=True)
 def run(self, queue: str) -> int:
-    """Claim what is due in this queue and reconcile it, one after the other, until nothing is, or our turn is over."""
+    """Claim what is due in this queue, of each tenant in turn, and reconcile it, until nothing is or our time is up."""
     worked, began = 0, time.monotonic()
-    while work := models.claim(queue, engine.lease()):
+    while work := models.claim(queue, engine.lease(), after=_served.get(queue, "")):
+        _served[queue] = work.schema
         engine.run(work)
         worked += 1
         if queue in (Queue.BUILD, Queue.TENANT) or time.monotonic() - began > settings.TASK_TURN:
@@ -122,6 +124,8 @@ def forget() -> int:
 def call_hands() -> None:
     """Send as many messages as there is work due, up to a few: they say that there is work, not which."""
     for queue, due in models.due_by_queue().items():
+        if queue == Queue.BMC:
+            continue  # its process looks for itself (bmc.py)
         for _ in range(1 if queue in (Queue.BUILD, Queue.TENANT) else min(due, HANDS)):
             current_app.signature("workers.run", args=(queue,)).apply_async(
                 queue=queue, expires=10, **(LONG if queue == Queue.BUILD else {})

@@ -47,6 +47,7 @@ from inventory.models import (
     OsUpdatePolicy,
     PowerCommandPolicy,
     PowerState,
+    Provider,
     SecurityFeature,
     Site,
     hardware,
@@ -59,7 +60,7 @@ STATUSES_OF_INSTANCES = ("instance", "provisioning", "update", "trusted_attestat
 # What PUT leaves alone if the body doesn't have it: whoever renames a host doesn't mean to touch its power.
 OUT_OF_BAND = {
     "desiredPowerState", "powerCommandPolicy", "desiredAmtState", "amtControlMode", "amtDnsSuffix", "desiredKvmState",
-    "desiredSolState",
+    "desiredSolState", "powerProviderId",
 }  # fmt: skip
 
 
@@ -84,6 +85,7 @@ class HostSerializer(ResourceSerializer):
     site = Nested(SiteSerializer, without={"provider"})  # nothing of it was ever shown here
     siteId = Reference(source="site", queryset=Site.objects.all())
     provider = Nested(ProviderSerializer)
+    powerProviderId = Reference(source="power_provider", queryset=Provider.objects.all())
     instance = Nested("inventory.api.compute.InstanceSerializer", without={"host"})
     hostStorages = HardwarePart("storages", hardware.Storage, shown_part)
     hostNics = HardwarePart("nics", hardware.Nic, shown_nic)
@@ -96,6 +98,7 @@ class HostSerializer(ResourceSerializer):
         hidden = {
             "hardware", "uuid_as_given", "pxe_mac", "kind", "hardware_kind", "mgmt_ip", "kvm_session_status_indicator",
             "kvm_session_status_timestamp", "sol_session_status_indicator", "sol_session_status_timestamp",
+            "power_command", "power_commanded_at",
         }  # fmt: skip
         writable = {"name", "metadata", *OUT_OF_BAND}
         needed = {"name"}
@@ -283,6 +286,9 @@ class CustomConfigs(Texts):
         child = Pattern(pattern_of_id(CustomConfig), max_length=len(CustomConfig.prefix) + 9)
         super().__init__(source="custom_config", required=False, max_length=100, child=child)
 
+    def get_attribute(self, instance):
+        return [str(config) for config in super().get_attribute(instance).all()]
+
     def to_internal_value(self, data):
         ids = dict.fromkeys(super().to_internal_value(data))
         return [by_id(CustomConfig.objects.all(), resource_id) for resource_id in ids]
@@ -341,6 +347,13 @@ class InstanceViewSet(ResourceViewSet):
 
     serializer_class = InstanceSerializer
     collection, service, nouns = "instances", "InstanceService", ("Instance", "Instances")
+    examples = {
+        "create": {
+            "name": "rack-7-instance", "kind": "INSTANCE_KIND_METAL", "hostID": "host-1a2b3c4d", "osID": "os-5e6f7a8b",
+            "securityFeature": "SECURITY_FEATURE_NONE", "localAccountID": "localaccount-9c0d1e2f",
+        },
+        "partial_update": {"osUpdatePolicyID": "osupdatepolicy-3a4b5c6d"},
+    }  # fmt: skip
 
     def invalidate(self, request, resource_id, *args, **kwargs):
         check_spelling(Instance, resource_id)

@@ -16,6 +16,7 @@ from inventory.models.policy import OsUpdatePolicy
 from inventory.models.provider import Provider
 from inventory.models.workload import WorkloadMember
 from inventory.naming import camel
+from inventory.vendors import Can
 from tenants import claims, credentials, enrolment, events
 
 
@@ -129,7 +130,7 @@ class Host(Resource):
         "kind", "hardware_kind", "mgmt_ip", "bmc_kind", "power_on_time", "amt_sku", "kvm_status", "sol_status",
         "hardware", "product_name", "memory_bytes", "cpu_model", "cpu_sockets", "cpu_cores", "cpu_threads",
         "cpu_architecture", "cpu_capabilities", "cpu_topology", "bios_vendor", "bios_version", "bios_release_date",
-        "bmc_ip", "pxe_mac", "hostname", "uuid", "serial_number",
+        "bmc_ip", "pxe_mac", "hostname", "uuid", "serial_number", "power_command", "power_commanded_at",
     }  # fmt: skip
     allowed = {
         "state": {
@@ -153,6 +154,10 @@ class Host(Resource):
     provider = models.ForeignKey(
         Provider, null=True, blank=True, on_delete=models.PROTECT, related_name="hosts", to_field="resource_id"
     )
+    # What its power is switched through, where that isn't `provider`.
+    power_provider = models.ForeignKey(
+        Provider, null=True, blank=True, on_delete=models.PROTECT, related_name="powered_hosts", to_field="resource_id"
+    )
     metadata = MetadataField()
     user_lvm_size = models.PositiveIntegerField(default=0)  # GB
     # Who the machine is. Asked for when it is registered; after that only the machine itself tells more.
@@ -172,6 +177,9 @@ class Host(Resource):
         models.CharField(max_length=40, choices=PowerCommandPolicy, default=PowerCommandPolicy.IMMEDIATE)
     )
     power_on_time = late(EpochField(default=0, editable=False))
+    # What its machine was told last, and when: a reset is told from the one before, and gets the time that it needs.
+    power_command = observed_choice(PowerState)
+    power_commanded_at = late(EpochField(default=0, editable=False))
 
     desired_amt_state, current_amt_state = map(late, wish(AmtState))
     amt_status, amt_status_indicator, amt_status_timestamp = map(late, status("Unknown"))
@@ -260,6 +268,8 @@ class Host(Resource):
     def clean(self):
         if self.power_command_policy == PowerCommandPolicy.UNSPECIFIED:
             self.power_command_policy = PowerCommandPolicy.IMMEDIATE
+        if self.power_provider and not self.power_provider.can(Can.POWER):
+            raise ValidationError(f"powerProviderId: {self.power_provider_id} can't {Can.POWER}")
 
     def _refuse_guarded(self):
         """A new host may name its machine; of a registered one only observe() does."""

@@ -10,7 +10,7 @@ def key():
 
 
 class Migration(migrations.Migration):
-    dependencies = [("workers", "0003_heard")]
+    dependencies = [("workers", "0005_watches_and_activations")]
 
     operations = [
         migrations.CreateModel(

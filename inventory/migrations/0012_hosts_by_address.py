@@ -6,7 +6,7 @@ from inventory.addresses import BARE
 
 
 class Migration(migrations.Migration):
-    dependencies = [("inventory", "0009_systems_follow_profiles")]
+    dependencies = [("inventory", "0011_credentials_of_providers_are_sealed")]
 
     operations = [
         migrations.RunSQL(
