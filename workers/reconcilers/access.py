@@ -13,7 +13,7 @@ NOBODY = "No remote access proxy has opened it"
 
 @register
 class RemoteAccessExpires(Reconciler):
-    """The archived system kept the wish, and had no part of its own that acted on it. Ours says so, and ends it in time:
+    """The archived system kept the wish, and had no part of its own that acted on it. Ours says so, and ends it:
 
     an access whose time is over is gone, and its port is free, whether or not anybody has opened it.
     """
