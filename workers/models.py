@@ -315,3 +315,39 @@ class Heard(models.Model):
 
     def __str__(self):
         return self.schema
+
+
+class OsProfile(models.Model):
+    """What a place that OS profiles come from says: a file, or a tag in a registry (workers/catalogue.py)."""
+
+    origin = models.CharField(max_length=500, unique=True)
+    columns = models.JSONField(default=dict)  # of the operating system that it describes; those it last described
+    problem = models.TextField(blank=True)  # why it can't be had, or not all of it
+    retracted = models.BooleanField(default=False)  # its place has it no more
+    seen_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name = "OS profile"
+
+    def __str__(self):
+        return self.origin
+
+
+class OsCatalogue(models.Model):
+    """What all profiles together say, as of the last pass. One row."""
+
+    digest = models.CharField(max_length=64)
+    made_at = models.DateTimeField(auto_now=True)
+
+    def __str__(self):
+        return self.digest[:12]
+
+
+class Follows(models.Model):
+    """That a tenant's operating systems are as the catalogue of this digest says."""
+
+    schema = models.CharField(max_length=63, unique=True)
+    digest = models.CharField(max_length=64)
+
+    def __str__(self):
+        return self.schema
