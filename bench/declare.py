@@ -34,7 +34,8 @@ class Unit(StrEnum):
     PER_SECOND = "/s"
     SECONDS = "s"
     MEGABYTES = "MB"
-    OF_A_CORE = "% of a core"
+    PERCENT = "% of a core"
+    COUNT = ""
 
     def times(self, ours: float, floor: float) -> float:
         """How many times dearer ours is than the floor."""

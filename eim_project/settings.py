@@ -57,11 +57,17 @@ def is_loopback(host: str) -> bool:
 
 
 def _running_stack() -> dict:
-    """Where `manage.py up` has its servers: for a command that is typed beside it."""
+    """Where `manage.py up` has its servers: for a command that is typed beside it. Nothing if it was killed since."""
     try:
-        return json.loads((EIM_DATA / "stack.json").read_text())
+        stack = json.loads((EIM_DATA / "stack.json").read_text())
     except FileNotFoundError:
         return {}
+    return stack if Path(f"/proc/{stack['pid']}").exists() else {}
+
+
+def _port(name: str, default: int) -> int:
+    told = os.environ.get(f"EIM_{name.upper()}_PORT") or _running_stack().get(name, str(default))
+    return int(told.rpartition(":")[2])
 
 
 def _database(url: str) -> dict:
@@ -94,11 +100,13 @@ EIM_TLS_CERT = Path(os.environ.get("EIM_TLS_CERT") or EIM_DATA / "tls/server.crt
 EIM_TLS_KEY = Path(os.environ.get("EIM_TLS_KEY") or EIM_DATA / "tls/server.key")
 
 # How machines reach us; advertised in boot scripts and written into installed systems ---------------------------------
-EIM_PUBLIC_HOST = os.environ.get("EIM_PUBLIC_HOST", "127.0.0.1")
+EIM_PUBLIC_HOST = os.environ.get("EIM_PUBLIC_HOST") or _running_stack().get("public_host", "127.0.0.1")
 EIM_BIND = os.environ.get("EIM_BIND", "127.0.0.1")  # the address our own servers listen on
-EIM_HTTP_PORT = int(os.environ.get("EIM_HTTP_PORT", "8000"))
-EIM_HTTPS_PORT = int(os.environ.get("EIM_HTTPS_PORT", "8443"))
-EIM_GRPC_PORT = int(os.environ.get("EIM_GRPC_PORT", "50051"))
+EIM_HTTP_PORT = _port("http", 8000)
+EIM_HTTPS_PORT = _port("https", 8443)
+EIM_GRPC_PORT = _port("grpc", 50051)
+EIM_EXPORTER_PORT = _port("exporter", 9101)
+EXPORTER_KEEPS = float(os.environ.get("EIM_EXPORTER_KEEPS", "5"))  # seconds that an answer is good for
 EIM_FLOWER_URL = os.environ.get("EIM_FLOWER_URL", "")  # where administrators find Flower; no link without it
 
 # Django ----------------------------------------------------------------------------------------------------------

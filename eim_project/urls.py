@@ -27,6 +27,7 @@ urlpatterns = [
     path("", include("inventory.api.orchestrator")),
     path("v1/", include("tenants.api")),
     path("v1/", include("tenants.people.urls")),
+    path("v1/", include("provisioning.installation_api")),
     path("v1/projects/<str:projectName>/", include(inventory_api.in_projects)),
     path("v1/projects/<str:projectName>/", include("onboarding.api")),
     path("v1/projects/<str:projectName>/", include("provisioning.api")),

@@ -7,7 +7,6 @@ from rest_framework.decorators import api_view
 from rest_framework.response import Response
 
 from inventory import errors
-from inventory.api.document import ErrorSerializer
 from inventory.api.fields import by_id
 from inventory.models import Instance
 from provisioning import workflow
@@ -29,7 +28,7 @@ class RunSerializer(serializers.Serializer):
         OpenApiParameter("resourceId", location="path", pattern="^inst-[0-9a-f]{8}$", description="The instance's id."),
     ],
     request=None,
-    responses={200: RunSerializer, **dict.fromkeys((400, 401, 403, 404, 429), ErrorSerializer)},
+    responses={200: RunSerializer},
 )
 @api_view(["POST"])
 def retry(request, resourceId: str, **kwargs) -> Response:

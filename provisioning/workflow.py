@@ -14,6 +14,7 @@ from django_tenants.utils import schema_context
 
 from inventory.errors import Gone
 from inventory.models import HostState, Indicator, Instance, InstanceState, Status
+from provisioning import mirror
 from provisioning.dkam.cloudinit import CloudInitFacts, render
 from provisioning.models import ACTIVE, Workflow, WorkflowState
 from tenants import credentials, events
@@ -99,10 +100,11 @@ def cancel_all(reason: str) -> None:
 def actions_for(instance: Instance) -> list[dict]:
     """Template and inputs as data. Relative image URLs are this server's own."""
     host, os = instance.host, instance.os
-    own = not os.image_url.startswith(("http://", "https://"))
+    mirrored = mirror.path_of(os.sha256)
+    own = bool(mirrored) or not os.image_url.startswith(("http://", "https://"))
     server = f"https://{settings.EIM_PUBLIC_HOST}:{settings.EIM_HTTPS_PORT}"
     ca = settings.EIM_CA_FILE.read_text()
-    url = f"{server}/{os.image_url.lstrip('/')}" if own else os.image_url
+    url = f"{server}/{(mirrored or os.image_url).lstrip('/')}" if own else os.image_url
     facts = CloudInitFacts(
         hostname=host.resource_id,
         mac=host.pxe_mac,

@@ -43,6 +43,7 @@ class Work(models.Model):
         constraints = [models.UniqueConstraint(fields=["schema", "reconciler", "target"], name="one_work_a_resource")]
         indexes = [
             models.Index(fields=["queue", "due_at"], condition=models.Q(refused=""), name="work_that_may_be_due"),
+            models.Index(fields=["queue", "schema", "due_at"], condition=models.Q(refused=""), name="work_by_turns"),
         ]
         verbose_name_plural = "outstanding work"
 
@@ -89,7 +90,20 @@ class Activation(models.Model):
 
 
 _COLUMNS = [field.attname for field in Work._meta.concrete_fields]
-_DUE = "due_at <= now() AND refused = '' AND (leased_until IS NULL OR leased_until < now())"
+_FREE = "refused = '' AND (leased_until IS NULL OR leased_until < now())"
+_DUE = f"due_at <= now() AND {_FREE}"
+# Of each tenant that has work in the queue, from one on, when its first is due: an index probe for each.
+_TURNS = f"""
+    WITH RECURSIVE turn AS (
+        (SELECT schema, due_at FROM workers_work WHERE queue = %s AND schema > %s AND {_FREE}
+         ORDER BY schema, due_at LIMIT 1)
+        UNION ALL
+        SELECT following.* FROM turn CROSS JOIN LATERAL (
+            SELECT schema, due_at FROM workers_work WHERE queue = %s AND schema > turn.schema AND {_FREE}
+            ORDER BY schema, due_at LIMIT 1
+        ) AS following
+    )
+"""
 
 
 def wake(schema: str, reconciler: str, target: int, queue: str, wish: str, *, asked: bool = False) -> None:
@@ -114,22 +128,42 @@ def wake(schema: str, reconciler: str, target: int, queue: str, wish: str, *, as
     )  # fmt: skip
 
 
-def claim(queue: str, lease: timedelta) -> Work | None:
-    """The one that has been due longest, ours for the length of the lease. None if nothing is due."""
-    return _claim(lease, "queue = %s", queue)
+def claim(queue: str, lease: timedelta, after: str = "") -> Work | None:
+    """Ours for the length of the lease; None if nothing is due.
+
+    Tenants are served in turn, whatever the number of their rows: the one whose schema comes next behind `after`, and
+    of its rows the one that has been due longest.
+    """
+    work = _claim(
+        lease,
+        f"""
+        {_TURNS}
+        SELECT first.id FROM turn CROSS JOIN LATERAL (
+            SELECT id FROM workers_work WHERE queue = %s AND schema = turn.schema AND {_DUE}
+            ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED
+        ) AS first
+        WHERE turn.due_at <= now() LIMIT 1
+        """,
+        queue, after, queue, queue,
+    )  # fmt: skip
+    return claim(queue, lease) if work is None and after else work
 
 
 def claim_this(schema: str, reconciler: str, target: int, lease: timedelta) -> Work | None:
     """The same of one resource. None if it isn't due, or somebody has it."""
-    return _claim(lease, "schema = %s AND reconciler = %s AND target = %s", schema, reconciler, target)
+    return _claim(
+        lease,
+        f"SELECT id FROM workers_work WHERE schema = %s AND reconciler = %s AND target = %s AND {_DUE}"
+        " FOR UPDATE SKIP LOCKED",
+        schema, reconciler, target,
+    )  # fmt: skip
 
 
 def _claim(lease: timedelta, which: str, *values) -> Work | None:
     rows = _execute(
         f"""
         UPDATE workers_work SET epoch = epoch + 1, leased_until = now() + %s
-        WHERE id = (SELECT id FROM workers_work WHERE {which} AND {_DUE}
-                    ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED)
+        WHERE id = ({which})
         RETURNING {", ".join(_COLUMNS)}
         """,
         lease, *values,

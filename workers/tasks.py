@@ -24,6 +24,7 @@ from workers.models import Queue
 log = logging.getLogger(__name__)
 
 BATCH = 200  # rings heard in one transaction
+_served: dict[str, str] = {}  # queue -> the schema that this process has worked for last
 HANDS = 4  # processes worth waking for one queue; more find nothing to claim
 
 
@@ -63,9 +64,10 @@ def remember() -> int:
 
 @shared_task(name="workers.run", bind=True)
 def run(self, queue: str) -> int:
-    """Claim what is due in this queue and reconcile it, one after the other, until nothing is, or our turn is over."""
+    """Claim what is due in this queue, of each tenant in turn, and reconcile it, until nothing is or our time is up."""
     worked, began = 0, time.monotonic()
-    while work := models.claim(queue, engine.lease()):
+    while work := models.claim(queue, engine.lease(), after=_served.get(queue, "")):
+        _served[queue] = work.schema
         engine.run(work)
         worked += 1
         if queue in (Queue.BUILD, Queue.TENANT) or time.monotonic() - began > settings.TASK_TURN:

@@ -152,6 +152,6 @@ bench = Bench(
     name="power-poll",
     ours=Side("1,000 machines are looked at every minute, 50 of them hang", by_the_watch),
     floor=Side("as many bare requests over open connections", by_bare_requests),
-    figures={"process": Unit.OF_A_CORE, "with Postgres": Unit.OF_A_CORE, "late, at most": Unit.SECONDS},
+    figures={"process": Unit.PERCENT, "with Postgres": Unit.PERCENT, "late, at most": Unit.SECONDS},
     around=controllers,
 )

@@ -286,6 +286,9 @@ class CustomConfigs(Texts):
         child = Pattern(pattern_of_id(CustomConfig), max_length=len(CustomConfig.prefix) + 9)
         super().__init__(source="custom_config", required=False, max_length=100, child=child)
 
+    def get_attribute(self, instance):
+        return [str(config) for config in super().get_attribute(instance).all()]
+
     def to_internal_value(self, data):
         ids = dict.fromkeys(super().to_internal_value(data))
         return [by_id(CustomConfig.objects.all(), resource_id) for resource_id in ids]
@@ -344,6 +347,13 @@ class InstanceViewSet(ResourceViewSet):
 
     serializer_class = InstanceSerializer
     collection, service, nouns = "instances", "InstanceService", ("Instance", "Instances")
+    examples = {
+        "create": {
+            "name": "rack-7-instance", "kind": "INSTANCE_KIND_METAL", "hostID": "host-1a2b3c4d", "osID": "os-5e6f7a8b",
+            "securityFeature": "SECURITY_FEATURE_NONE", "localAccountID": "localaccount-9c0d1e2f",
+        },
+        "partial_update": {"osUpdatePolicyID": "osupdatepolicy-3a4b5c6d"},
+    }  # fmt: skip
 
     def invalidate(self, request, resource_id, *args, **kwargs):
         check_spelling(Instance, resource_id)

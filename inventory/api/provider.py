@@ -27,4 +27,8 @@ class ProviderViewSet(ResourceViewSet):
 
     serializer_class = ProviderSerializer
     collection, service, nouns = "providers", "ProviderService", ("Provider", "Providers")
+    examples = {"create": {
+        "name": "loca", "providerKind": "PROVIDER_KIND_BAREMETAL", "providerVendor": "PROVIDER_VENDOR_LENOVO_LOCA",
+        "apiEndpoint": "https://loca.example.com", "apiCredentials": ["loca-secret"],
+    }}  # fmt: skip
     http_method_names = ["get", "post", "delete", "head", "options"]

@@ -13,7 +13,7 @@ from schemathesis.checks import CHECKS, load_all_checks
 
 from eim_project.wsgi import application
 from tests.conftest import client_of, fresh_project
-from tests.inventory.test_contract import CONTRACT
+from tests.inventory.test_contract import SERVICES
 
 load_all_checks()
 
@@ -34,9 +34,6 @@ class Door:
     def __call__(self, environ, start_response):
         environ |= {"PATH_INFO": f"{self.path}{environ['PATH_INFO']}", "HTTP_AUTHORIZATION": self.token}
         return application(environ, start_response)
-
-
-SERVICES = {operation["tag"] for operation in CONTRACT["operations"]}
 
 
 def document() -> dict:

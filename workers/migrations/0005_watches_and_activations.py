@@ -9,7 +9,7 @@ ID = models.BigAutoField(auto_created=True, primary_key=True, serialize=False, v
 
 
 class Migration(migrations.Migration):
-    dependencies = [("workers", "0003_heard")]
+    dependencies = [("workers", "0004_tenants_in_turn")]
 
     operations = [
         migrations.CreateModel(
