@@ -215,7 +215,7 @@ class SiteAdmin(ResourceAdmin):
 
 @admin.register(OperatingSystem, site=site)
 class OperatingSystemAdmin(ResourceAdmin):
-    list_display = ["resource_id", "name", "profile_name", "image_id", "os_type"]
+    list_display = ["resource_id", "name", "profile_name", "image_id", "os_type", "from_profile", "retracted"]
     search_fields = ["name", "profile_name", "resource_id"]
 
 

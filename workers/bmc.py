@@ -193,7 +193,7 @@ def run(stop: threading.Event) -> None:
             close_old_connections()
             watcher.step()
             while hands.acquire(blocking=False):
-                work = models.claim(Queue.BMC, engine.lease_of(Queue.BMC))
+                work = models.claim(Queue.BMC, engine.lease())
                 if work is None:
                     hands.release()
                     break
