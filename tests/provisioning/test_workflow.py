@@ -12,7 +12,7 @@ from django.urls import set_script_prefix
 from inventory.errors import LeaseLost
 from inventory.models import HostState, Indicator, InstanceState
 from inventory.models.base import fence
-from provisioning import workflow
+from provisioning import verbs, workflow
 from provisioning.models import Workflow, WorkflowState
 from tenants import credentials
 from tenants.models import EdgeCredential, User
@@ -124,7 +124,7 @@ def test_a_failed_action_fails_the_workflow_with_its_message_and_a_new_wish_trie
     assert node.instance.provisioning_status_indicator == Indicator.ERROR
     assert node.contexts() == []
     assert settle() == []  # a refusal isn't retried by itself
-    workflow.retry(node.instance)
+    verbs.retry(node.instance, "ann")
     settle()
     [again] = node.contexts()
     assert again.workflow_id != context.workflow_id and Workflow.objects.get(workflow_id=again.workflow_id).attempt == 2
@@ -137,7 +137,7 @@ def test_a_machine_that_comes_back_from_an_older_attempt_changes_nothing(node):
     [context] = node.contexts()
     node.report(context.workflow_id, "secure-boot-status-flag-read", "STATE_FAILED")
     settle()
-    workflow.retry(node.instance)
+    verbs.retry(node.instance, "ann")
     settle()
     with pytest.raises(grpc.RpcError) as stale:
         node.report(context.workflow_id, "erase-non-removable-disk", "STATE_SUCCESS")
@@ -217,10 +217,11 @@ def test_what_a_machine_boots_follows_from_what_the_server_knows_now(node):
     assert workflow.boots_from_disk(uuid, "") and not workflow.boots_from_disk("nonsense", "")
 
 
-def test_stored_actions_are_plain_data(node):
+def test_stored_actions_are_plain_data_without_what_they_are_given(node):
     [run] = Workflow.objects.all()
     assert json.loads(json.dumps(run.actions)) == run.actions
-    image = run.actions[2]["environment"]
+    image = workflow.environments_of(run)[2]
+    assert "environment" not in run.actions[2]
     assert image["IMG_URL"].startswith("https://127.0.0.1:") and image["COMPRESSED"] == "true"
 
 
@@ -245,11 +246,11 @@ def test_trying_again_is_a_call_of_the_api(failed, there):
 
 def test_trying_again_is_a_command_too_and_says_what_it_cannot_try(failed, there):
     out, err = StringIO(), StringIO()
-    with pytest.raises(CommandError, match="1 of 2 could not be tried again"):
-        call_command("retry_provisioning", failed.host_id, "host-00000000", project=there.name, stdout=out, stderr=err)
+    with pytest.raises(CommandError, match="retry of 1 of 2 hosts is not possible"):
+        call_command("provisioning", "retry", failed.host_id, "host-00000000", project=there.name, stdout=out, stderr=err)
     assert f"{failed.host_id}: workflow-" in out.getvalue() and "host-00000000: " in err.getvalue()
     with pytest.raises(CommandError, match="There is no project nobody"):
-        call_command("retry_provisioning", failed.host_id, project="nobody")
+        call_command("provisioning", "retry", failed.host_id, project="nobody")
 
 
 def test_trying_again_is_an_action_of_the_admin(failed, there, client):
@@ -267,5 +268,5 @@ def test_trying_again_is_an_action_of_the_admin(failed, there, client):
 def test_an_installed_machine_is_not_tried_again(node):
     node.work_through()
     settle()
-    with pytest.raises(workflow.NotToBeInstalled, match="is INSTANCE_STATE_RUNNING"):
-        workflow.retry(node.instance)
+    with pytest.raises(verbs.NotNow, match="is INSTANCE_STATE_RUNNING"):
+        verbs.retry(node.instance, "ann")
