@@ -74,5 +74,5 @@ class WorkflowAdmin(ResourceAdmin):
             ) for action in run.actions
         )  # fmt: skip
         cells = "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>"
-        heads = format_html("<tr><th>Step</th><th>State</th><th>Seconds</th><th>What the machine said</th></tr>")
-        return format_html("<table>{}{}</table>", heads, format_html_join("", cells, rows))
+        heads = format_html_join("", "<th>{}</th>", [("Step",), ("State",), ("Seconds",), ("What the machine said",)])
+        return format_html("<table><tr>{}</tr>{}</table>", heads, format_html_join("", cells, rows))

@@ -26,7 +26,7 @@ class BadTemplate(Exception):
 
 def for_yaml(value: Any) -> str:
     """As JSON, which YAML includes. A text's lines and quotes are escaped, so that it stays one value."""
-    text = json.dumps(value, ensure_ascii=False)
+    text = json.dumps(value, ensure_ascii=False, default=str)  # str() of what isn't defined says so
     return _UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 

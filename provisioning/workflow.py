@@ -30,7 +30,8 @@ from tenants.models import Claim
 from tenants.secrets import seal, unseal
 
 ENDS = {WorkflowState.SUCCESS, WorkflowState.FAILED, WorkflowState.TIMEOUT}  # as machines report them, of an action
-MESSAGE, LOG_LINES = 2000, 50  # characters of a message that are kept; lines of an action's log
+MESSAGE = 2000  # characters of an action's last message that are kept
+LOG_LINES, LOG_MESSAGE = 50, 500  # of an action's log, and characters of each
 ATTEMPTS = 20  # of an instance that are kept
 HEARD_EVERY = timedelta(seconds=30)  # a machine that only asks is noted as heard so often
 _LIKE_A_SECRET = re.compile(r"(?<![\w-])[\w-]{43}(?![\w-])")  # what tenants.credentials makes
@@ -254,19 +255,21 @@ def report(host_uuid: UUID, told: Report) -> None:
 
 
 def _note(run: Workflow, action: dict[str, Any], state: str, message: str) -> None:
-    now, message = time.time(), _without_secrets(run, message)[:MESSAGE]
+    now, message = time.time(), _without_secrets(run, message)[:MESSAGE].replace("\0", "\ufffd")  # JSON can't keep it
     if state == WorkflowState.RUNNING:
         action["beats"] = action.get("beats", -1) + 1
         action.setdefault("started", now)
-        run.started_at = run.started_at or timezone.now()
     else:
         action["seconds"] = round(now - action.get("started", now), 3)
     action["state"], action["message"] = state, message
     log = action.setdefault("log", [])
-    if not log or (log[-1]["state"], log[-1]["message"]) != (state, message):
-        log.append({"at": round(now, 3), "state": state, "message": message})
-        del log[1 : len(log) - LOG_LINES + 1]  # the first one, and the newest
+    line = {"state": state, "message": message[:LOG_MESSAGE]}
+    if not log or log[-1] | line != log[-1]:
+        log.append({"at": round(now, 3)} | line)
+    if len(log) > LOG_LINES:
+        del log[1]  # what stays are the first one and the newest
     run.heard_at = timezone.now()
+    run.started_at = run.started_at or run.heard_at
 
 
 def _without_secrets(run: Workflow, message: str) -> str:
@@ -324,14 +327,26 @@ def show(run: Workflow) -> None:
     instance = Instance.objects.filter(resource_id=run.instance_id).first()
     if instance is None:
         return
-    if run.state in ACTIVE:
-        shown = Status(f"Provisioning In Progress: {in_words(run)}", Indicator.IN_PROGRESS)
-        try:
+    try:
+        if run.started_at and instance.current_state == InstanceState.RUNNING:
+            not_any_more(instance)
+        if run.state in ACTIVE:
+            shown = Status(f"Provisioning In Progress: {in_words(run)}", Indicator.IN_PROGRESS)
             instance.observe(only_if={"desired_state": InstanceState.RUNNING}, provisioning_status=shown)
-        except Gone:
-            return
-    else:
-        events.announce(instance, "workflow")
+        else:
+            events.announce(instance, "workflow")
+    except Gone:
+        return
+
+
+def not_any_more(instance: Instance) -> None:
+    """What was installed is to be installed once more, or has begun to be. Raises Gone."""
+    instance.observe(
+        only_if={"desired_state": InstanceState.RUNNING, "current_state": InstanceState.RUNNING},
+        state=InstanceState.UNSPECIFIED,
+        instance_status=Status("Not Installed"),
+        provisioning_status=Status("Provisioning In Progress", Indicator.IN_PROGRESS),
+    )
 
 
 def in_words(run: Workflow) -> str:

@@ -78,12 +78,8 @@ class InstanceOnHost(Reconciler):
             except CannotInstall as why:
                 raise Refused(f"Provisioning Failed: {why}") from why
         if run.state in ACTIVE:
-            if instance.current_state == InstanceState.RUNNING:  # it is to be installed once more
-                instance.observe(
-                    state=InstanceState.UNSPECIFIED,
-                    instance_status=Status("Not Installed"),
-                    provisioning_status=Status("Provisioning In Progress", Indicator.IN_PROGRESS),
-                )
+            if instance.current_state == InstanceState.RUNNING:
+                workflow.not_any_more(instance)
             run = self.attend(run)
         match run.state:
             case WorkflowState.SUCCESS:
