@@ -4,11 +4,12 @@ import grpc
 
 from bench.declare import benches
 from wire import hostmgr_pb2 as wire
+from workers.server import Doors
 
 SERVICE = "bench.Floor"
 
 
-def add_to(server: grpc.aio.Server) -> None:
+def add_to(server: Doors) -> None:
     handlers = {
         name: grpc.unary_unary_rpc_method_handler(
             call,
@@ -18,4 +19,4 @@ def add_to(server: grpc.aio.Server) -> None:
         for bench in benches().values()
         for name, call in bench.calls.items()
     }
-    server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(SERVICE, handlers)])
+    server.add_registered_method_handlers(SERVICE, handlers)

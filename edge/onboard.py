@@ -25,6 +25,7 @@ class Identity:
     serial: str
     mac: str
     ip: str
+    enrolment: str = field(default="", repr=False)  # the token it was given to show, if any
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,8 @@ async def discover(server: Server, machine: Identity, waiting: Callable[[], None
     )
     pauses = itertools.cycle(PAUSES_SECONDS)
     async with server.channel() as channel:
-        stream = onboarding_pb2_grpc.NonInteractiveOnboardingServiceStub(channel).OnboardNodeStream()
+        shown = [("x-enrolment-token", machine.enrolment)] if machine.enrolment else None
+        stream = onboarding_pb2_grpc.NonInteractiveOnboardingServiceStub(channel).OnboardNodeStream(metadata=shown)
         await stream.write(request)
         async for answer in _answers(stream):
             credentials = _read(answer, machine)

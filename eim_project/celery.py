@@ -39,13 +39,15 @@ app.conf.update(
     },
     beat_schedule={
         "tick": {"task": "workers.tick", "schedule": 1.0, "options": {"expires": 5}},
+        "remember": {"task": "workers.remember", "schedule": 60.0, "options": {"expires": 60}},
         "clean": {"task": "workers.clean", "schedule": 600.0, "options": {"expires": 600}},
         "audit": {"task": "workers.audit", "schedule": 60.0, "options": {"expires": 60}},
         "forget": {"task": "workers.forget", "schedule": 3600.0, "options": {"expires": 3600, "queue": "tenant"}},
+        "follow": {"task": "provisioning.follow", "schedule": 600.0, "options": {"expires": 600, "queue": "build"}},
     },
     beat_max_loop_interval=1,
 )
-app.autodiscover_tasks(["workers"])
+app.autodiscover_tasks(["workers", "provisioning"])
 
 
 @setup_logging.connect

@@ -82,10 +82,14 @@ def _database(url: str) -> dict:
 
 
 # Where things are -------------------------------------------------------------------------------------------------
-EIM_DATA = Path(os.environ.get("EIM_DATA") or _default_data())
+DEFAULT_DATA = _default_data()
+EIM_DATA = Path(os.environ.get("EIM_DATA") or DEFAULT_DATA)
 EIM_ARTIFACTS = Path(os.environ.get("EIM_ARTIFACTS") or EIM_DATA / "artifacts")
 EIM_OS_PROFILES = Path(folder) if (folder := os.environ.get("EIM_OS_PROFILES")) else None  # besides those we ship
 EIM_CA_FILE = Path(os.environ.get("EIM_CA_FILE") or EIM_DATA / "tls/ca.crt")
+EIM_IPXE_SOURCE = Path(folder) if (folder := os.environ.get("EIM_IPXE_SOURCE")) else None  # a tree to build iPXE from
+EIM_AIRGAP = Path(folder) if (folder := os.environ.get("EIM_AIRGAP")) else None  # where files to mirror come from
+EIM_DOWNLOADS = int(os.environ.get("EIM_DOWNLOADS", "8"))  # at once, of 16 web threads; the API has the others
 EIM_TLS_CERT = Path(os.environ.get("EIM_TLS_CERT") or EIM_DATA / "tls/server.crt")
 EIM_TLS_KEY = Path(os.environ.get("EIM_TLS_KEY") or EIM_DATA / "tls/server.key")
 
@@ -248,7 +252,9 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "0.1.0",
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_OAUTH2_CONFIG": {
-        "clientId": "eim-swagger", "scopes": "openid", "usePkceWithAuthorizationCodeGrant": True,
+        "clientId": "eim-swagger",
+        "scopes": "openid",
+        "usePkceWithAuthorizationCodeGrant": True,
     },
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
@@ -288,13 +294,16 @@ EIM_OIDC_CLIENT_SECRET = os.environ.get("EIM_OIDC_CLIENT_SECRET", "")
 # Whether a request may come over plain HTTP, the address that we listen on decides, not Authlib.
 os.environ.setdefault("AUTHLIB_INSECURE_TRANSPORT", "1")
 
+# Presence ----------------------------------------------------------------------------------------------------------
+HEARTBEAT_SECONDS = int(os.environ.get("EIM_HEARTBEAT_SECONDS", "30"))  # between two heartbeats of an agent
+HEARTBEATS_MISSED = int(os.environ.get("EIM_HEARTBEATS_MISSED", "3"))  # after so many a host has no connection
+
 # Reconciliation, in seconds: a lease outlives the task's hard limit, which outlives a driver's own timeout ------------
 LEASE = int(os.environ.get("EIM_LEASE", "60"))
 TASK_HARD_LIMIT = LEASE * 3 / 4
 TASK_SOFT_LIMIT = LEASE * 2 / 3
 TASK_TURN = LEASE / 12  # after which a task that finds ever more to do lets others have their turn
-BUILD_LEASE = 900
-BUILD_HARD_LIMIT = 840
+BUILD_HARD_LIMIT = 840  # seconds; the lease of a build is renewed for as long as its worker lives
 # How long a tenant that is deleted waits for what must end before it, in seconds; then it goes all the same.
 TEARDOWN_PATIENCE = int(os.environ.get("EIM_TEARDOWN_PATIENCE", "60"))  # instances, hosts
 TEARDOWN_PATIENCE_WORKLOADS = int(os.environ.get("EIM_TEARDOWN_PATIENCE_WORKLOADS", "300"))

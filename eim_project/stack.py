@@ -173,9 +173,8 @@ async def _start(supervisor: Supervisor, terminal: Terminal) -> Stack:
         redis_url=urls.redis,
         pid=os.getpid(),
     )
-    await tls.serve(
-        settings.EIM_BIND, ports.https, settings.EIM_TLS_CERT, settings.EIM_TLS_KEY, (embedded.LOOPBACK, ports.http)
-    )
+    pairs = tls.chains(settings.EIM_TLS_CERT, settings.EIM_TLS_KEY)
+    await tls.serve(settings.EIM_BIND, ports.https, pairs, (embedded.LOOPBACK, ports.http))
     terminal.say("eim", "starting the servers")
     await supervisor.start(*servers)
     terminal.say("eim", "preparing the database")

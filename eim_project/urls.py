@@ -28,6 +28,7 @@ urlpatterns = [
     path("v1/", include("tenants.api")),
     path("v1/", include("tenants.people.urls")),
     path("v1/projects/<str:projectName>/", include(inventory_api.in_projects)),
+    path("v1/projects/<str:projectName>/", include("onboarding.api")),
     path("v1/projects/<str:projectName>/", include("provisioning.api")),
     path("edge-infra.orchestrator.apis/v2/", include(inventory_api.old)),
     path("", include("tenants.issuer")),

@@ -1,5 +1,6 @@
 """Workflows, which install a machine action by action, and the artifacts that machines boot and install from."""
 
+from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
@@ -80,7 +81,10 @@ class Workflow(models.Model):
 
 
 class Artifact(Resource):
-    """A step of what DKAM builds. The wish and the fact are digests of what goes in: other inputs are another wish."""
+    """A step of what DKAM builds. The wish and the fact are digests of what goes in: other inputs are another wish.
+
+    held: an operator went back to an earlier version, and it stays until they ask for a build.
+    """
 
     prefix = "artifact"
     wishes = {"digest": "build_status"}
@@ -88,4 +92,42 @@ class Artifact(Resource):
     name = models.CharField(max_length=63, unique=True)
     desired_digest = models.CharField(max_length=64, blank=True, editable=False)
     current_digest = models.CharField(max_length=64, blank=True, editable=False)
+    held = models.BooleanField(default=False, db_default=False, editable=False)
     build_status, build_status_indicator, build_status_timestamp = status("Not Built")
+
+
+class BootKey(models.Model):
+    """A key of Secure Boot, of this installation and no tenant's. Two of a kind are in force while they overlap."""
+
+    class Kind(models.TextChoices):
+        PK = "PK", "Platform key"
+        KEK = "KEK", "Key exchange key"
+        DB = "db", "Signature database"
+
+    kind = models.CharField(max_length=3, choices=Kind)
+    certificate = models.TextField()  # PEM
+    private_key = SealedField()  # PEM
+    made_at = models.DateTimeField(auto_now_add=True)
+    retired_at = models.DateTimeField(null=True)  # it signs nothing more, and no machine is told of it
+
+    class Meta:
+        ordering = ["-pk"]
+
+    def __str__(self):
+        return f"{self.kind} {self.pk}"
+
+
+class Mirrored(Resource):
+    """A file of somebody else's that machines get from us: downloaded once, and served when its digest is right."""
+
+    prefix = "mirrored"
+    wishes = {"digest": "download_status"}
+    observed = {"size_bytes"}
+    fixed = {"url", "sha256"}
+
+    url = models.CharField(max_length=2000)
+    sha256 = models.CharField(max_length=64, unique=True, validators=[RegexValidator(r"^[a-f0-9]{64}\Z")])
+    desired_digest = models.CharField(max_length=64, blank=True, editable=False)
+    current_digest = models.CharField(max_length=64, blank=True, editable=False)
+    size_bytes = models.BigIntegerField(default=0, editable=False)  # known as soon as the download begins
+    download_status, download_status_indicator, download_status_timestamp = status("Not Downloaded")

@@ -67,10 +67,8 @@ class WorkflowService:
         try:
             node = await in_database(node_of, bearer(context), project_named_by(context))
             return await in_database(work, node, asked, schema=node.schema, who=node.client_id)
-        except Refusal as refusal:
-            await context.abort(refusal.code, refusal.sentence)
         except workflow.NotTrusted as distrust:
-            await context.abort(grpc.StatusCode.UNAUTHENTICATED, str(distrust))
+            raise Refusal(grpc.StatusCode.UNAUTHENTICATED, str(distrust)) from distrust
 
 
 def _workflow_for(node: Node, worker_id: str) -> Workflow | None:

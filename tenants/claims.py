@@ -27,6 +27,15 @@ def complete(resource_id: str, uuid: UUID) -> None:
         raise AlreadyClaimed(f"A host with UUID {uuid} is already registered") from taken
 
 
+def correct(resource_id: str, serial: str) -> None:
+    """The serial number that the machine with this host's UUID really has. Raises AlreadyClaimed."""
+    try:
+        with transaction.atomic():
+            Claim.objects.filter(schema=connection.schema_name, resource_id=resource_id).update(serial=serial)
+    except IntegrityError as taken:
+        raise AlreadyClaimed(f"A host with serial number {serial} is already registered") from taken
+
+
 def release(resource_id: str) -> None:
     Claim.objects.filter(schema=connection.schema_name, resource_id=resource_id).delete()
 

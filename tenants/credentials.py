@@ -1,10 +1,12 @@
-"""An edge node's client id and secret: made when it is onboarded, revoked when it is not trusted any more."""
+"""An edge node's client id and secrets: made when it is onboarded, revoked when it is not trusted any more."""
 
 import hmac
 import secrets
 from uuid import UUID
 
 from django.db import connection, transaction
+from django.db.models import F, Value
+from django.db.models.functions import Coalesce, NullIf
 
 from tenants.models import EdgeCredential, Project, RevokedNode, Role
 from tenants.models.token import NODE_CLIENT
@@ -18,20 +20,38 @@ def client_id_of(host_uuid: UUID) -> str:
 
 
 def issue(host_uuid: UUID) -> tuple[str, str]:
-    """(client id, secret) of a node of the current schema; the same secret until it is revoked."""
-    fresh = seal(secrets.token_urlsafe(32))
-    credential, _ = EdgeCredential.objects.get_or_create(
+    """(client id, secret) for a machine of the current schema that calls. The secret of the call before ends."""
+    secret = secrets.token_urlsafe(32)
+    if not make(host_uuid, secret):
+        # What the installed system has stays as it is; older rows have one secret for both.
+        EdgeCredential.objects.filter(client_id=client_id_of(host_uuid), schema=connection.schema_name).update(
+            installed_sealed=Coalesce(NullIf(F("installed_sealed"), Value("")), F("secret_sealed")),
+            secret_sealed=seal(secret),
+        )
+    return client_id_of(host_uuid), secret
+
+
+def make(host_uuid: UUID, secret: str = "") -> bool:
+    """So that this machine of the current schema can be installed: a person at its console let it in. False if it is
+
+    there already.
+    """
+    _, made = EdgeCredential.objects.get_or_create(
         client_id=client_id_of(host_uuid),
         schema=connection.schema_name,
-        defaults={"host_uuid": host_uuid, "secret_sealed": fresh},
+        defaults={
+            "host_uuid": host_uuid,
+            "secret_sealed": seal(secret or secrets.token_urlsafe(32)),
+            "installed_sealed": seal(secrets.token_urlsafe(32)),
+        },
     )
-    return credential.client_id, unseal(credential.secret_sealed)
+    return made
 
 
 def secret_of(host_uuid: UUID) -> str | None:
-    """The secret that a node of the current schema was given; None if it was given none, or it was revoked."""
+    """The secret for the installed system of a machine of the current schema; None if it isn't trusted."""
     credential = EdgeCredential.objects.filter(client_id=client_id_of(host_uuid), schema=connection.schema_name).first()
-    return unseal(credential.secret_sealed) if credential else None
+    return unseal(credential.installed_sealed or credential.secret_sealed) if credential else None
 
 
 def revoke(host_uuid: UUID | None) -> None:
@@ -57,7 +77,8 @@ def of_client(client_id: str) -> EdgeCredential | None:
 
 
 def is_secret_of(credential: EdgeCredential, secret: str) -> bool:
-    return hmac.compare_digest(unseal(credential.secret_sealed).encode(), secret.encode())
+    kept = [unseal(sealed) for sealed in (credential.secret_sealed, credential.installed_sealed) if sealed]
+    return any(hmac.compare_digest(one.encode(), secret.encode()) for one in kept)
 
 
 def project_of(credential: EdgeCredential) -> Project | None:

@@ -15,6 +15,10 @@ class AlreadyClaimed(TenantError):
     """This UUID or serial number belongs to a registered host. Says the same whoever owns it."""
 
 
+class NotEnrolled(TenantError):
+    """The machine didn't show the enrolment token that its host needs."""
+
+
 class SealedByAnotherKey(TenantError):
     """A secret at rest was sealed with a key that we haven't got."""
 

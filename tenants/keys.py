@@ -75,6 +75,14 @@ class Ring:
                 raise IssuerAway(self._why) from None
             raise BadToken("The token is signed with a key that its issuer doesn't publish") from None
 
+    def has(self, kid: str) -> bool:
+        """Whether there is such a key, as far as is known without asking."""
+        return 0 <= time.time() - self._answered < self._fresh and kid in self._keys
+
+    def renew(self) -> None:
+        """Ask now, before anybody has to wait for it."""
+        self._ask(wait=0)
+
     def _ask(self, wait: float) -> None:
         """Unless that was done a moment ago. wait: seconds for another thread that does it just now."""
         if not self._lock.acquire(timeout=wait):

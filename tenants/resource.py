@@ -70,6 +70,26 @@ class Resources(models.QuerySet):
     def bulk_create(self, objs, *args, **kwargs):
         raise errors.NotYours(f"{self.model.__name__} is made by ask(): its id, its claim and its ring come with it")
 
+    @transaction.atomic
+    def observe_all(self, **facts: Any) -> int:
+        """observe() the same facts of all these rows, in a few statements however many. Returns how many changed.
+
+        Not for facts by which a row may go.
+        """
+        if check := fence.get():
+            check()
+        model = cast(type[Resource], self.model)
+        columns = model._columns(facts)
+        differs = models.Q(*((~models.Q(**{name: value})) for name, value in columns.items()), _connector=models.Q.OR)
+        rows = list(self.filter(differs).order_by("pk").select_for_update(of=("self",)).only("pk", "resource_id"))
+        if not rows:
+            return 0
+        changed = columns | {"updated_at": timezone.now()}
+        changed |= {f"{name}_timestamp": int(time.time()) for name, value in facts.items() if isinstance(value, Status)}
+        models.QuerySet.update(model.objects.filter(pk__in=[row.pk for row in rows]), **changed)
+        events.announce_all(rows, "observed", ring=bool(columns.keys() - model._told_to_people()))
+        return len(rows)
+
     def _refuse(self, columns):
         model = cast(type[Resource], self.model)
         if guarded := model.guarded() & {*columns}:

@@ -87,17 +87,26 @@ def of_api_token(key: str) -> Known | None:
     return known
 
 
-def node_revoked_at(client_id: str) -> float:
-    """When this node's credentials were last revoked, in seconds since the epoch; long ago if they never were."""
+def node_revoked_at(client_id: str, kept: float = KEPT) -> float:
+    """When this node's credentials were last revoked, in seconds since the epoch; long ago if they never were.
+
+    kept: how many seconds ago that may have been asked.
+    """
     global _revoked
     revoked = _revoked
-    if not 0 <= time.time() - revoked.at < KEPT and _loading.acquire(blocking=revoked.at < 0):
+    if not 0 <= time.time() - revoked.at < kept and _loading.acquire(blocking=revoked.at < 0):
         try:  # one thread asks, the others go on with what they know
             if _revoked is revoked:
                 _revoked = _load_revoked()
         finally:
             _loading.release()
     return _revoked.nodes.get(client_id, float("-inf"))
+
+
+def node_stands(client_id: str, issued: float) -> bool:
+    """Whether what this node was given then is good yet. False also when that can't be told without asking."""
+    fresh = 0 <= time.time() - _revoked.at < KEPT
+    return fresh and issued > _revoked.nodes.get(client_id, float("-inf"))
 
 
 def _kept(kept: dict, key, value):

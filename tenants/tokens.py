@@ -152,7 +152,7 @@ def verify(token: str, anew: bool = False) -> Caller:
     """
     if token.startswith("eim_"):
         return _of_api_token(token, anew)
-    read = _read(token)
+    read = proof_of(token)
     if read.expires <= time.time():
         raise BadToken("The token has expired")
     read.ring.find(read.kid)  # a key that was withdrawn takes its tokens with it
@@ -175,7 +175,7 @@ def verify(token: str, anew: bool = False) -> Caller:
 
 
 @dataclass(frozen=True)
-class _Read:
+class Proof:
     """What a token with a good signature says."""
 
     ring: keys.Ring = field(repr=False)
@@ -190,9 +190,15 @@ class _Read:
     sign_in: str = ""
     external: Caller | None = None
 
+    def stands(self) -> bool:
+        """Of a node's token: would it be accepted now? False also when that can't be told without asking somebody."""
+        if self.user_id is not None or self.external is not None or self.expires <= time.time():
+            return False
+        return self.ring.has(self.kid) and standing.node_stands(self.subject, self.issued)
+
 
 @lru_cache(maxsize=20_000)  # whoever calls sends the same token for an hour, and a signature stays good
-def _read(token: str) -> _Read:
+def proof_of(token: str) -> Proof:
     """Raises BadToken and IssuerAway; such a token is not kept."""
     try:
         head = jwt.get_unverified_header(token)
@@ -228,12 +234,12 @@ def _read(token: str) -> _Read:
     if not ours:
         name = _text(claims.get("preferred_username")) or subject
         caller = Caller(Kind.EXTERNAL, f"{issuer} {subject}", name, client_id, roles, expires=expires)
-        return _Read(ring, kid, expires, issued, subject, client_id, roles, external=caller)
+        return Proof(ring, kid, expires, issued, subject, client_id, roles, external=caller)
     person = re.fullmatch(r"user-(\d{1,18})", subject)
     if person is None and not subject.startswith(NODE_CLIENT):
         raise BadToken("The token speaks neither for a person nor for a node")
     user_id = int(person[1]) if person else None
-    return _Read(
+    return Proof(
         ring, kid, expires, issued, subject, client_id, roles, user_id, claims.get("stamp", ""), claims.get("sid", "")
     )
 
@@ -261,7 +267,7 @@ def claims_of(token: str) -> dict[str, Any]:
         raise BadToken(f"The token is no good: {_short(wrong)}") from wrong
 
 
-def _of_node(read: _Read) -> Caller:
+def _of_node(read: Proof) -> Caller:
     if read.issued <= standing.node_revoked_at(read.subject):
         raise BadToken("The node's credentials have been revoked")
     return Caller(Kind.NODE, read.subject, read.subject, read.client_id, read.roles)

@@ -11,9 +11,9 @@ from django_tenants.utils import schema_context
 
 from inventory.models import Host, HostState, Instance, InstanceState, OperatingSystem
 from tenants import credentials, tokens
-from wire import hostmgr_pb2, hostmgr_pb2_grpc, onboarding_pb2, onboarding_pb2_grpc, tink
+from wire import attestmgr_pb2_grpc, hostmgr_pb2, hostmgr_pb2_grpc, onboarding_pb2, onboarding_pb2_grpc, tink
 from workers import southbound
-from workers.management.commands.southbound import doors
+from workers.server import Server
 
 MAC = "52:54:00:00:00:01"
 
@@ -24,10 +24,8 @@ def serving():
     loop = asyncio.new_event_loop()
 
     async def start():
-        server = grpc.aio.server()
-        for add_to in doors():
-            add_to(server)
-        port = server.add_insecure_port("127.0.0.1:0")
+        server = Server()
+        port = server.listen("127.0.0.1:0")
         await server.start()
         return server, port
 
@@ -60,16 +58,19 @@ class Node:
         self.uuid, self.serial, self.token = uuid or uuid4(), serial, ""
         channel = grpc.insecure_channel(address)
         self.onboarding = onboarding_pb2_grpc.NonInteractiveOnboardingServiceStub(channel)
+        self.interactive = onboarding_pb2_grpc.InteractiveOnboardingServiceStub(channel)
         self.manager = hostmgr_pb2_grpc.HostmgrStub(channel)
+        self.attestation = attestmgr_pb2_grpc.AttestationStatusMgrServiceStub(channel)
         self.old = {name: method.stub(channel) for name, method in tink.old.methods.items()}
         self.new = {name: method.stub(channel) for name, method in tink.new.methods.items()}
 
-    def onboard(self, times: int = 1, **said):
+    def onboard(self, times: int = 1, enrolment: str = "", **said):
         """The answers to `times` equal requests on one stream."""
         request = onboarding_pb2.OnboardNodeStreamRequest(
             **{"uuid": str(self.uuid), "serialnum": self.serial, "mac_id": MAC, "host_ip": "10.0.0.5"} | said
         )
-        answers = list(self.onboarding.OnboardNodeStream(iter([request] * times), timeout=10))
+        shown = [("x-enrolment-token", enrolment)] if enrolment else []
+        answers = list(self.onboarding.OnboardNodeStream(iter([request] * times), metadata=shown, timeout=10))
         if answers and answers[-1].client_secret:
             self.log_in(answers[-1].client_id, answers[-1].client_secret)
         return answers
@@ -79,6 +80,15 @@ class Node:
             credential = credentials.of_client(client_id)
             assert credentials.is_secret_of(credential, secret)
             self.token = tokens.for_node(client_id, credentials.project_of(credential).uuid)
+
+    def create(self, token: str, **said):
+        """Somebody has signed in on its console."""
+        told = {"uuid": str(self.uuid), "serialnum": self.serial, "mac_id": MAC, "sut_ip": "10.0.0.5"} | said
+        payload = [onboarding_pb2.NodeData(hwdata=[onboarding_pb2.HwData(**told)])]
+        return self.interactive.CreateNodes(
+            onboarding_pb2.CreateNodesRequest(payload=payload),
+            metadata=[("authorization", f"Bearer {token}")], timeout=10,
+        )  # fmt: skip
 
     @property
     def auth(self):

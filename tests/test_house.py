@@ -54,6 +54,7 @@ def test_nobody_enters_a_tenant_by_the_ways_that_leak():
 
 CATCH_ALL = {
     "workers/engine.py": "the loop",
+    "workers/server.py": "a door tells nobody why it fell shut",
     "edge/worker.py": "an action stands for a container",
     "tenants/fleet.py": "a migration runs anybody's Python",
 }

@@ -4,10 +4,10 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-MODULES = ("status", "onboarding", "hostmgr")
 # The two generations of Tinkerbell's worker protocol declare the same names, so neither may enter the default
 # descriptor pool as a module would: wire/tink.py loads these sets into a pool each.
 DESCRIPTOR_SETS = ("tink_old", "tink_new")
+MODULES = sorted({proto.stem for proto in (HERE / "protos").glob("*.proto")} - {*DESCRIPTOR_SETS})
 
 
 def generate(target: Path) -> None:

@@ -100,7 +100,7 @@ def add_to_server(servicer: Any, server: Any) -> None:
             request_deserializer=parse_report if name == "ReportActionStatus" else method.request.FromString,
             response_serializer=_serialise,
         )
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
+    server.add_registered_method_handlers(SERVICE, handlers)
 
 
 def _serialise(message: Message) -> bytes:

@@ -6,14 +6,16 @@ tenant: the loop does.
 """
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Container, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, ClassVar
 
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import F, Model, Q, QuerySet
 from django_tenants.utils import schema_context
 
@@ -126,7 +128,7 @@ def run(work: Work) -> None:
     began = time.monotonic()
     token = fence.set(lambda: _hold(work))
     try:
-        with schema_context(work.schema), acting_as(reconciler.name):
+        with _kept(work), schema_context(work.schema), acting_as(reconciler.name):
             outcome = _reconcile(reconciler, work)
     except LeaseLost:
         outcome = "lease lost"
@@ -203,6 +205,32 @@ def _hold(work: Work) -> None:
         raise LeaseLost(str(work))
 
 
-def lease_of(queue: str) -> timedelta:
-    """How long a claim holds: longer than the hard time limit of the queue's tasks."""
-    return timedelta(seconds=settings.BUILD_LEASE if queue == Queue.BUILD else settings.LEASE)
+def lease() -> timedelta:
+    """How long a claim holds: longer than the hard time limit of most tasks; that of a build is renewed meanwhile."""
+    return timedelta(seconds=settings.LEASE)
+
+
+@contextmanager
+def _kept(work: Work) -> Iterator[None]:
+    """A build takes minutes. Its lease is renewed for as long as this process lives, so that another takes it over
+
+    soon after a kill."""
+    if work.queue != Queue.BUILD:
+        yield
+        return
+    over = threading.Event()
+
+    def renew() -> None:
+        try:
+            while not over.wait(settings.LEASE / 4):
+                models.renew(work, lease())
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=renew, name="lease", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()

@@ -95,6 +95,14 @@ def _claim(lease: timedelta, which: str, *values) -> Work | None:
     return Work(**dict(zip(_COLUMNS, rows[0], strict=True))) if rows else None
 
 
+def renew(work: Work, lease: timedelta) -> None:
+    """Hold it for longer, if it is still ours."""
+    _execute(
+        "UPDATE workers_work SET leased_until = now() + %s WHERE id = %s AND epoch = %s AND leased_until > now()",
+        lease, work.pk, work.epoch,
+    )  # fmt: skip
+
+
 def finish(work: Work) -> None:
     """It is as it was asked for; if it was rung for again meanwhile, it is due at once."""
     done = _execute(
@@ -158,3 +166,14 @@ def _execute(sql: str, *values) -> list[tuple]:
     with connection.cursor() as cursor:
         cursor.execute(sql, values)
         return cursor.fetchall() if cursor.description else []
+
+
+class Heard(models.Model):
+    """When the hosts of a tenant were last heard from, written down now and then in case Redis loses it."""
+
+    schema = models.CharField(max_length=63, unique=True)
+    at = models.DateTimeField(auto_now=True)
+    seen = models.JSONField(default=dict)  # UUID -> seconds since 1970
+
+    def __str__(self):
+        return self.schema

@@ -1,17 +1,19 @@
 """The southbound door: who calls, in whose schema the call runs, and which status code a refusal becomes.
 
-The server is grpc.aio, because onboarding keeps streams open; all database work goes through one bounded thread pool,
-which enters the tenant's schema for the call and leaves it after.
+The server (workers/server.py) is grpc.aio, because onboarding keeps streams open; all database work goes through one
+bounded thread pool, which enters the tenant's schema for the call and leaves it after. What says the same as the last
+time never gets there: who calls is known, and presence is asked, on the event loop.
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import wraps
+from typing import Any
 from uuid import UUID
 
 import grpc
@@ -19,7 +21,8 @@ from django.db import ProgrammingError, close_old_connections
 from django_tenants.utils import schema_context
 from psycopg.errors import UndefinedTable
 
-from tenants import tokens
+from inventory import presence
+from tenants import keys, standing, tokens
 from tenants.credentials import AGENT_ROLE, client_id_of
 from tenants.errors import BadToken, IssuerAway
 from tenants.events import acting_as
@@ -29,8 +32,10 @@ from tenants.models.token import NODE_CLIENT
 log = logging.getLogger(__name__)
 
 THREADS = 8  # each with a database connection
+QUEUE = 2000  # calls that wait for one of them; a caller beyond that is told to come again
 GONE = "The token's project is gone"
-PROJECT_KNOWN = 5  # seconds for which a project that was ready is taken to be so
+PROJECTS_KNOWN = 8  # seconds for which the list of projects that are ready is taken to be right
+KNOWN = 20_000  # tokens whose nodes are kept
 
 
 class Refusal(Exception):
@@ -59,12 +64,20 @@ class Node:
             raise Refusal(grpc.StatusCode.PERMISSION_DENIED, "This token belongs to another host")
 
 
+_busy = 0  # calls that have a thread, or wait for one
 _pool = ThreadPoolExecutor(THREADS, thread_name_prefix="orm")
 
 
 async def in_database(work: Callable, *args, schema: str = "public", who: str = ""):
     """Run `work(*args)` on a thread of the pool, in this schema, and return what it returns."""
-    return await asyncio.get_running_loop().run_in_executor(_pool, _enter, schema, who, work, args)
+    global _busy
+    if _busy >= THREADS + QUEUE:
+        raise Refusal(grpc.StatusCode.UNAVAILABLE, "The server has more to do than it can: come again later")
+    _busy += 1
+    try:
+        return await asyncio.get_running_loop().run_in_executor(_pool, _enter, schema, who, work, args)
+    finally:
+        _busy -= 1
 
 
 def _enter(schema: str, who: str, work: Callable, args: tuple):
@@ -88,10 +101,12 @@ def inside(schema: str, who: str) -> Iterator[None]:
         raise
 
 
+# Who calls -----------------------------------------------------------------------------------------------------------
+
+
 def bearer(context: grpc.aio.ServicerContext) -> str:
     """The token of the call. Raises Refusal: an agent's very first call has the word Bearer and nothing behind it."""
-    header = dict(context.invocation_metadata() or ()).get("authorization", "")
-    scheme, _, token = str(header).partition(" ")
+    scheme, _, token = str(_said(context, "authorization") or "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         raise Refusal(grpc.StatusCode.UNAUTHENTICATED, "A bearer token is needed")
     return token.strip()
@@ -99,8 +114,18 @@ def bearer(context: grpc.aio.ServicerContext) -> str:
 
 def project_named_by(context: grpc.aio.ServicerContext) -> str | None:
     """What the call's metadata say of its project: not believed, only compared with the token."""
-    named = dict(context.invocation_metadata() or ()).get("activeprojectid")
+    named = _said(context, "activeprojectid")
     return None if named is None else str(named)
+
+
+def _said(context: grpc.aio.ServicerContext, name: str) -> str | bytes | None:
+    return next((value for key, value in context.invocation_metadata() or () if key == name), None)
+
+
+async def caller_of(context: grpc.aio.ServicerContext) -> Node:
+    """The agent that calls. Raises Refusal."""
+    token, named = bearer(context), project_named_by(context)
+    return _node_at_hand(token, named) or await in_database(node_of, token, named)
 
 
 def node_of(token: str, named: str | None = None, roles: tuple[str, ...] = (AGENT_ROLE,)) -> Node:
@@ -127,30 +152,105 @@ def node_of(token: str, named: str | None = None, roles: tuple[str, ...] = (AGEN
             grpc.StatusCode.UNAUTHENTICATED, f"The token is for {len(projects)} projects: name one by activeprojectid"
         )
     [uuid] = projects
-    return Node(_schema_of(uuid, int(time.monotonic() / PROJECT_KNOWN)), uuid, caller.client_id)
+    node = Node(_schema_of(uuid), uuid, caller.client_id)
+    if caller.kind is tokens.Kind.NODE:
+        if len(_nodes) >= KNOWN:
+            _nodes.clear()
+        _nodes[token, named] = node, tokens.proof_of(token)
+    return node
 
 
-@lru_cache(maxsize=1000)
-def _schema_of(project_uuid: UUID, _period: int) -> str:
-    """Asked of the database once a period: an unchanged heartbeat doesn't touch it. That there is none isn't kept."""
-    project = Project.objects.ready().filter(uuid=project_uuid).first()
-    if project is None:
+_nodes: dict[tuple[str, str | None], tuple[Node, tokens.Proof]] = {}
+
+
+def _node_at_hand(token: str, named: str | None) -> Node | None:
+    """What node_of() would say, if that can be told without asking anybody."""
+    node, proof = _nodes.get((token, named), (None, None))
+    if node is None or not proof.stands() or not _projects.are_fresh():
+        return None
+    return node if _projects.schemas.get(node.project_uuid) == node.schema else None
+
+
+@dataclass
+class _Projects:
+    """Those that are ready, by UUID."""
+
+    schemas: dict[UUID, str]
+    at: float
+
+    def are_fresh(self) -> bool:
+        return 0 <= time.time() - self.at < PROJECTS_KNOWN
+
+
+_projects = _Projects({}, float("-inf"))
+
+
+def renew() -> None:
+    """Ask the database for what who calls is known by, before it is too old. Every few seconds, by the server."""
+    _renew_projects()
+    keys.own.renew()
+    standing.node_revoked_at("", kept=standing.KEPT / 3)
+
+
+def _renew_projects() -> None:
+    global _projects
+    _projects = _Projects(dict(Project.objects.ready().values_list("uuid", "schema_name")), time.time())
+
+
+def _schema_of(project_uuid: UUID) -> str:
+    """That there is none isn't kept: it may have become ready just now."""
+    if not _projects.are_fresh() or project_uuid not in _projects.schemas:
+        _renew_projects()
+    if project_uuid not in _projects.schemas:
         raise Refusal(grpc.StatusCode.UNAUTHENTICATED, GONE)
-    return project.schema_name
+    return _projects.schemas[project_uuid]
 
 
-def for_nodes(handler: Callable) -> Callable:
+# Calls of nodes ------------------------------------------------------------------------------------------------------
+
+_ears: dict[asyncio.AbstractEventLoop, presence.Ears] = {}
+
+
+def ears() -> presence.Ears:
+    """Those of the running event loop."""
+    loop = asyncio.get_running_loop()
+    if loop not in _ears:
+        _ears[loop] = presence.Ears()
+    return _ears[loop]
+
+
+def for_nodes(handler: Callable) -> Callable[..., Awaitable]:
     """A unary call of an edge node: `handler(self, node, request)` is plain code that runs in the node's schema."""
 
-    def work(self, token: str, named: str | None, request):
-        node = node_of(token, named)
-        with inside(node.schema, node.client_id):
-            return handler(self, node, request)
-
+    @wraps(handler)
     async def call(self, request, context: grpc.aio.ServicerContext):
-        try:
-            return await in_database(work, self, bearer(context), project_named_by(context), request)
-        except Refusal as refusal:
-            await context.abort(refusal.code, refusal.sentence)
+        node = await caller_of(context)
+        return await in_database(handler, self, node, request, schema=node.schema, who=node.client_id)
 
     return call
+
+
+def unless_repeated(report_in: Callable[[Any], presence.Report], answer: Any) -> Callable[[Callable], Callable]:
+    """The same, for reports that come again and again: the handler runs if the host has something new to tell.
+
+    report_in(request) tells what it tells, and raises Refusal; answer is what is answered if it has told that before.
+    Whoever undoes what a report led to says so by presence.forget().
+    """
+
+    def decorate(handler: Callable) -> Callable[..., Awaitable]:
+        @wraps(handler)
+        async def call(self, request, context: grpc.aio.ServicerContext):
+            node = await caller_of(context)
+            report = report_in(request)
+            node.must_be(report.host_uuid)
+            if not await ears().hear(node.schema, report):
+                return answer
+            try:
+                return await in_database(handler, self, node, request, schema=node.schema, who=node.client_id)
+            except BaseException:  # also if the caller is gone: nobody knows then whether it was written down
+                await asyncio.shield(ears().forget(node.schema, report.host_uuid))
+                raise
+
+        return call
+
+    return decorate

@@ -14,10 +14,11 @@ from django.db import DatabaseError, connection, transaction
 from django.db.models import Model
 from django_tenants.utils import schema_context
 
-from tenants import expired
+from inventory import presence
+from tenants import expired, shared
 from tenants.audit import forget_old
 from tenants.models import Project
-from workers import engine, models
+from workers import engine, models, silence
 from workers.models import Queue
 
 log = logging.getLogger(__name__)
@@ -41,16 +42,30 @@ def wake() -> int:
 
 @shared_task(name="workers.tick")
 def tick() -> None:
-    """Every second, by beat: hear what nobody heard, and call hands for what is due or whose lease ran out."""
+    """Every second, by beat: hear what nobody heard, and call hands for what is due or whose lease ran out.
+
+    And look for hosts that have fallen silent.
+    """
     wake()
     call_hands()
+    try:
+        silence.restore_if_lost()
+        silence.mark()
+    except presence.Away as away:
+        log.warning("presence is away, nobody is taken for silent", extra={"because": away})
+
+
+@shared_task(name="workers.remember")
+def remember() -> int:
+    """Every minute, by beat: write down who was heard from when. Returns in how many tenants."""
+    return silence.remember()
 
 
 @shared_task(name="workers.run", bind=True)
 def run(self, queue: str) -> int:
     """Claim what is due in this queue and reconcile it, one after the other, until nothing is, or our turn is over."""
     worked, began = 0, time.monotonic()
-    while work := models.claim(queue, engine.lease_of(queue)):
+    while work := models.claim(queue, engine.lease()):
         engine.run(work)
         worked += 1
         if queue in (Queue.BUILD, Queue.TENANT) or time.monotonic() - began > settings.TASK_TURN:
@@ -142,7 +157,8 @@ def _wake_for(schema: str, model: type[Model], pks: dict[int, bool]) -> None:
 
 
 def _lives_in(model: type[Model], schema: str) -> bool:
-    return (model._meta.app_label in settings.TENANT_APPS) == (schema != "public")
+    """Rows of a shared table that says whose they are live where those do."""
+    return (model._meta.app_label in settings.TENANT_APPS or model in shared.tables()) == (schema != "public")
 
 
 def _schema_exists(schema: str) -> bool:

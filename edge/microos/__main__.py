@@ -29,16 +29,16 @@ def kernel_arguments(command_line: str) -> dict[str, str]:
     return dict(word.split("=", 1) for word in shlex.split(command_line) if "=" in word)
 
 
-def identify(mac: str, server_url: str, dmi: Path = DMI) -> Identity:
+def identify(mac: str, server_url: str, enrolment: str = "", dmi: Path = DMI) -> Identity:
     """What the firmware says about this machine, and the address it reaches the server from."""
     serial = (dmi / "product_serial").read_text().strip() or NO_SERIAL
     uuid = (dmi / "product_uuid").read_text().strip().lower()
-    return Identity(uuid=uuid, serial=serial, mac=mac, ip=_address_towards(server_url))
+    return Identity(uuid=uuid, serial=serial, mac=mac, ip=_address_towards(server_url), enrolment=enrolment)
 
 
-async def install(server: Server, mac: str) -> None:
+async def install(server: Server, mac: str, enrolment: str) -> None:
     """Returns when the machine has to reboot."""
-    machine = identify(mac, server.url)
+    machine = identify(mac, server.url, enrolment)
     say(f"discovered uuid={machine.uuid} serial={machine.serial} mac={machine.mac} ip={machine.ip}")
     credentials = await discover(server, machine, lambda: say("registered, waiting to be let in"))
     say(f"onboarded as {credentials.client_id}")
@@ -53,10 +53,10 @@ async def install(server: Server, mac: str) -> None:
             say(f"workflow failed: {failure}; waiting for a new one")
 
 
-async def install_however_long_it_takes(server: Server, mac: str) -> None:
+async def install_however_long_it_takes(server: Server, mac: str, enrolment: str = "") -> None:
     for pause in pauses(2.0, 2.0, longest=LONGEST_PAUSE_SECONDS):
         try:
-            await install(server, mac)
+            await install(server, mac, enrolment)
             return
         except (EdgeError, grpc.aio.AioRpcError, OSError) as fault:
             say(f"{_sentence(fault)}; trying again in {pause:.0f} s")
@@ -93,12 +93,13 @@ def reboot() -> None:
 def main() -> None:
     logging.basicConfig(level=logging.WARNING, stream=sys.stdout)
     arguments = kernel_arguments(Path("/proc/cmdline").read_text())
-    missing = [name for name in ("worker_id", "eim_url", "grpc_authority") if not arguments.get(name)]
+    missing = [name for name in ("eim_url", "grpc_authority") if not arguments.get(name)]
     if missing:
         raise SystemExit(f"the kernel's command line lacks {', '.join(missing)}: boot from the server's boot.ipxe")
+    mac = arguments.get("worker_id") or os.environ["EIM_MAC"]  # of the network card that got an address (init)
     server = Server(arguments["eim_url"], CA_FILE, arguments["grpc_authority"])
     say(f"installing from {server.url}")
-    asyncio.run(install_however_long_it_takes(server, arguments["worker_id"].lower()))
+    asyncio.run(install_however_long_it_takes(server, mac.lower(), arguments.get("eim.enrol", "")))
     reboot()
 
 

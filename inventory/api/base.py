@@ -37,6 +37,7 @@ from inventory.api.fields import (
     NestedMany,
     Pattern,
     Reference,
+    Retired,
     Same,
     Text,
     Texts,
@@ -57,8 +58,8 @@ from inventory.naming import camel, squashed
 
 __all__ = [
     "EMPTY", "Choice", "Constant", "Derived", "Document", "Flag", "HardwarePart", "Nested", "NestedMany", "Pattern",
-    "Reference", "ResourceSerializer", "ResourceViewSet", "Same", "Text", "Texts", "Uint64", "Uuid", "Whole", "by_id",
-    "camel", "check_id", "not_found_sentence",
+    "Reference", "ResourceSerializer", "ResourceViewSet", "Retired", "Same", "Text", "Texts", "Uint64", "Uuid", "Whole",
+    "by_id", "camel", "check_id", "not_found_sentence",
 ]  # fmt: skip
 
 LONGEST_TEXT = 500_000  # letters, of columns that have no limit of their own

@@ -80,6 +80,7 @@ def shown_part(part: dict) -> dict:
 
 
 class HostSerializer(ResourceSerializer):
+    uuid = Uuid(required=False, as_given="uuid_as_given")
     site = Nested(SiteSerializer, without={"provider"})  # nothing of it was ever shown here
     siteId = Reference(source="site", queryset=Site.objects.all())
     provider = Nested(ProviderSerializer)
@@ -93,10 +94,10 @@ class HostSerializer(ResourceSerializer):
     class Meta(ResourceSerializer.Meta):
         model = Host
         hidden = {
-            "hardware", "pxe_mac", "kind", "hardware_kind", "mgmt_ip", "kvm_session_status_indicator",
+            "hardware", "uuid_as_given", "pxe_mac", "kind", "hardware_kind", "mgmt_ip", "kvm_session_status_indicator",
             "kvm_session_status_timestamp", "sol_session_status_indicator", "sol_session_status_timestamp",
         }  # fmt: skip
-        writable = {"name", "metadata", "uuid", *OUT_OF_BAND}
+        writable = {"name", "metadata", *OUT_OF_BAND}
         needed = {"name"}
         mutable = {"name", "metadata", "siteId", *OUT_OF_BAND}
         kept = OUT_OF_BAND

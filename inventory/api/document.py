@@ -15,6 +15,7 @@ from rest_framework import serializers
 
 from inventory import models
 from inventory.api import fields
+from inventory.api.body import FormBody
 from inventory.models import hardware, metadata
 from inventory.models.base import Indicator
 
@@ -30,6 +31,7 @@ VERBS = {
     "register_again": ("PatchRegister{0}", "Change what {2} was registered with"),
     "onboard": ("Onboard{0}", "Let {2} be onboarded"),
     "summary": ("Get{0}sSummary", "Count {1} by how they are"),
+    "rows": ("Get{0}Rows", "What became of each row of {2}"),
 }
 
 REFUSALS = {
@@ -49,7 +51,7 @@ ALWAYS = {400, 401, 403, 429}
 REFUSED = {
     "retrieve": {404}, "create": {404, 409, 413, 415}, "register": {409, 413, 415}, "update": {404, 409, 412, 413, 415},
     "partial_update": {404, 409, 412, 413, 415}, "register_again": {404, 409, 412, 413, 415},
-    "destroy": {404, 409, 412}, "onboard": {404, 409, 412}, "invalidate": {404, 409, 412},
+    "destroy": {404, 409, 412}, "rows": {404}, "onboard": {404, 409, 412}, "invalidate": {404, 409, 412},
 }  # fmt: skip
 CHANGES_ONE = {"update", "partial_update", "destroy", "register_again", "onboard", "invalidate"}
 HAS_BODY = {"create", "update", "partial_update", "register", "register_again"}
@@ -150,7 +152,9 @@ class Document(AutoSchema):
         return parameters
 
     def map_parsers(self):
-        return ["application/json"] if self.ours else super().map_parsers()  # forms are for people
+        if not self.ours:
+            return super().map_parsers()
+        return [parser.media_type for parser in self.view.parser_classes if parser is not FormBody]  # people's
 
     def get_request_serializer(self):
         if not self.ours:
@@ -164,7 +168,8 @@ class Document(AutoSchema):
             status: OpenApiResponse(ErrorSerializer, description=REFUSALS[status])
             for status in sorted(ALWAYS | REFUSED.get(self.action, set()))
         }
-        return {200: self._answer(), **refusals}
+        media_type = getattr(self.view, "media_types", {}).get(self.action, "application/json")
+        return {(200, media_type): self._answer(), **refusals}
 
     def _answer(self) -> type:
         own = getattr(self.view, "answers", {}).get(self.action)

@@ -2,7 +2,7 @@
 
 from rest_framework import exceptions
 
-from inventory.api.base import Pattern, ResourceSerializer, ResourceViewSet, Same
+from inventory.api.base import Pattern, ResourceSerializer, ResourceViewSet, Retired, Same
 from inventory.models import OperatingSystem, OsProviderKind, OsType
 
 QUOTED = r"""\-_./:;=@?!#,<>*()" """
@@ -12,9 +12,9 @@ URI_REFERENCE = r"^[a-zA-Z0-9\-._~:/?#\[\]@!$&'()*+,;=%]*$"
 class OperatingSystemSerializer(ResourceSerializer):
     osResourceID = Same()
     sha256 = Pattern("^[a-f0-9]+$", min_length=64, max_length=64, help_text="Of the image, in hexadecimal.")
-    repoUrl = Pattern(
-        rf"^[a-zA-Z0-9{QUOTED}]*$", write_only=True, required=False, allow_blank=True, max_length=500,
-        help_text="The old name of imageUrl.",
+    repoUrl = Retired(
+        rf"^[a-zA-Z0-9{QUOTED}]*$", required=False, allow_blank=True, max_length=500,
+        help_text="The old name of imageUrl. Always empty when it is read.",
     )  # fmt: skip
 
     class Meta(ResourceSerializer.Meta):

@@ -19,7 +19,7 @@ from inventory.api.base import (
 )  # fmt: skip
 from inventory.api.compute import HostSerializer
 from inventory.api.location import RegionSerializer, SiteSerializer
-from inventory.api.queries import PageQuery, PatchQuery
+from inventory.api.queries import ListQuery, PageQuery, PatchQuery, Query
 from inventory.api.reading import reader
 from inventory.models import Host, Region, RepeatedSchedule, SingleSchedule, Site
 from inventory.models.schedule import LATEST, TARGETS, over
@@ -72,7 +72,7 @@ class RepeatedScheduleSerializer(ScheduleSerializer):
         needed = {"scheduleStatus"}
 
 
-class ScheduleQuery(PageQuery):
+class PlaceAndTimeQuery(Query):
     hostId = Pattern(
         "^host-[0-9a-f]{8}$", required=False, help_text="Those for this host, its site, or a region that it lies in."
     )
@@ -85,6 +85,14 @@ class ScheduleQuery(PageQuery):
     unixEpoch = Pattern(
         "^[0-9]+$", required=False, max_length=10, help_text="Those that last at this second since 1970, UTC."
     )
+
+
+class ScheduleQuery(PlaceAndTimeQuery, ListQuery):
+    pass
+
+
+class SchedulesQuery(PlaceAndTimeQuery, PageQuery):
+    pass
 
 
 def matching(model: type[SingleSchedule] | type[RepeatedSchedule], asked: dict[str, Any]) -> Q:
@@ -136,15 +144,15 @@ class SchedulesSerializer(serializers.Serializer):
 
 
 class ScheduleViewSet(GenericViewSet):
-    """Schedules of both kinds. Each is paged by itself."""
+    """Schedules of both kinds. Each is paged by itself; to filter and order them, ask for one kind alone."""
 
     ending = ""
     service, nouns = "ScheduleService", ("Schedule", "Schedules")
-    queries = {"list": ScheduleQuery}
+    queries = {"list": SchedulesQuery}
     answers = {"list": SchedulesSerializer}
 
     def list(self, request, *args, **kwargs):
-        asked = ScheduleQuery.read(request.query_params)
+        asked = SchedulesQuery.read(request.query_params)
         offset, size = asked.get("offset", 0), asked.get("pageSize")
         answer: dict[str, Any] = {}
         total, has_next = 0, False

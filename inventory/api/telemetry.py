@@ -16,7 +16,7 @@ from inventory.api.base import (
     Whole,
     by_id,
 )  # fmt: skip
-from inventory.api.queries import ListQuery, PageQuery, PatchQuery, YesNo
+from inventory.api.queries import ListQuery, PatchQuery, YesNo
 from inventory.api.schedule import moved
 from inventory.models import (
     Instance,
@@ -59,10 +59,6 @@ class OneKind(ResourceViewSet):
         return super().retrieve(request, resource_id)
 
 
-class SortedQuery(PageQuery):
-    orderBy = ListQuery().fields["orderBy"]
-
-
 # Groups -----------------------------------------------------------------------------------------------------------
 
 
@@ -96,7 +92,6 @@ class MetricsGroupViewSet(OneKind):
     serializer_class = MetricsGroupSerializer
     collection, service = "telemetryMetricsGroups", "TelemetryMetricsGroupService"
     nouns = ("TelemetryMetricsGroup", "TelemetryMetricsGroups")
-    queries = {"list": SortedQuery}
     http_method_names = ["get", "post", "delete", "head", "options"]
 
 
@@ -106,7 +101,6 @@ class LogsGroupViewSet(OneKind):
     serializer_class = LogsGroupSerializer
     collection, service = "telemetryLogsGroups", "TelemetryLogsGroupService"
     nouns = ("TelemetryLogsGroup", "TelemetryLogsGroups")
-    queries = {"list": SortedQuery}
     http_method_names = ["get", "post", "delete", "head", "options"]
 
 
@@ -153,7 +147,7 @@ class LogsProfileSerializer(ProfileSerializer):
         ref_name = "TelemetryLogsProfileResource"
 
 
-class ProfileQuery(SortedQuery):
+class ProfileQuery(ListQuery):
     instanceId = Pattern("^inst-[0-9a-f]{8}$", required=False, help_text="Those of this instance.")
     siteId = Pattern("^site-[0-9a-f]{8}$", required=False, help_text="Those of this site.")
     regionId = Pattern("^region-[0-9a-f]{8}$", required=False, help_text="Those of this region.")

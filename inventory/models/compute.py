@@ -15,7 +15,7 @@ from inventory.models.policy import OsUpdatePolicy
 from inventory.models.provider import Provider
 from inventory.models.workload import WorkloadMember
 from inventory.naming import camel
-from tenants import claims, credentials
+from tenants import claims, credentials, enrolment
 
 
 class HostState(models.TextChoices):
@@ -156,6 +156,8 @@ class Host(Resource):
     user_lvm_size = models.PositiveIntegerField(default=0)  # GB
     # Who the machine is. Asked for when it is registered; after that only the machine itself tells more.
     uuid = models.UUIDField(null=True, blank=True, unique=True)
+    # If it was written with capitals: old clients compare what they read with what they wrote.
+    uuid_as_given = late(models.CharField(max_length=36, blank=True, editable=False))
     serial_number = models.CharField(max_length=128, blank=True, db_index=True)
 
     desired_state, current_state = wish(HostState)
@@ -240,6 +242,8 @@ class Host(Resource):
             raise errors.InventoryError("A host needs a uuid or a serialNumber")
 
     def _insert(self):
+        if isinstance(self.uuid, str) and self.uuid != self.uuid.lower():
+            self.uuid_as_given = self.uuid
         with transaction.atomic(savepoint=False):  # ask() and save() begin it
             super()._insert()
             claims.claim(self.resource_id, self.uuid, self.serial_number)
@@ -250,6 +254,7 @@ class Host(Resource):
     @transaction.atomic
     def delete(self, *args, **kwargs):
         claims.release(self.resource_id)
+        enrolment.forget(self)
         return super().delete(*args, **kwargs)
 
     def duplicate_sentence(self):

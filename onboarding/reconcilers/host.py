@@ -4,9 +4,9 @@ from datetime import timedelta
 
 from django.db import connection
 
+from inventory import presence
 from inventory.models import Host, HostState, Instance, Status
 from tenants import credentials
-from workers import presence
 from workers.engine import Done, Later, Reconciler, register
 
 
@@ -21,7 +21,7 @@ class HostTrust(Reconciler):
     def reconcile(self, host):
         credentials.revoke(host.uuid)
         if host.uuid:
-            presence.forget(connection.schema_name, host.uuid)
+            presence.forget_host(connection.schema_name, host.uuid)
         if host.desired_state == HostState.UNTRUSTED:
             unknown = Status("Unknown")
             return Done(
@@ -33,6 +33,6 @@ class HostTrust(Reconciler):
         return Done(state=HostState.DELETED)
 
     def end_all(self):
-        """When a node was heard from last is forgotten by itself, in a day."""
         credentials.revoke_all()
+        presence.forget_tenant(connection.schema_name)
         return True

@@ -6,6 +6,7 @@ from django.db import connection
 from django.db.models import F, Q
 from django.utils import timezone
 
+from inventory import presence
 from inventory.models import Host, HostState, Indicator, Instance, InstanceState, OsProviderKind, ProviderVendor, Status
 from provisioning import places, workflow
 from provisioning.engines import engine
@@ -59,6 +60,7 @@ class InstanceOnHost(Reconciler):
     def end(self, instance, reason):
         workflow.cancel(workflow.of(instance), reason)
         self.take_back(workflow.of(instance))
+        forget(instance)
 
     def take_back(self, runs):
         """What the engine made of those that have ended."""
@@ -80,6 +82,7 @@ class InstanceOnHost(Reconciler):
         if run.state in ACTIVE:
             if instance.current_state == InstanceState.RUNNING:
                 workflow.not_any_more(instance)
+                forget(instance)
             run = self.attend(run)
         match run.state:
             case WorkflowState.SUCCESS:
@@ -113,3 +116,9 @@ class InstanceOnHost(Reconciler):
     def settled(self, instance, done):
         self.take_back(workflow.of(instance))
         return done
+
+
+def forget(instance: Instance) -> None:
+    """What its machine told was told of this instance."""
+    if instance.host and instance.host.uuid:
+        presence.forget(connection.schema_name, instance.host.uuid)

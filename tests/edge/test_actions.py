@@ -274,6 +274,6 @@ def test_the_kernel_command_line_and_the_firmware_tell_who_the_machine_is(tmp_pa
     (tmp_path / "product_uuid").write_text("A1458656-E817-4A84-B4CA-60DEF028EBE4\n")
     (tmp_path / "product_serial").write_text("QEMU1AB121B1\n")
     told = kernel_arguments("initrd=x worker_id=52:54:00:12:34:56 eim_url=https://127.0.0.1:8443 quiet")
-    machine = identify(told["worker_id"], told["eim_url"], tmp_path)
+    machine = identify(told["worker_id"], told["eim_url"], dmi=tmp_path)
     assert machine.uuid == "a1458656-e817-4a84-b4ca-60def028ebe4" and machine.serial == "QEMU1AB121B1"
     assert (machine.mac, machine.ip) == ("52:54:00:12:34:56", "127.0.0.1")

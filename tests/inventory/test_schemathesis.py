@@ -65,7 +65,7 @@ RULES_BEYOND_THE_DOCUMENT = [
     r"^pageToken ",  # tokens that we have given
     r"^fieldMask: there is no field ",  # names of fields
     r"^A host needs a uuid or a serialNumber$",  # the one or the other
-    r"^showSites or showRegions must be true",
+    r"^showSites or showRegions must be true|^name is needed: ",
     r"only one can be asked for|needs exactly one of|exactly one of target",  # either this or that
     r"endSeconds \d+ is not after startSeconds",
     r"startSeconds \d+ is in the past",

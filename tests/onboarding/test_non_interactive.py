@@ -2,14 +2,17 @@
 
 import threading
 import time
+from datetime import timedelta
 from uuid import UUID, uuid4
 
 import grpc
 import pytest
 from django.db import connection, transaction
+from django.utils import timezone
 
 from inventory.models import Host, HostState, Indicator
-from tenants.models import EdgeCredential, Event
+from tenants import credentials, enrolment
+from tenants.models import EdgeCredential, Enrolment, Event
 from tests.conftest import settle
 from tests.southbound import MAC, Node, registered, wanted
 from wire.onboarding_pb2 import OnboardNodeStreamResponse as Response
@@ -50,9 +53,23 @@ def test_waiting_writes_once_and_not_at_every_poll(node):
     assert Event.objects.filter(resource_id=host.resource_id, verb="observed").count() == 1
 
 
-def test_a_node_that_reboots_in_the_micro_os_gets_the_same_credentials_again(node):
+def test_a_node_that_reboots_in_the_micro_os_gets_a_new_secret_and_the_one_before_ends(node):
+    host = registered(node)
+    first = node.onboard()[0].client_secret
+    written = credentials.secret_of(node.uuid)
+    again = node.onboard()[0].client_secret
+    credential = credentials.of_client(f"edgenode-{node.uuid}")
+    assert [credentials.is_secret_of(credential, secret) for secret in (first, again, written)] == [False, True, True]
+    assert credentials.secret_of(node.uuid) == written  # of the installed system, which may be on the disk already
+    assert Event.objects.filter(resource_id=host.resource_id, verb="handed out").count() == 2
+
+
+def test_who_asks_for_new_secrets_without_end_has_to_wait(node):
     registered(node)
-    assert node.onboard()[0].client_secret == node.onboard()[0].client_secret != ""
+    answers = [node.onboard()[0] for _ in range(12)]
+    assert [code(answer) for answer in answers].count("OK") == 10
+    assert code(answers[-1]) == "RESOURCE_EXHAUSTED" and not answers[-1].client_secret
+    assert node.onboard(uuid=str(uuid4()))[0].status.message == "Device not found"  # others are served
 
 
 def test_an_installed_node_gets_none(node):
@@ -64,6 +81,11 @@ def test_an_installed_node_gets_none(node):
     instance.refresh_from_db()
     [answer] = node.onboard()
     assert code(answer) == "FAILED_PRECONDITION" and not answer.client_secret
+    made, _ = enrolment.make(instance.host, hours=1, with_token=False, by="ada")
+    assert node.onboard()[0].client_secret  # it lost what it had, and an operator lets it in once more
+    assert code(node.onboard()[0]) == "FAILED_PRECONDITION"
+    made.refresh_from_db()
+    assert made.used_by == node.uuid
 
 
 def test_a_host_registered_by_serial_alone_learns_its_uuid(node):
@@ -129,6 +151,46 @@ def test_who_is_invalidated_at_the_moment_of_calling_gets_nothing(node):
     settle()
     host.refresh_from_db()
     assert host.current_state == HostState.UNTRUSTED and not EdgeCredential.objects.exists()
+
+
+def test_a_corrected_registration_heals_a_mismatch(node):
+    host = registered(node, serial="OTHER0001")
+    node.onboard()
+    host.ask(state=HostState.DELETED)  # whose machine never connected: gone at once
+    host = registered(node)
+    assert node.onboard()[0].client_secret
+    host.refresh_from_db()
+    assert (host.registration_status, host.onboarding_status) == ("Unknown", "Onboarded")
+
+
+def test_a_host_with_an_enrolment_token_lets_in_only_the_machine_that_shows_it(node):
+    host = registered(node)
+    made, token = enrolment.make(host, hours=1, with_token=True, by="ada")
+    for shown in ("", "enrol_wrong"):
+        [answer] = node.onboard(enrolment=shown)
+        assert code(answer) == "FAILED_PRECONDITION" and "enrolment token" in answer.status.message
+    host.refresh_from_db()
+    assert host.onboarding_status == "Onboarding Failed: no valid enrolment token was shown"
+    assert node.onboard(enrolment=token)[0].client_secret
+    assert node.onboard(enrolment=token)[0].client_secret  # the same machine, which starts over
+    host.refresh_from_db()
+    made.refresh_from_db()
+    assert (host.onboarding_status, made.used_by) == ("Onboarded", node.uuid)
+    assert token not in str(Enrolment.objects.values())
+
+
+@pytest.mark.parametrize(
+    "ended", [{"expires_at": timezone.now() - timedelta(1)}, {"revoked_at": timezone.now()},
+              {"used_at": timezone.now(), "used_by": UUID(int=7)}],
+    ids=["expired", "revoked", "another machine's"],
+)  # fmt: skip
+def test_a_token_that_is_good_no_more_lets_nobody_in_and_opens_no_other_way(node, ended):
+    host = registered(node)
+    made, token = enrolment.make(host, hours=1, with_token=True, by="ada")
+    Enrolment.objects.filter(pk=made.pk).update(**ended)
+    for shown in (token, ""):
+        assert code(node.onboard(enrolment=shown)[0]) == "FAILED_PRECONDITION"
+    assert not EdgeCredential.objects.exists()
 
 
 def until_somebody_waits_for_a_lock() -> None:

@@ -33,6 +33,7 @@ from inventory.models import (
     WorkloadMember,
 )
 from provisioning.models import Workflow, WorkflowState
+from tenants.models import BulkImport, BulkImportState
 
 SECRET = "secret-of-beta"
 
@@ -108,7 +109,10 @@ def ids_by_collection() -> dict[str, str]:
     made = one_of_everything()
     which = {path: kind if isinstance(kind, tuple) else (kind, None) for path, kind in COLLECTIONS.items()}
     ids = {path: (made[model][one] if one else made[model]).resource_id for path, (model, one) in which.items()}
-    return ids | {"workflows": a_failed_run(made[Instance]).workflow_id}
+    bulk = BulkImport(name=SECRET)
+    bulk.ask(state=BulkImportState.DONE)
+    workflow_id = a_failed_run(made[Instance]).workflow_id
+    return {**ids, "bulk-imports": bulk.resource_id, "workflows": workflow_id}
 
 
 def a_failed_run(instance: Instance) -> Workflow:

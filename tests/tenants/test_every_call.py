@@ -14,9 +14,10 @@ import pytest
 from tenants import credentials, tokens
 from tests.conftest import fresh_project, settle, token_with
 from tests.southbound import MAC, Node, registered, wanted
-from wire import hostmgr_pb2, onboarding_pb2, tink
-from workers.management.commands.southbound import doors
+from wire import attestmgr_pb2, hostmgr_pb2, onboarding_pb2, tink
+from workers.server import doors
 
+ATTESTMGR = "/attestmgr.v1.AttestationStatusMgrService"
 HOSTMGR = "/hostmgr_southbound_proto.Hostmgr"
 TINK = "/proto.WorkflowService"
 
@@ -58,12 +59,24 @@ CALLS = {
         ),
         own=("FAILED_PRECONDITION", 0),
     ),
+    f"{ATTESTMGR}/UpdateInstanceAttestationStatusByHostGuid": speaks_for_itself(
+        lambda node: attestmgr_pb2.UpdateInstanceAttestationStatusByHostGuidRequest(
+            host_guid=str(node.uuid), attestation_status=attestmgr_pb2.ATTESTATION_STATUS_VERIFIED
+        ),
+        own=EMPTY,
+    ),
     # A machine out of the box has no token. Whoever knows a machine's UUID and serial number is taken for it.
     "/onboardingmgr.v1.NonInteractiveOnboardingService/OnboardNodeStream": Call(
         lambda node: onboarding_pb2.OnboardNodeStreamRequest(
             uuid=str(node.uuid), serialnum=node.serial, mac_id=MAC, host_ip="10.0.0.5"
         ),
         own=EMPTY, others=EMPTY, foreign=EMPTY, person=EMPTY, nobody=EMPTY,
+    ),
+    "/onboardingmgr.v1.InteractiveOnboardingService/CreateNodes": speaks_for_itself(
+        lambda node: onboarding_pb2.CreateNodesRequest(payload=[onboarding_pb2.NodeData(hwdata=[
+            onboarding_pb2.HwData(uuid=str(node.uuid), serialnum=node.serial, mac_id=MAC, sut_ip="10.0.0.5")
+        ])]),
+        own=EMPTY,
     ),
     # Workers are bound to their host: for any other there is no workflow.
     f"{TINK}/GetWorkflowContexts": Call(
@@ -87,25 +100,9 @@ CALLS = {
 }  # fmt: skip
 
 
-class Listener:
-    """What the doors would serve, without serving it."""
-
-    def __init__(self):
-        self.handlers = {}
-
-    def add_registered_method_handlers(self, service, handlers):
-        self.handlers |= {f"/{service}/{name}": handler for name, handler in handlers.items()}
-
-    def add_generic_rpc_handlers(self, generic):
-        for handler in generic:
-            self.handlers |= handler._method_handlers
-
-
 def served() -> dict:
-    listener = Listener()
-    for add_to in doors():
-        add_to(listener)
-    return listener.handlers
+    """What the doors would serve, without serving it."""
+    return doors().methods
 
 
 def test_every_call_that_is_served_is_in_the_table_and_nothing_else_is():

@@ -103,12 +103,11 @@ def test_who_calls_is_known_without_a_question_to_the_database(there):
     token = tokens.for_node(credentials.client_id_of(uuid4()), there.uuid)
     with schema_context("public"):
         node_of(token)
-        southbound._schema_of.cache_clear()
-        node_of(token)
+        southbound.renew()
         with CaptureQueriesContext(connection) as asked:
             for _ in range(20):
                 node_of(token)
-    assert len(asked) <= 1  # the project's state, if five seconds are over just now
+    assert len(asked) <= 1  # which projects are ready, if eight seconds are over just now
 
 
 def person(project, *roles) -> str:

@@ -1,22 +1,21 @@
-"""`manage.py southbound`: the gRPC server for machines and their agents."""
+"""`manage.py southbound`: the gRPC server for machines and their agents, in one process or several on one port."""
 
 import asyncio
 import logging
 import signal
-from importlib import import_module
-from importlib.util import find_spec
-from pkgutil import iter_modules
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import grpc
-from django.apps import apps
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from prometheus_client import start_http_server
+
+from workers.server import GRACE, Server
 
 log = logging.getLogger(__name__)
-
-GRACE = 10  # seconds in which calls in flight may finish when the server stops
 
 
 class Command(BaseCommand):
@@ -25,56 +24,100 @@ class Command(BaseCommand):
     def add_arguments(self, parser):
         parser.add_argument("--address", default=f"127.0.0.1:{settings.EIM_GRPC_PORT}", help="host:port to listen on")
         parser.add_argument("--plaintext", action="store_true", help="no TLS: behind a proxy that ends it")
+        parser.add_argument("--processes", type=int, default=1, help="how many share the port (default: %(default)s)")
+        parser.add_argument("--metrics", metavar="HOST:PORT", help="serve metrics there; each process on the next port")
 
-    def handle(self, *, address, plaintext, **_):
-        asyncio.run(serve(address, None if plaintext else tls_credentials()))
-
-
-def tls_credentials() -> grpc.ServerCredentials:
-    try:
-        pair = settings.EIM_TLS_KEY.read_bytes(), settings.EIM_TLS_CERT.read_bytes()
-    except OSError as missing:
-        raise CommandError(
-            f"{missing}: `manage.py up` makes a certificate; or set EIM_TLS_CERT and EIM_TLS_KEY"
-        ) from None
-    return grpc.ssl_server_credentials([pair])
+    def handle(self, *, address, plaintext, processes, metrics, **_):
+        if processes > 1:
+            return several(processes, address, plaintext, metrics)
+        if metrics:
+            host, _, port = metrics.rpartition(":")
+            start_http_server(int(port), host)
+        asyncio.run(serve(address, None if plaintext else tls_credentials(settings.EIM_TLS_CERT, settings.EIM_TLS_KEY)))
 
 
 async def serve(address: str, tls: grpc.ServerCredentials | None) -> None:
     """Until SIGTERM or Ctrl-C; then calls in flight may finish."""
-    server = grpc.aio.server(options=[
-        ("grpc.so_reuseport", 1),
-        ("grpc.max_receive_message_length", 4 * 2**20),
-        ("grpc.keepalive_permit_without_calls", 1),
-        ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
-    ])  # fmt: skip
-    for add_to in doors():
-        add_to(server)
-    healthy = health.aio.HealthServicer()
-    health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
-    reflection.enable_server_reflection([health.SERVICE_NAME, reflection.SERVICE_NAME], server)
-    try:
-        port = server.add_secure_port(address, tls) if tls else server.add_insecure_port(address)
-    except RuntimeError as taken:
-        raise CommandError(f"can't listen on {address}: {taken}. Name a free one with --address") from taken
-    await server.start()
-    for name in ("", "InfraOAMgRPC"):
-        await healthy.set(name, health_pb2.HealthCheckResponse.SERVING)
-    log.info("southbound listens", extra={"address": address, "port": port, "tls": tls is not None})
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    server = Server()
+    try:
+        port = server.listen(address, tls)
+    except RuntimeError as taken:
+        raise CommandError(f"can't listen on {address}: {taken}. Name a free one with --address") from taken
+    await server.look_around()
+    await server.start()
+    watch = asyncio.create_task(server.keep_watch())
+    log.info("southbound listens", extra={"address": address, "port": port, "tls": tls is not None})
     await stop.wait()
-    await server.stop(GRACE)
+    watch.cancel()
+    await server.stop()
 
 
-def doors():
-    """`add_to(server)` of every servicers module: an app's servicers.py, or the files in its servicers/."""
-    for app in apps.get_app_configs():
-        if find_spec(f"{app.name}.servicers") is None:
-            continue
-        package = import_module(f"{app.name}.servicers")
-        if hasattr(package, "add_to"):
-            yield package.add_to
-        for module in iter_modules(getattr(package, "__path__", [])):
-            yield import_module(f"{package.__name__}.{module.name}").add_to
+def tls_credentials(certificate: Path, key: Path) -> grpc.ServerCredentials:
+    """TLS 1.2 and 1.3 with what is in these files; when they are replaced, new connections get the new ones."""
+
+    def version() -> tuple[int, int]:
+        return certificate.stat().st_mtime_ns, key.stat().st_mtime_ns
+
+    def read() -> grpc.ServerCertificateConfiguration:
+        return grpc.ssl_server_certificate_configuration([(key.read_bytes(), certificate.read_bytes())])
+
+    def renewed() -> grpc.ServerCertificateConfiguration | None:
+        nonlocal known
+        try:
+            if version() != known:
+                known = version()
+                return read()
+        except OSError as fault:
+            log.error("the certificate can't be read, the last one stays", extra={"because": fault})
+        return None
+
+    try:
+        known, first = version(), read()
+    except OSError as missing:
+        raise CommandError(
+            f"{missing}: `manage.py up` makes a certificate; or set EIM_TLS_CERT and EIM_TLS_KEY"
+        ) from None
+    return grpc.dynamic_ssl_server_credentials(first, renewed)
+
+
+# Several processes ---------------------------------------------------------------------------------------------------
+
+
+def several(count: int, address: str, plaintext: bool, metrics: str | None) -> None:
+    """Keep so many of this command running until SIGTERM or Ctrl-C. They start one by one: gRPC must not be forked."""
+    if address.endswith(":0"):
+        raise CommandError("Several processes need a port that they all know: name one with --address")
+
+    def start(number: int) -> subprocess.Popen:
+        command = [sys.executable, sys.argv[0], "southbound", "--address", address]
+        command += ["--plaintext"] if plaintext else []
+        if metrics:
+            host, _, port = metrics.rpartition(":")
+            command += ["--metrics", f"{host}:{int(port) + number}"]
+        return subprocess.Popen(command)
+
+    def end(*_):
+        nonlocal ending
+        ending = True
+        for child in children:
+            child.terminate()
+
+    children: list[subprocess.Popen] = []
+    ending = False
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, end)
+    children += [start(number) for number in range(count)]
+    while not ending:
+        time.sleep(1)  # also the pause before one that ended is started again
+        for number, child in enumerate(children):
+            if not ending and child.poll() is not None:
+                log.warning("a process ended, starting another", extra={"status": child.returncode})
+                children[number] = start(number)
+    for child in children:
+        try:
+            child.wait(GRACE + 2)
+        except subprocess.TimeoutExpired:
+            child.kill()

@@ -10,7 +10,7 @@ import tenants.secrets
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('provisioning', '0002_rows_belong_to_their_schema'),
+        ('provisioning', '0003_boot_keys_held_and_mirrored'),
     ]
 
     operations = [

@@ -21,6 +21,6 @@ def move(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("provisioning", "0003_workflow_engine")]
+    dependencies = [("provisioning", "0004_workflow_engine")]
 
     operations = [migrations.RunPython(move, migrations.RunPython.noop)]
