@@ -100,7 +100,7 @@ def test_the_new_worker_gets_one_action_at_a_time(node):
 
 
 def test_the_secret_reaches_the_machine_and_is_nowhere_at_rest(node):
-    secret = node.onboard()[0].client_secret
+    secret = credentials.secret_of(node.uuid)
     [context] = node.contexts()
     contents = next(
         value for action in node.actions(context.workflow_id) if action.name == "install-cloud-init"
