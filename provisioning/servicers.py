@@ -7,8 +7,9 @@ import grpc
 from provisioning import workflow
 from provisioning.models import ACTIVE, Workflow, WorkflowState
 from provisioning.plans import TASK
+from tenants.models.token import NODE_CLIENT
 from wire import tink
-from workers.southbound import Node, Refusal, bearer, in_database, node_of, project_named_by
+from workers.southbound import Node, Refusal, caller_of, in_database
 
 _MAC = re.compile(r"^([0-9a-f]{2}:){5}[0-9a-f]{2}$")
 
@@ -65,7 +66,9 @@ class WorkflowService:
     async def _asked(self, context, work, asked):
         """Run `work(node, asked)` in the schema of the node that calls."""
         try:
-            node = await in_database(node_of, bearer(context), project_named_by(context))
+            node = await caller_of(context)
+            if not node.client_id.startswith(NODE_CLIENT):
+                raise Refusal(grpc.StatusCode.PERMISSION_DENIED, "This token isn't a machine's")
             return await in_database(work, node, asked, schema=node.schema, who=node.client_id)
         except workflow.NotTrusted as distrust:
             raise Refusal(grpc.StatusCode.UNAUTHENTICATED, str(distrust)) from distrust

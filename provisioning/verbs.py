@@ -78,7 +78,11 @@ def resume(instance: Instance, who: str) -> Workflow:
 
 
 def _locked(instance: Instance) -> Instance:
-    """So that neither another verb nor the loop begins a run meanwhile. Raises NotNow if none may begin."""
+    """So that neither another verb nor the loop begins a run meanwhile. Raises NotNow if none may begin.
+
+    The run first, as a report does, which holds its run while it writes the instance's status.
+    """
+    _locked_run(instance)
     rows = Instance.objects.select_related("host", "os", "local_account").select_for_update(of=("self",))
     instance = rows.get(pk=instance.pk)
     if instance.desired_state != InstanceState.RUNNING:
@@ -96,14 +100,18 @@ def _begin(instance: Instance, who: str, reason: str, since: Workflow | None = N
 
 
 def _on_its_way(instance: Instance, states: list[WorkflowState]) -> Workflow:
-    Instance.objects.select_for_update(of=("self",)).get(pk=instance.pk)
-    run = workflow.of(instance).filter(state__in=ACTIVE).select_for_update().first()
+    run = _locked_run(instance)
     if run is None:
         last = workflow.latest(instance)
         raise NotNow(f"Nothing is being installed on {instance}: " + (f"{last} is {last.state}" if last else "no run"))
     if run.state not in states:
         raise NotNow(f"{run} is {run.state}")
     return run
+
+
+def _locked_run(instance: Instance) -> Workflow | None:
+    """The one that is on its way."""
+    return workflow.of(instance).filter(state__in=ACTIVE).select_for_update().first()
 
 
 def _changed(instance: Instance, run: Workflow) -> Workflow:

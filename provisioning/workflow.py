@@ -212,9 +212,10 @@ def for_worker(worker_id: str, host_uuid: UUID) -> Workflow | None:
 
     One indexed query; if there is a run, now and then a second one, which notes that the machine was heard.
     """
-    run = Workflow.objects.filter(
+    found = Workflow.objects.filter(
         host_uuid=host_uuid, state__in=ACTIVE, schema=connection.schema_name, worker_id=worker_id.lower()
-    ).first()
+    ).defer("inputs_sealed")
+    run = next(iter(found), None)  # first() would put them in order, for which the planner reads the tenant's history
     now = timezone.now()
     if run and (run.heard_at is None or now - run.heard_at > HEARD_EVERY):
         Workflow.objects.filter(pk=run.pk).update(heard_at=now)
@@ -237,9 +238,7 @@ def report(host_uuid: UUID, told: Report) -> None:
     be said again and again, as a sign of life and with a message. Raises Workflow.DoesNotExist, or StaleReport if the
     report isn't about what is due: the machine then asks again.
     """
-    run = Workflow.objects.select_for_update().get(
-        schema=connection.schema_name, workflow_id=told.workflow_id, host_uuid=host_uuid
-    )
+    run = _writable().get(schema=connection.schema_name, workflow_id=told.workflow_id, host_uuid=host_uuid)
     known = next((action for action in run.actions if action["name"] == told.action_name), None)
     if known and told.state in ENDS and known["state"] == told.state:
         return
@@ -250,8 +249,22 @@ def report(host_uuid: UUID, told: Report) -> None:
         raise StaleReport(f"the current action is {action['name']!r}, the report is about {told.action_name!r}")
     if not may_begin(run) and action["state"] != WorkflowState.RUNNING:
         raise StaleReport(f"{run.workflow_id} has to wait: {run.state}")
+    was = run.state, progress(run)
     _note(run, action, told.state, told.message)
     _settle(run)
+    if (run.state, progress(run)) != was:
+        _tell(run)
+
+
+def _tell(run: Workflow) -> None:
+    show(run)
+    if run.state not in ACTIVE:
+        places.give_out()
+
+
+def _writable() -> QuerySet[Workflow]:
+    """Without the large column, which save() leaves alone then."""
+    return Workflow.objects.select_for_update().defer("inputs_sealed")
 
 
 def _note(run: Workflow, action: dict[str, Any], state: str, message: str) -> None:
@@ -285,7 +298,7 @@ def follow(run: Workflow, seen: list[Seen]) -> None:
 
     Raises ValueError if they aren't as many as the run has.
     """
-    run = Workflow.objects.select_for_update().get(pk=run.pk)
+    run = _writable().get(pk=run.pk)
     if run.state not in ACTIVE:
         return
     changed = False
@@ -297,6 +310,7 @@ def follow(run: Workflow, seen: list[Seen]) -> None:
             changed = True
     if changed:
         _settle(run)
+        _tell(run)
 
 
 def _settle(run: Workflow) -> None:
@@ -308,15 +322,11 @@ def _settle(run: Workflow) -> None:
         run.state, run.reason = run.actions[at]["state"], progress(run)
     elif run.state in BUSY:
         run.state = WorkflowState.RUNNING
-    ended = run.state not in ACTIVE
-    if ended:
+    if run.state not in ACTIVE:
         run.finished_at = timezone.now()
     if run.state == WorkflowState.SUCCESS:
         run.inputs_sealed = ""  # nobody needs it any more
     run.save()
-    show(run)
-    if ended:
-        places.give_out()
 
 
 # What is shown ----------------------------------------------------------------------------------------------------
@@ -406,7 +416,7 @@ def deadline(run: Workflow) -> tuple[datetime, str] | None:
 @transaction.atomic
 def expire(run: Workflow) -> Workflow:
     """The run as it is now: ended, if it has passed its deadline."""
-    run = Workflow.objects.select_for_update().get(pk=run.pk)
+    run = _writable().get(pk=run.pk)
     due = deadline(run)
     if due is None or due[0] > timezone.now():
         return run

@@ -15,7 +15,6 @@ from tests.conftest import settle
 from tests.provisioning.machines import machine
 from tests.provisioning.test_verbs import look_again, shown
 
-
 BEGAN = time.time() - 5
 
 

@@ -2,6 +2,7 @@
 
 import json
 from io import StringIO
+from uuid import uuid4
 
 import grpc
 import pytest
@@ -16,7 +17,7 @@ from provisioning import verbs, workflow
 from provisioning.models import Workflow, WorkflowState
 from tenants import credentials
 from tenants.models import EdgeCredential, User
-from tests.conftest import client_of, settle
+from tests.conftest import client_of, settle, token_with
 from tests.southbound import MAC, Node, registered, wanted
 from wire import tink
 from workers.models import Work
@@ -165,6 +166,29 @@ def test_a_node_sees_and_reports_no_workflow_but_its_own(node, southbound_addres
         with pytest.raises(grpc.RpcError):
             call()
     assert Workflow.objects.get(workflow_id=context.workflow_id).current == 0
+
+
+def test_a_poll_without_work_is_one_question_that_an_index_answers(node, there, django_assert_num_queries):
+    node.work_through()
+    others = [
+        Workflow(schema=there.schema_name, workflow_id=f"other-{number}", host_uuid=uuid4(), worker_id=MAC)
+        for number in range(500)
+    ]
+    Workflow.objects.bulk_create(others)
+    assert workflow.for_worker(MAC, node.uuid) is None  # which takes the connection into the schema
+    with django_assert_num_queries(1) as asked:
+        assert workflow.for_worker(MAC, node.uuid) is None
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE provisioning_workflow")
+        cursor.execute(f"EXPLAIN {asked[0]['sql']}")
+        assert "using one_active_run_a_host" in str(cursor.fetchall())
+
+
+def test_a_token_that_is_no_machines_gets_no_workflow(node, there):
+    node.token = token_with(f"{there.uuid}_en-agent-rw")
+    with pytest.raises(grpc.RpcError) as refused:
+        node.contexts()
+    assert refused.value.code() == grpc.StatusCode.PERMISSION_DENIED
 
 
 @pytest.mark.parametrize(("token", "expected"), [("", "UNAUTHENTICATED"), ("x.y.z", "UNAUTHENTICATED")])
