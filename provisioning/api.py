@@ -13,7 +13,6 @@ from rest_framework.response import Response
 
 from inventory import errors
 from inventory.api import fields
-from inventory.api.document import ErrorSerializer
 from inventory.api.queries import PageQuery
 from inventory.models import Host, Instance, OperatingSystem
 from provisioning import places, verbs, workflow
@@ -132,13 +131,12 @@ _PROJECT = OpenApiParameter("projectName", location="path", description="The pro
 _INSTANCE = OpenApiParameter(
     "resourceId", location="path", pattern=fields.pattern_of_id(Instance), description="The instance's id."
 )
-_REFUSED = dict.fromkeys((400, 401, 403, 404, 429), ErrorSerializer)
 TAG = "WorkflowService"
 
 
 @extend_schema(
     operation_id="WorkflowService_ListWorkflows", tags=[TAG], summary="List installations: attempts, and the queue",
-    parameters=[_PROJECT, RunsQuery], responses={200: RunsSerializer, **_REFUSED},
+    parameters=[_PROJECT, RunsQuery], responses={200: RunsSerializer},
 )  # fmt: skip
 @api_view(["GET"])
 def runs(request: Request, **kwargs) -> Response:
@@ -164,7 +162,7 @@ def runs(request: Request, **kwargs) -> Response:
 @extend_schema(
     operation_id="WorkflowService_GetWorkflow", tags=[TAG], summary="Get an installation with its steps and their logs",
     parameters=[_PROJECT, OpenApiParameter("workflowId", location="path", pattern=r"^workflow-[0-9a-f]{16}$")],
-    responses={200: WholeRunSerializer, **_REFUSED},
+    responses={200: WholeRunSerializer},
 )  # fmt: skip
 @api_view(["GET"])
 def run(request: Request, workflowId: str, **kwargs) -> Response:
@@ -180,7 +178,7 @@ def _verb(name: str, summary: str, body: type[serializers.Serializer] | None = N
     @extend_schema(
         operation_id=f"WorkflowService_{name.capitalize()}Instance", tags=[TAG], summary=summary,
         description=verbs.VERBS[name].__doc__.partition(" Raises ")[0], parameters=[_PROJECT, _INSTANCE],
-        request=body, responses={200: RunSerializer, **_REFUSED},
+        request=body, responses={200: RunSerializer},
     )  # fmt: skip
     @api_view(["POST"])
     def view(request: Request, resourceId: str, **kwargs) -> Response:

@@ -1,6 +1,6 @@
 """Workflows, which install a machine action by action, and the artifacts that machines boot and install from."""
 
-from django.core.validators import RegexValidator
+from django.core.validators import RegexValidator, URLValidator
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
@@ -125,7 +125,7 @@ class Mirrored(Resource):
     observed = {"size_bytes"}
     fixed = {"url", "sha256"}
 
-    url = models.CharField(max_length=2000)
+    url = models.CharField(max_length=2000, validators=[URLValidator(schemes=["http", "https"])])
     sha256 = models.CharField(max_length=64, unique=True, validators=[RegexValidator(r"^[a-f0-9]{64}\Z")])
     desired_digest = models.CharField(max_length=64, blank=True, editable=False)
     current_digest = models.CharField(max_length=64, blank=True, editable=False)

@@ -21,7 +21,7 @@ from django.conf import settings
 
 from inventory.models import Instance, OsType, SecurityFeature
 from inventory.profiles import NOT_PINNED
-from provisioning import curation, texts
+from provisioning import curation, mirror, texts
 from provisioning.curation import SECRET_MARK
 from provisioning.errors import CannotInstall
 
@@ -94,7 +94,8 @@ def template_of(instance: Instance) -> str:
 def _inputs(instance: Instance, name: str) -> Inputs:
     host, os = instance.host, instance.os
     facts = curation.facts_of(instance)
-    url, path = image_url(os.image_url), PurePosixPath(urlsplit(os.image_url).path)
+    address = mirror.path_of(os.sha256) or os.image_url
+    url, path = image_url(address), PurePosixPath(urlsplit(address).path)
     proxies = facts.infra
     return Inputs(
         template=PurePosixPath(name).stem,
@@ -109,7 +110,7 @@ def _inputs(instance: Instance, name: str) -> Inputs:
         stream_action="qemu_nbd_image2disk" if {".img", ".qcow2"} & {*path.suffixes} else "image2disk",
         image_url=url,
         image_sha256=os.sha256,
-        image_ca=os.tls_ca_cert if url == os.image_url else base64.b64encode(facts.ca_pem.encode()).decode(),
+        image_ca=os.tls_ca_cert if url == address else base64.b64encode(facts.ca_pem.encode()).decode(),
         compressed=path.suffix in COMPRESSED,
         http_proxy=proxies["enProxyHTTP"],
         https_proxy=proxies["enProxyHTTPS"],

@@ -11,7 +11,17 @@ from django_tenants.utils import schema_context
 
 from inventory.models import Host, HostState, Instance, InstanceState, OperatingSystem
 from tenants import credentials, tokens
-from wire import attestmgr_pb2_grpc, hostmgr_pb2, hostmgr_pb2_grpc, onboarding_pb2, onboarding_pb2_grpc, tink
+from wire import (
+    attestmgr_pb2_grpc,
+    device_pb2_grpc,
+    hostmgr_pb2,
+    hostmgr_pb2_grpc,
+    maintmgr_pb2_grpc,
+    onboarding_pb2,
+    onboarding_pb2_grpc,
+    telemetrymgr_pb2_grpc,
+    tink,
+)
 from workers import southbound
 from workers.server import Server
 
@@ -60,7 +70,10 @@ class Node:
         self.onboarding = onboarding_pb2_grpc.NonInteractiveOnboardingServiceStub(channel)
         self.interactive = onboarding_pb2_grpc.InteractiveOnboardingServiceStub(channel)
         self.manager = hostmgr_pb2_grpc.HostmgrStub(channel)
+        self.maintenance = maintmgr_pb2_grpc.MaintmgrServiceStub(channel)
+        self.telemetry = telemetrymgr_pb2_grpc.TelemetryMgrStub(channel)
         self.attestation = attestmgr_pb2_grpc.AttestationStatusMgrServiceStub(channel)
+        self.devices = device_pb2_grpc.DeviceManagementStub(channel)
         self.old = {name: method.stub(channel) for name, method in tink.old.methods.items()}
         self.new = {name: method.stub(channel) for name, method in tink.new.methods.items()}
 
