@@ -154,6 +154,8 @@ TRUSTED_PROXIES = _networks("EIM_TRUSTED_PROXIES")
 # page that polls needs, and well below what one web process can answer to a flood.
 LIMIT_ADDRESS = os.environ.get("EIM_LIMIT_ADDRESS", "1000/second")
 LIMIT_TENANT = os.environ.get("EIM_LIMIT_TENANT", "2000/second")
+UPDATE_RUNS_DAYS = int(os.environ.get("EIM_UPDATE_RUNS_DAYS", "365"))  # that the history of updates is kept
+UPDATE_RUNS_KEPT = 100  # of one instance, however short a time ago
 AUDIT_DAYS = int(os.environ.get("EIM_AUDIT_DAYS", "365"))
 
 # Pages of other origins that may call the API from a browser, like https://ui.example.org: none by default.
@@ -305,6 +307,17 @@ os.environ.setdefault("AUTHLIB_INSECURE_TRANSPORT", "1")
 # Presence ----------------------------------------------------------------------------------------------------------
 HEARTBEAT_SECONDS = int(os.environ.get("EIM_HEARTBEAT_SECONDS", "30"))  # between two heartbeats of an agent
 HEARTBEATS_MISSED = int(os.environ.get("EIM_HEARTBEATS_MISSED", "3"))  # after so many a host has no connection
+
+# OS profiles, besides files (EIM_OS_PROFILES): tags of an OCI registry ------------------------------------------------
+EIM_OS_REGISTRY = os.environ.get("EIM_OS_REGISTRY", "").rstrip("/")  # https://host:port, or http:// behind a proxy
+EIM_OS_REGISTRY_PREFIX = os.environ.get("EIM_OS_REGISTRY_PREFIX", "edge-orch/en/files/os-profile/")
+EIM_OS_REGISTRY_PROFILES = _listed("EIM_OS_REGISTRY_PROFILES")  # names of repositories behind the prefix
+EIM_OS_REGISTRY_REVISION = os.environ.get("EIM_OS_REGISTRY_REVISION", "~0.0.0")  # a tag, or ~1.2.3: 1.2 from there on
+EIM_OS_REGISTRY_CREDENTIALS = os.environ.get("EIM_OS_REGISTRY_CREDENTIALS", "")  # user:password
+EIM_OS_FILES = os.environ.get("EIM_OS_FILES", "").rstrip("/")  # server of the package manifests and lists of CVEs
+EIM_OS_PROFILES_SECONDS = int(os.environ.get("EIM_OS_PROFILES_SECONDS", "43200"))  # between two passes
+# Whether what profiles name may lie on this machine or its link; a metadata service of a cloud lies on the link.
+EIM_OS_PROFILES_LOCAL = os.environ.get("EIM_OS_PROFILES_LOCAL", "off") == "on"
 
 # Reconciliation, in seconds: a lease outlives the task's hard limit, which outlives a driver's own timeout ------------
 LEASE = int(os.environ.get("EIM_LEASE", "60"))

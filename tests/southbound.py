@@ -16,8 +16,10 @@ from wire import (
     device_pb2_grpc,
     hostmgr_pb2,
     hostmgr_pb2_grpc,
+    maintmgr_pb2_grpc,
     onboarding_pb2,
     onboarding_pb2_grpc,
+    telemetrymgr_pb2_grpc,
     tink,
 )
 from workers import southbound
@@ -68,6 +70,8 @@ class Node:
         self.onboarding = onboarding_pb2_grpc.NonInteractiveOnboardingServiceStub(channel)
         self.interactive = onboarding_pb2_grpc.InteractiveOnboardingServiceStub(channel)
         self.manager = hostmgr_pb2_grpc.HostmgrStub(channel)
+        self.maintenance = maintmgr_pb2_grpc.MaintmgrServiceStub(channel)
+        self.telemetry = telemetrymgr_pb2_grpc.TelemetryMgrStub(channel)
         self.attestation = attestmgr_pb2_grpc.AttestationStatusMgrServiceStub(channel)
         self.devices = device_pb2_grpc.DeviceManagementStub(channel)
         self.old = {name: method.stub(channel) for name, method in tink.old.methods.items()}

@@ -142,9 +142,11 @@ def claim(queue: str, lease: timedelta, after: str = "") -> Work | None:
             SELECT id FROM workers_work WHERE queue = %s AND schema = turn.schema AND {_DUE}
             ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED
         ) AS first
-        WHERE turn.due_at <= now() LIMIT 1
+        WHERE turn.due_at <= now()
+          -- Asked first, and once: mostly nothing is due, and then nobody's turn matters.
+          AND EXISTS (SELECT 1 FROM workers_work WHERE queue = %s AND {_DUE}) LIMIT 1
         """,
-        queue, after, queue, queue,
+        queue, after, queue, queue, queue,
     )  # fmt: skip
     return claim(queue, lease) if work is None and after else work
 
@@ -312,6 +314,42 @@ class Heard(models.Model):
     schema = models.CharField(max_length=63, unique=True)
     at = models.DateTimeField(auto_now=True)
     seen = models.JSONField(default=dict)  # UUID -> seconds since 1970
+
+    def __str__(self):
+        return self.schema
+
+
+class OsProfile(models.Model):
+    """What a place that OS profiles come from says: a file, or a tag in a registry (workers/catalogue.py)."""
+
+    origin = models.CharField(max_length=500, unique=True)
+    columns = models.JSONField(default=dict)  # of the operating system that it describes; those it last described
+    problem = models.TextField(blank=True)  # why it can't be had, or not all of it
+    retracted = models.BooleanField(default=False)  # its place has it no more
+    seen_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name = "OS profile"
+
+    def __str__(self):
+        return self.origin
+
+
+class OsCatalogue(models.Model):
+    """What all profiles together say, as of the last pass. One row."""
+
+    digest = models.CharField(max_length=64)
+    made_at = models.DateTimeField(auto_now=True)
+
+    def __str__(self):
+        return self.digest[:12]
+
+
+class Follows(models.Model):
+    """That a tenant's operating systems are as the catalogue of this digest says."""
+
+    schema = models.CharField(max_length=63, unique=True)
+    digest = models.CharField(max_length=64)
 
     def __str__(self):
         return self.schema

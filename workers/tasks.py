@@ -18,12 +18,13 @@ from inventory import presence
 from tenants import expired, shared
 from tenants.audit import forget_old
 from tenants.models import Project
-from workers import engine, models, silence
+from workers import catalogue, engine, models, silence, update_runs
 from workers.models import Queue
 
 log = logging.getLogger(__name__)
 
 BATCH = 200  # rings heard in one transaction
+LONG = {"time_limit": settings.BUILD_HARD_LIMIT, "soft_time_limit": settings.BUILD_HARD_LIMIT - 20}  # seconds
 _served: dict[str, str] = {}  # queue -> the schema that this process has worked for last
 HANDS = 4  # processes worth waking for one queue; more find nothing to claim
 
@@ -97,6 +98,8 @@ def _audit(schema: str) -> int:
                 known = models.Work.objects.filter(schema=schema, reconciler=reconciler.name).values("target")
                 missed = reconciler.outstanding().exclude(pk__in=known).values_list("pk", flat=True)
                 woken += engine.wake_outstanding(reconciler, schema, list(missed[:1000]))
+        if schema != "public":
+            update_runs.forget_old(time.time())
     return woken
 
 
@@ -104,6 +107,12 @@ def _audit(schema: str) -> int:
 def clean() -> int:
     """What has expired of tokens, sign-ins and sessions goes. Returns how many rows went."""
     return expired.clean()
+
+
+@shared_task(name="workers.os_profiles", **LONG)
+def os_profiles() -> int:
+    """Every minute, by beat: look at the OS profiles, if it is time. Returns how many have something wrong."""
+    return catalogue.sync() if catalogue.is_due() else 0
 
 
 @shared_task(name="workers.forget")
@@ -117,10 +126,9 @@ def call_hands() -> None:
     for queue, due in models.due_by_queue().items():
         if queue == Queue.BMC:
             continue  # its process looks for itself (bmc.py)
-        limits = {"time_limit": settings.BUILD_HARD_LIMIT, "soft_time_limit": settings.BUILD_HARD_LIMIT - 20}
         for _ in range(1 if queue in (Queue.BUILD, Queue.TENANT) else min(due, HANDS)):
             current_app.signature("workers.run", args=(queue,)).apply_async(
-                queue=queue, expires=10, **(limits if queue == Queue.BUILD else {})
+                queue=queue, expires=10, **(LONG if queue == Queue.BUILD else {})
             )
 
 

@@ -19,6 +19,7 @@ class OperatingSystemSerializer(ResourceSerializer):
 
     class Meta(ResourceSerializer.Meta):
         model = OperatingSystem
+        hidden = {"from_profile", "retracted"}  # clients read the latter in the metadata
         writable = {
             "name", "architecture", "imageUrl", "imageId", "sha256", "profileName", "description", "securityFeature",
             "osType", "osProvider", "tlsCaCert", "metadata", "installedPackagesUrl", "existingCvesUrl", "fixedCvesUrl",

@@ -2,8 +2,9 @@
 
 from django.core.exceptions import ValidationError
 from django.db import models, transaction
+from django.utils import timezone
 
-from inventory import errors
+from inventory import addresses, errors
 from inventory.models.access import CustomConfig, LocalAccount, RemoteAccess
 from inventory.models.base import EpochField, Resource, name_field, status, wish
 from inventory.models.columns import late, said
@@ -16,7 +17,7 @@ from inventory.models.provider import Provider
 from inventory.models.workload import WorkloadMember
 from inventory.naming import camel
 from inventory.vendors import Can
-from tenants import claims, credentials, enrolment
+from tenants import claims, credentials, enrolment, events
 
 
 class HostState(models.TextChoices):
@@ -218,6 +219,34 @@ class Host(Resource):
         pass
 
     @transaction.atomic
+    def observe(self, *, only_if=None, **facts):
+        if "hardware" not in facts:
+            return super().observe(only_if=only_if, **facts)
+        before = self._whereabouts()
+        wrote = super().observe(only_if=only_if, **facts)
+        if wrote and before:
+            self._ring_for_others(before - self._whereabouts())
+        return wrote
+
+    @transaction.atomic
+    def _save_plain(self):
+        before = self._whereabouts()
+        super()._save_plain()
+        if before:
+            self._ring_for_others(before - self._whereabouts())
+
+    def _whereabouts(self) -> set[tuple[str, str]]:
+        """(site, address): where others with the same are in each other's way."""
+        rows = Host.objects.filter(pk=self.pk).values_list("site_id", "hardware")
+        return {(site, address) for site, hardware in rows if site for address in addresses.of(hardware)}
+
+    def _ring_for_others(self, gone: set[tuple[str, str]]) -> None:
+        """For those who may have an address for themselves again, now that this one is not there with it any more."""
+        for site in {site for site, _ in gone}:
+            found = addresses.others({address for where, address in gone if where == site}, site, self.pk)
+            events.ring_for(Host, {pk for pks in found.values() for pk in pks})
+
+    @transaction.atomic
     def ask(self, **wishes):
         if wishes.get("power_state") == PowerState.RESET and not self._state.adding:
             wishes["power_state"] = self._next_reset()
@@ -265,6 +294,7 @@ class Host(Resource):
     def delete(self, *args, **kwargs):
         claims.release(self.resource_id)
         enrolment.forget(self)
+        self._ring_for_others(self._whereabouts())
         return super().delete(*args, **kwargs)
 
     def duplicate_sentence(self):
@@ -366,6 +396,13 @@ class Instance(Resource):
     def _forget_updates(self) -> None:
         for run in self.os_update_runs.all():
             run.delete()
+
+    @transaction.atomic
+    def now_runs(self, os: OperatingSystem) -> None:
+        """Write down that its machine has updated itself to this one: a fact, about a column that operators write."""
+        Instance.objects.filter(pk=self.pk).update(os=os, updated_at=timezone.now())
+        self.os = os
+        events.announce(self, "observed")
 
     def must_be_taken_down(self):
         """Not before its installation can have begun, which is when its host is onboarded."""

@@ -346,7 +346,7 @@ def test_what_a_script_names_goes_together_whatever_is_built_meanwhile(web, sett
 def test_the_helper_of_a_lan_gets_its_configuration(web, tmp_path):
     answer = web.get("/tink-stack/dnsmasq.conf", {"subnet": "192.168.7.0/24"})
     assert b"dhcp-range=192.168.7.0,proxy,255.255.255.0\n" in answer.content
-    assert b"dhcp-boot=tag:ipxe,http://10.0.2.2:8000/tink-stack/boot.ipxe\n" in answer.content
+    assert b"dhcp-boot=tag:ipxe,http://10.0.2.2:8000/tink-stack/boot.ipxe,,192.168.7.0\n" in answer.content
     for wrong in ("", "192.168.7.1/24", "fe80::/64", "x\ny"):
         refused = web.get("/tink-stack/dnsmasq.conf", {"subnet": wrong})
         assert refused.status_code == 400 and b"?subnet=192.168.1.0/24" in refused.content

@@ -338,12 +338,6 @@ def test_no_way_of_writing_passes_ask_and_observe_by(host):
     assert host.host_status != "lie"
 
 
-# Wishes that are taken down already, and whose reconcilers are yet to come.
-AWAITED = {
-    ("RemoteAccess", "state"), ("Netlink", "state"), ("Workload", "state"),
-}  # fmt: skip
-
-
 def test_every_wish_has_its_columns_and_a_reconciler():
     from django.apps import apps
 
@@ -351,7 +345,7 @@ def test_every_wish_has_its_columns_and_a_reconciler():
 
     resources = [model for model in apps.get_models() if issubclass(model, Resource)]
     managed = {(reconciler.model.__name__, reconciler.pair) for reconciler in engine.registry.values()}
-    assert {(model.__name__, pair) for model in resources for pair in model.wishes} <= managed | AWAITED
+    assert {(model.__name__, pair) for model in resources for pair in model.wishes} <= managed
     for model in resources:
         for column in model.guarded():
             assert isinstance(model._meta.get_field(column), orm.Field)
