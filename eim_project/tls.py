@@ -6,14 +6,15 @@ import ipaddress
 import os
 import socket
 import ssl
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 CA_LIFETIME = datetime.timedelta(days=3650)
@@ -22,26 +23,51 @@ RENEW_BEFORE = datetime.timedelta(days=30)
 CLOCK_SKEW = datetime.timedelta(days=1)  # a machine that boots for the first time may lag behind
 
 
+Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+
+
 @dataclass(frozen=True)
 class Authority:
     certificate: x509.Certificate
-    key: ec.EllipticCurvePrivateKey
+    key: Key
+
+
+# UEFI firmware that boots over HTTPS often knows RSA only, OVMF for one. So the authority is of RSA, and the server has
+# two certificates of it: each client takes the first that it can verify, and elliptic curves cost the server far less.
+KEYS: dict[str, Callable[[], Key]] = {
+    "server": lambda: ec.generate_private_key(ec.SECP256R1()),
+    "server-rsa": lambda: rsa.generate_private_key(public_exponent=65537, key_size=2048),
+}
+# Of RFC 7919, ffdhe2048: without elliptic curves a secret is agreed on in this group.
+DH_PARAMETERS = """-----BEGIN DH PARAMETERS-----
+MIIBCAKCAQEA//////////+t+FRYortKmq/cViAnPTzx2LnFg84tNpWp4TZBFGQz
++8yTnc4kmz75fS/jY2MMddj2gbICrsRhetPfHtXV/WVhJDP1H18GbtCFY2VVPe0a
+87VXE15/V8k1mE8McODmi3fipona8+/och3xWKE2rec1MKzKT0g6eXq8CrGCsyT7
+YdEIqUuyyOP7uWrat2DX9GgdT0Kj3jlN9K5W7edjcrsZCwenyO4KbXCeAvzhzffi
+7MA0BM0oNC9hkXL+nOmFg/+OTxIy7vKBg8P+OxtMb61zO7X8vC7CIAXFjvGDfRaD
+ssbzSibBsu/6iGtCOGEoXJf//////////wIBAg==
+-----END DH PARAMETERS-----
+"""
 
 
 def ensure(folder: Path, names: Iterable[str]) -> None:
-    """Leave ca.crt, server.crt and server.key in `folder`: made once, and the server's again when a name is missing."""
+    """Leave in `folder` ca.crt, and server.crt, server.key and the same with -rsa: made once, and the server's again
+
+    when a name is missing."""
     folder.mkdir(parents=True, exist_ok=True)
     authority = _authority(folder)
-    certificate = folder / "server.crt"
     wanted = {_name(name) for name in names}
-    if not certificate.exists() or not _still_good(certificate, wanted):
-        _issue(folder, wanted, authority)
+    for kind in KEYS:
+        certificate = folder / f"{kind}.crt"
+        if not certificate.exists() or not _still_good(certificate, wanted):
+            _issue(folder, kind, wanted, authority)
+    (folder / "dh.pem").write_text(DH_PARAMETERS)
 
 
 def _authority(folder: Path) -> Authority:
     certificate, key = folder / "ca.crt", folder / "ca.key"
     if not certificate.exists():
-        private = ec.generate_private_key(ec.SECP256R1())
+        private: Any = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Edge Infrastructure Manager CA")])
         usage = _key_usage(key_cert_sign=True, crl_sign=True)
         signed = (
@@ -52,27 +78,28 @@ def _authority(folder: Path) -> Authority:
         )
         _write_key(key, private)
         certificate.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
-        (folder / "server.crt").unlink(missing_ok=True)  # signed by an authority that is no more
+        for kind in KEYS:
+            (folder / f"{kind}.crt").unlink(missing_ok=True)  # signed by an authority that is no more
     private = serialization.load_pem_private_key(key.read_bytes(), password=None)
-    assert isinstance(private, ec.EllipticCurvePrivateKey)
+    assert isinstance(private, Key)
     return Authority(x509.load_pem_x509_certificate(certificate.read_bytes()), private)
 
 
-def _issue(folder: Path, names: set[x509.GeneralName], authority: Authority) -> None:
-    private = ec.generate_private_key(ec.SECP256R1())
+def _issue(folder: Path, kind: str, names: set[x509.GeneralName], authority: Authority) -> None:
+    private = KEYS[kind]()
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Edge Infrastructure Manager")])
     issuer = authority.certificate
     signed = (
         _builder(subject, issuer.subject, private, SERVER_LIFETIME)
         .add_extension(x509.SubjectAlternativeName(sorted(names, key=str)), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_key_usage(digital_signature=True), critical=True)
+        .add_extension(_key_usage(digital_signature=True, key_encipherment=kind == "server-rsa"), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.public_key()), critical=False)
         .sign(authority.key, hashes.SHA256())
     )
-    _write_key(folder / "server.key", private)
-    (folder / "server.crt").write_bytes(signed.public_bytes(serialization.Encoding.PEM))
+    _write_key(folder / f"{kind}.key", private)
+    (folder / f"{kind}.crt").write_bytes(signed.public_bytes(serialization.Encoding.PEM))
 
 
 def _still_good(path: Path, names: set[x509.GeneralName]) -> bool:
@@ -82,9 +109,7 @@ def _still_good(path: Path, names: set[x509.GeneralName]) -> bool:
     return names <= set(has) and expires - datetime.datetime.now(datetime.UTC) > RENEW_BEFORE
 
 
-def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, lifetime: datetime.timedelta
-) -> x509.CertificateBuilder:
+def _builder(subject: x509.Name, issuer: x509.Name, key: Key, lifetime: datetime.timedelta) -> x509.CertificateBuilder:
     now = datetime.datetime.now(datetime.UTC)
     return (
         x509.CertificateBuilder()
@@ -111,7 +136,7 @@ def _name(text: str) -> x509.GeneralName:
         return x509.DNSName(text)
 
 
-def _write_key(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
+def _write_key(path: Path, key: Key) -> None:
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     path.unlink(missing_ok=True)
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
@@ -121,13 +146,22 @@ def _write_key(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
 # The https port ------------------------------------------------------------------------------------------------------
 
 
-async def serve(host: str, port: int, certificate: Path, key: Path, upstream: tuple[str, int]) -> asyncio.Server:
+def chains(certificate: Path, key: Path) -> list[tuple[Path, Path]]:
+    """This one, and if we made it ourselves the one beside it, for firmware."""
+    rsa_too = certificate.with_name("server-rsa.crt"), key.with_name("server-rsa.key")
+    return [(certificate, key), *([rsa_too] if rsa_too[0].exists() else [])]
+
+
+async def serve(host: str, port: int, pairs: list[tuple[Path, Path]], upstream: tuple[str, int]) -> asyncio.Server:
     """Take TLS off what comes to `port` and pass the bytes on to `upstream` and back.
 
     Before them goes a line of the PROXY protocol, version 1, that says who the client is.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
+    for certificate, key in pairs:
+        context.load_cert_chain(certificate, key)
+    if (group := pairs[0][0].with_name("dh.pem")).exists():
+        context.load_dh_params(group)
     context.set_alpn_protocols(["http/1.1"])
 
     async def connected(client_in: asyncio.StreamReader, client_out: asyncio.StreamWriter) -> None:

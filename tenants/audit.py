@@ -36,6 +36,7 @@ UNAUDITED = {
     "southbound", "machine", "showmigrations", "makemigrations", "sqlmigrate", "diffsettings", "collectstatic",
     "findstatic", "bulk_check", "bulk_export", "spectacular", "outstanding",
 }  # fmt: skip
+ELSEWHERE = {"-h", "--help", "--url"}  # options with which a command changes nothing here
 NAMED_BY_ITS_FIRST_WORD = {"create_project", "delete_project", "changepassword", "prepare"}
 
 
@@ -76,7 +77,7 @@ def record(request: HttpRequest, response: HttpResponse) -> None:
 def record_command(words: list[str], failed: bool) -> None:
     """A line for what was typed at the server; of its words only names, for others may be secrets."""
     name, *rest = words or [""]
-    if name in UNAUDITED or {"-h", "--help"} & set(rest):
+    if name in UNAUDITED or ELSEWHERE & {word.partition("=")[0] for word in rest}:
         return
     connection.set_schema_to_public()
     _write(

@@ -1,4 +1,4 @@
-"""What nobody needs any more of tokens, sign-ins and sessions goes, some thousand rows at a time."""
+"""What nobody needs any more of tokens, sign-ins, sessions and bulk imports goes, some thousand rows at a time."""
 
 from datetime import timedelta
 
@@ -7,10 +7,10 @@ from django.contrib.sessions.models import Session
 from django.db.models import Q
 from django.utils import timezone
 
-from tenants.models import ApiToken, AuthorizationCode, RevokedNode, SignIn, SigningKey
+from tenants.models import ApiToken, AuthorizationCode, BulkImport, BulkRow, RevokedNode, SignIn, SigningKey
 
 AT_ONCE = 5_000
-REMEMBERED = timedelta(days=30)  # for which an API token that ended is shown in the admin
+REMEMBERED = timedelta(days=30)  # for which an API token that ended is shown in the admin, and a bulk import is kept
 
 
 def clean() -> int:
@@ -23,6 +23,8 @@ def clean() -> int:
         SignIn.objects.filter(Q(ended_at__lt=tokens_gone) | Q(expires_at__lt=tokens_gone)),
         RevokedNode.objects.filter(at__lt=tokens_gone),
         ApiToken.objects.filter(Q(expires_at__lt=now - REMEMBERED) | Q(revoked_at__lt=now - REMEMBERED)),
+        BulkRow.objects.filter(bulk_import__finished_at__lt=now - REMEMBERED),
+        BulkImport.objects.filter(finished_at__lt=now - REMEMBERED, rows=None),
         Session.objects.filter(expire_date__lt=now),  # of browsers that never came back
     ]
     gone = 0

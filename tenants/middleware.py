@@ -114,12 +114,13 @@ class TenantMiddleware:
             said = [_of_the_token(request)]
         if not all(isinstance(one, UUID) or _NAME.match(one) for one in said):
             raise NoAccess
-        first = said[0]
+        # Old test suites name it by its UUID in the path, too: the header then says that it is one.
+        first = next((one for one in said if isinstance(one, UUID)), said[0])
         project = _kept(first) if request.method in SAFE_METHODS else None
         if project is None:
             project = Project.objects.filter(Q(uuid=first) if isinstance(first, UUID) else Q(name=first)).first()
             _keep(project)
-        if project is None or any(one not in (project.name, project.uuid) for one in said):
+        if project is None or any(str(one).lower() not in (project.name, str(project.uuid)) for one in said):
             raise NoAccess
         if not project.is_ready:
             raise _why_not(project)

@@ -105,7 +105,7 @@ def settle(most: int = 200) -> list[str]:
         for _ in range(most):
             tasks.wake()
             for queue in models.Queue.values:
-                while work := models.claim(queue, engine.lease_of(queue)):
+                while work := models.claim(queue, engine.lease()):
                     worked.append(work.reconciler)
                     engine.run(work)
                     if len(worked) > most:

@@ -57,7 +57,7 @@ def attend(resource: Named) -> None:
     with _teller() as tell:
         while (row := kind.objects.filter(pk=resource.pk).first()) and not row.is_so:
             tell(row.shown[0].text)
-            work = models.claim_this("public", reconciler.name, row.pk, engine.lease_of(reconciler.queue))
+            work = models.claim_this("public", reconciler.name, row.pk, engine.lease())
             if work:
                 engine.run(work)
             else:

@@ -6,14 +6,16 @@ tenant: the loop does.
 """
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Container, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, ClassVar
 
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import F, Model, Q, QuerySet
 from django_tenants.utils import schema_context
 
@@ -58,7 +60,7 @@ class Refused(Exception):
 
 class Reconciler:
     model: ClassVar[type[Resource]]
-    pair: ClassVar[str] = "state"
+    pair: ClassVar[str] = "state"  # "" of what nobody wishes for: it follows from other facts, and refuses nothing
     queue: ClassVar[str] = Queue.RECONCILE
     watches: ClassVar[dict[type[Model], Callable[[Model], Iterable[int]]]] = {}  # other model -> pks of ours to look at
 
@@ -80,7 +82,7 @@ class Reconciler:
         return False
 
     def wish_of(self, resource) -> str:
-        return getattr(resource, f"desired_{self.pair}")
+        return getattr(resource, f"desired_{self.pair}") if self.pair else ""
 
     @property
     def name(self) -> str:
@@ -126,7 +128,7 @@ def run(work: Work) -> None:
     began = time.monotonic()
     token = fence.set(lambda: _hold(work))
     try:
-        with schema_context(work.schema), acting_as(reconciler.name):
+        with _kept(work), schema_context(work.schema), acting_as(reconciler.name):
             outcome = _reconcile(reconciler, work)
     except LeaseLost:
         outcome = "lease lost"
@@ -162,7 +164,7 @@ def _reconcile(reconciler: Reconciler, work: Work) -> str:
 
 def _act(reconciler: Reconciler, work: Work, resource: Resource) -> str:
     wish = reconciler.wish_of(resource)
-    status = reconciler.model.wishes[reconciler.pair]
+    status = reconciler.model.wishes.get(reconciler.pair, "")
     try:
         match reconciler.reconcile(resource):
             case Done() as done:
@@ -191,7 +193,7 @@ def _settle(work: Work, resource: Resource, reconciler: Reconciler, wish: str, d
 
 def _show(resource: Resource, reconciler: Reconciler, wish: str, shown: Status, status: str) -> None:
     """Tell the operator, unless the wish has changed since: what is told then is about the one of yesterday."""
-    if resource.pk:  # it has none any more if the facts were that it is deleted
+    if status and resource.pk:  # it has none any more if the facts were that it is deleted
         try:
             resource.observe(only_if={f"desired_{reconciler.pair}": wish}, **{status: shown})
         except Gone:
@@ -203,6 +205,32 @@ def _hold(work: Work) -> None:
         raise LeaseLost(str(work))
 
 
-def lease_of(queue: str) -> timedelta:
-    """How long a claim holds: longer than the hard time limit of the queue's tasks."""
-    return timedelta(seconds=settings.BUILD_LEASE if queue == Queue.BUILD else settings.LEASE)
+def lease() -> timedelta:
+    """How long a claim holds: longer than the hard time limit of most tasks; that of a build is renewed meanwhile."""
+    return timedelta(seconds=settings.LEASE)
+
+
+@contextmanager
+def _kept(work: Work) -> Iterator[None]:
+    """A build takes minutes. Its lease is renewed for as long as this process lives, so that another takes it over
+
+    soon after a kill."""
+    if work.queue != Queue.BUILD:
+        yield
+        return
+    over = threading.Event()
+
+    def renew() -> None:
+        try:
+            while not over.wait(settings.LEASE / 4):
+                models.renew(work, lease())
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=renew, name="lease", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()

@@ -49,6 +49,10 @@ class Pattern(serializers.RegexField):
         return data
 
 
+class Retired(Pattern):
+    """What old clients still write under a name that has nothing to say any more: when it is read, it is empty."""
+
+
 def whole(pattern: str) -> str:
     """The same pattern, but its `$` doesn't match before a last newline, as Python's does."""
     return re.sub(r"(?<!\\)\$(?=\||\)|$)", r"\\Z", pattern)
@@ -104,10 +108,18 @@ class Texts(serializers.ListField):
         return super().to_internal_value(data)
 
 
-class Uuid(Pattern):
-    """A UUID in its usual spelling; the empty text is none."""
+class SecretTexts(Texts):
+    """A list of texts that are written and never shown: clients find an empty list."""
 
-    def __init__(self, **kwargs):
+    def to_representation(self, value):
+        return []
+
+
+class Uuid(Pattern):
+    """A UUID in its usual spelling; the empty text is none. as_given: the column that has another spelling, if any."""
+
+    def __init__(self, *, as_given: str = "", **kwargs):
+        self.as_given = as_given
         groups = "-".join(f"[0-9a-fA-F]{{{letters}}}" for letters in (8, 4, 4, 4, 12))
         super().__init__(f"^$|^{groups}$", **{"allow_blank": True, "max_length": 36, **kwargs})
 

@@ -1,5 +1,7 @@
 """Regions, the sites in them, and finding either by name."""
 
+from typing import NamedTuple
+
 import orjson
 from django.db import connection
 from django.db.models import Q
@@ -67,6 +69,12 @@ class RegionViewSet(ResourceViewSet):
 
     serializer_class = RegionSerializer
     collection, service, nouns = "regions", "RegionService", ("Region", "Regions")
+    examples = {
+        "create": {
+            "name": "Bavaria", "parentId": "region-1a2b3c4d", "metadata": [{"key": "state", "value": "bavaria"}],
+        },
+        "partial_update": {"parentId": ""},
+    }  # fmt: skip
     queries = {"list": RegionListQuery, "partial_update": PatchQuery}
 
     def complete(self, page):
@@ -82,6 +90,10 @@ class SiteViewSet(ResourceViewSet):
 
     serializer_class = SiteSerializer
     collection, service, nouns = "sites", "SiteService", ("Site", "Sites")
+    examples = {
+        "create": {"name": "Munich", "regionId": "region-1a2b3c4d", "siteLat": 481371540, "siteLng": 115761240},
+        "partial_update": {"metadata": [{"key": "street", "value": "marienplatz"}]},
+    }
     ignored = {"regionId": "Anything: it never was looked at. To find a region's sites, filter by `region.resourceId`."}
 
     def complete(self, page):
@@ -155,7 +167,7 @@ class LocationQuery(Query):
     name = Pattern(
         r"^$|^[a-zA-Z\-_0-9./: ]+$", required=False, allow_blank=True, max_length=50,
         error_messages={"invalid": "has letters, digits, blanks and - _ . / : only"},
-        help_text="A part of the name, in whatever case.",
+        help_text="A part of the name, in whatever case. Needed.",
     )  # fmt: skip
     showSites = YesNo(required=False, help_text="Find sites. This or `showRegions` must be true.")
     showRegions = YesNo(required=False, help_text="Find regions. This or `showSites` must be true.")
@@ -192,10 +204,11 @@ class LocationViewSet(GenericViewSet):
         asked = LocationQuery.read(request.query_params)
         if not (asked.get("showSites") or asked.get("showRegions")):
             raise errors.InventoryError("showSites or showRegions must be true, or there is nothing to find")
-        wanted = Q(name__like=asked["name"]) if asked.get("name") else Q()
-        nodes: dict[str, dict] = {}
-        total = found = 0
-        parents: set[str] = set()
+        if not asked.get("name"):
+            raise errors.InventoryError("name is needed: a part of the name of what is looked for")
+        wanted = Q(name__like=asked["name"])
+        nodes: dict[str, _Node] = {}
+        total = 0
         for model, kind, parent, show in (
             (Site, "SITE", "region_id", asked.get("showSites")),
             (Region, "REGION", "parent_region_id", asked.get("showRegions")),
@@ -203,47 +216,55 @@ class LocationViewSet(GenericViewSet):
             if not show:
                 continue
             matching = model.objects.filter(wanted)
-            rows = matching.order_by("name", "resource_id").values_list("resource_id", "name", parent)[:MOST_FOUND]
-            for resource_id, name, parent_id in rows:
-                nodes[resource_id] = _node(resource_id, name, parent_id, kind)
-                parents.add(parent_id or "")
-                found += 1
+            rows = matching.order_by("name", "pk").values_list("pk", "resource_id", "name", parent)[:MOST_FOUND]
+            nodes |= {row[1]: _Node(*row, f"RESOURCE_KIND_{kind}") for row in rows}
             total += matching.count()
-        for row in _above(parents - {""}):
-            nodes.setdefault(row[0], _node(*row, "REGION"))
-        return Response({"nodes": _leaves_first(nodes), "totalElements": total, "outputElements": found})
+        above = _above({node.parent for node in nodes.values() if node.parent})
+        shown = [node.shown() for node in _leaves_first(above | nodes)]
+        return Response({"nodes": shown, "totalElements": total, "outputElements": len(nodes)})
 
 
-def _node(resource_id: str, name: str, parent_id: str | None, kind: str) -> dict:
-    return {"resourceId": resource_id, "name": name, "parentId": parent_id or "", "type": f"RESOURCE_KIND_{kind}"}
+class _Node(NamedTuple):
+    age: int  # the lower, the older
+    id: str
+    name: str
+    parent: str | None
+    type: str
+
+    def shown(self) -> dict:
+        return {"resourceId": self.id, "name": self.name, "parentId": self.parent or "", "type": self.type}
 
 
-def _above(regions: set[str]) -> list[tuple[str, str, str | None]]:
-    """(id, name, parent's id) of these regions and of all that they lie in."""
+def _above(regions: set[str]) -> dict[str, _Node]:
+    """These regions and all that they lie in, by their ids."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
             WITH RECURSIVE above AS (
-                SELECT resource_id, name, parent_region_id FROM inventory_region WHERE resource_id = ANY(%s)
+                SELECT id, resource_id, name, parent_region_id FROM inventory_region WHERE resource_id = ANY(%s)
                 UNION
-                SELECT region.resource_id, region.name, region.parent_region_id
+                SELECT region.id, region.resource_id, region.name, region.parent_region_id
                 FROM above JOIN inventory_region region ON region.resource_id = above.parent_region_id
             )
-            SELECT resource_id, name, parent_region_id FROM above
+            SELECT id, resource_id, name, parent_region_id FROM above
             """,
             [[*regions]],
         )
-        return cursor.fetchall()
+        return {row[1]: _Node(*row, "RESOURCE_KIND_REGION") for row in cursor.fetchall()}
 
 
-def _leaves_first(nodes: dict[str, dict]) -> list[dict]:
-    """The deepest first, so that whoever builds the tree has seen all children of a node before it."""
+def _leaves_first(nodes: dict[str, _Node]) -> list[_Node]:
+    """Sites, then the deepest regions, so that whoever builds the tree has seen all children of a node before it;
 
-    def depth(node: dict) -> int:
-        deep = 0
-        while (node := nodes.get(node["parentId"], {})) and deep < 10:
-            deep += 1
+    those of one depth from the oldest on, as old clients expect them.
+    """
+
+    def depth(node: _Node) -> int:
+        deep, above = 0, nodes.get(node.parent or "")
+        while above and deep < 10:
+            deep, above = deep + 1, nodes.get(above.parent or "")
         return deep
 
-    kinds = {"RESOURCE_KIND_SITE": 1, "RESOURCE_KIND_REGION": 0}
-    return sorted(nodes.values(), key=lambda node: (-kinds[node["type"]], -depth(node), node["resourceId"]))
+    sites = [node for node in nodes.values() if node.type == "RESOURCE_KIND_SITE"]
+    regions = [node for node in nodes.values() if node.type == "RESOURCE_KIND_REGION"]
+    return [*sorted(sites, key=lambda site: site.age), *sorted(regions, key=lambda it: (-depth(it), it.age))]

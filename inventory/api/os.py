@@ -2,7 +2,7 @@
 
 from rest_framework import exceptions
 
-from inventory.api.base import Pattern, ResourceSerializer, ResourceViewSet, Same
+from inventory.api.base import Pattern, ResourceSerializer, ResourceViewSet, Retired, Same
 from inventory.models import OperatingSystem, OsProviderKind, OsType
 
 QUOTED = r"""\-_./:;=@?!#,<>*()" """
@@ -12,13 +12,14 @@ URI_REFERENCE = r"^[a-zA-Z0-9\-._~:/?#\[\]@!$&'()*+,;=%]*$"
 class OperatingSystemSerializer(ResourceSerializer):
     osResourceID = Same()
     sha256 = Pattern("^[a-f0-9]+$", min_length=64, max_length=64, help_text="Of the image, in hexadecimal.")
-    repoUrl = Pattern(
-        rf"^[a-zA-Z0-9{QUOTED}]*$", write_only=True, required=False, allow_blank=True, max_length=500,
-        help_text="The old name of imageUrl.",
+    repoUrl = Retired(
+        rf"^[a-zA-Z0-9{QUOTED}]*$", required=False, allow_blank=True, max_length=500,
+        help_text="The old name of imageUrl. Always empty when it is read.",
     )  # fmt: skip
 
     class Meta(ResourceSerializer.Meta):
         model = OperatingSystem
+        hidden = {"from_profile", "retracted"}  # clients read the latter in the metadata
         writable = {
             "name", "architecture", "imageUrl", "imageId", "sha256", "profileName", "description", "securityFeature",
             "osType", "osProvider", "tlsCaCert", "metadata", "installedPackagesUrl", "existingCvesUrl", "fixedCvesUrl",
@@ -55,3 +56,12 @@ class OperatingSystemViewSet(ResourceViewSet):
     serializer_class = OperatingSystemSerializer
     collection = "OperatingSystemResources"
     service, nouns = "OperatingSystemService", ("OperatingSystem", "OperatingSystems")
+    examples = {
+        "create": {
+            "name": "Debian 12", "profileName": "debian-12", "imageId": "12.8.0", "imageUrl": "files/debian-12.raw.gz",
+            "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", "architecture": "x86_64",
+            "osType": "OS_TYPE_MUTABLE", "osProvider": "OS_PROVIDER_KIND_INFRA",
+            "securityFeature": "SECURITY_FEATURE_NONE",
+        },
+        "partial_update": {"metadata": '{"edition":"server"}'},
+    }  # fmt: skip

@@ -26,7 +26,9 @@ from inventory.api.fields import (
     Nested,
     NestedMany,
     Reference,
+    Retired,
     Rfc3339,
+    SecretTexts,
     Texts,
     Uint64,
     Uuid,
@@ -189,8 +191,7 @@ def _object(
             continue
         if isinstance(field, NestedMany):
             lists.append(Filler(path, name, field))
-        if not field.write_only:
-            items.append(f"{name!r}: {_value(field, model, prefix, (*path, name), columns, lists)}")
+        items.append(f"{name!r}: {_value(field, model, prefix, (*path, name), columns, lists)}")
     return "{" + ", ".join(items) + "}"
 
 
@@ -198,7 +199,7 @@ def _value(
     field: serializers.Field, model: type[Model] | None, prefix: str, path: tuple, columns: Columns, lists: list
 ) -> str:
     match field:
-        case NestedMany() | Constant():
+        case NestedMany() | Constant() | Retired() | SecretTexts():
             return repr(empty_of(field))
         case Nested():
             inner = field.serializer()
@@ -227,7 +228,9 @@ def _value(
         case Uint64():
             return f"str({column} or 0)"
         case Uuid() | serializers.UUIDField():
-            return f"(str({column}) if {column} else '')"
+            given = getattr(field, "as_given", "")
+            text = f"{_column(f'{prefix}{given}', columns)} or str({column})" if given else f"str({column})"
+            return f"({text} if {column} else '')"
     if model and model._meta.get_field(field.source).null:
         return f"({column} if {column} is not None else {empty_of(field)!r})"
     return column

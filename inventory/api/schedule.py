@@ -19,7 +19,7 @@ from inventory.api.base import (
 )  # fmt: skip
 from inventory.api.compute import HostSerializer
 from inventory.api.location import RegionSerializer, SiteSerializer
-from inventory.api.queries import PageQuery, PatchQuery
+from inventory.api.queries import ListQuery, PageQuery, PatchQuery, Query
 from inventory.api.reading import reader
 from inventory.models import Host, Region, RepeatedSchedule, SingleSchedule, Site
 from inventory.models.schedule import LATEST, TARGETS, over
@@ -72,7 +72,7 @@ class RepeatedScheduleSerializer(ScheduleSerializer):
         needed = {"scheduleStatus"}
 
 
-class ScheduleQuery(PageQuery):
+class PlaceAndTimeQuery(Query):
     hostId = Pattern(
         "^host-[0-9a-f]{8}$", required=False, help_text="Those for this host, its site, or a region that it lies in."
     )
@@ -85,6 +85,14 @@ class ScheduleQuery(PageQuery):
     unixEpoch = Pattern(
         "^[0-9]+$", required=False, max_length=10, help_text="Those that last at this second since 1970, UTC."
     )
+
+
+class ScheduleQuery(PlaceAndTimeQuery, ListQuery):
+    pass
+
+
+class SchedulesQuery(PlaceAndTimeQuery, PageQuery):
+    pass
 
 
 def matching(model: type[SingleSchedule] | type[RepeatedSchedule], asked: dict[str, Any]) -> Q:
@@ -108,6 +116,13 @@ class SingleScheduleViewSet(ResourceViewSet):
 
     serializer_class = SingleScheduleSerializer
     collection, service, nouns = "singleSchedules", "ScheduleService", ("SingleSchedule", "SingleSchedules")
+    examples = {
+        "create": {
+            "name": "new-disks", "scheduleStatus": "SCHEDULE_STATUS_MAINTENANCE", "startSeconds": 1893456000,
+            "endSeconds": 1893459600, "targetHostId": "host-1a2b3c4d",
+        },
+        "partial_update": {"endSeconds": 1893463200},
+    }  # fmt: skip
     queries = {"list": ScheduleQuery, "partial_update": PatchQuery}
 
     def narrowed(self, asked):
@@ -119,6 +134,14 @@ class RepeatedScheduleViewSet(ResourceViewSet):
 
     serializer_class = RepeatedScheduleSerializer
     collection, service, nouns = "repeatedSchedules", "ScheduleService", ("RepeatedSchedule", "RepeatedSchedules")
+    examples = {
+        "create": {
+            "name": "nightly", "scheduleStatus": "SCHEDULE_STATUS_OS_UPDATE", "durationSeconds": 3600,
+            "cronMinutes": "30", "cronHours": "2", "cronDayMonth": "*", "cronMonth": "*", "cronDayWeek": "1,2,3,4,5",
+            "targetSiteId": "site-1a2b3c4d",
+        },
+        "partial_update": {"durationSeconds": 7200},
+    }  # fmt: skip
     queries = {"list": ScheduleQuery, "partial_update": PatchQuery}
 
     def narrowed(self, asked):
@@ -136,15 +159,15 @@ class SchedulesSerializer(serializers.Serializer):
 
 
 class ScheduleViewSet(GenericViewSet):
-    """Schedules of both kinds. Each is paged by itself."""
+    """Schedules of both kinds. Each is paged by itself; to filter and order them, ask for one kind alone."""
 
     ending = ""
     service, nouns = "ScheduleService", ("Schedule", "Schedules")
-    queries = {"list": ScheduleQuery}
+    queries = {"list": SchedulesQuery}
     answers = {"list": SchedulesSerializer}
 
     def list(self, request, *args, **kwargs):
-        asked = ScheduleQuery.read(request.query_params)
+        asked = SchedulesQuery.read(request.query_params)
         offset, size = asked.get("offset", 0), asked.get("pageSize")
         answer: dict[str, Any] = {}
         total, has_next = 0, False

@@ -16,7 +16,7 @@ from inventory.api.base import (
     Whole,
     by_id,
 )  # fmt: skip
-from inventory.api.queries import ListQuery, PageQuery, PatchQuery, YesNo
+from inventory.api.queries import ListQuery, PatchQuery, YesNo
 from inventory.api.schedule import moved
 from inventory.models import (
     Instance,
@@ -59,10 +59,6 @@ class OneKind(ResourceViewSet):
         return super().retrieve(request, resource_id)
 
 
-class SortedQuery(PageQuery):
-    orderBy = ListQuery().fields["orderBy"]
-
-
 # Groups -----------------------------------------------------------------------------------------------------------
 
 
@@ -96,7 +92,9 @@ class MetricsGroupViewSet(OneKind):
     serializer_class = MetricsGroupSerializer
     collection, service = "telemetryMetricsGroups", "TelemetryMetricsGroupService"
     nouns = ("TelemetryMetricsGroup", "TelemetryMetricsGroups")
-    queries = {"list": SortedQuery}
+    examples = {"create": {
+        "name": "Network Usage", "collectorKind": "TELEMETRY_COLLECTOR_KIND_HOST", "groups": ["net", "ethtool"],
+    }}  # fmt: skip
     http_method_names = ["get", "post", "delete", "head", "options"]
 
 
@@ -106,7 +104,9 @@ class LogsGroupViewSet(OneKind):
     serializer_class = LogsGroupSerializer
     collection, service = "telemetryLogsGroups", "TelemetryLogsGroupService"
     nouns = ("TelemetryLogsGroup", "TelemetryLogsGroups")
-    queries = {"list": SortedQuery}
+    examples = {"create": {
+        "name": "System", "collectorKind": "TELEMETRY_COLLECTOR_KIND_HOST", "groups": ["syslog", "kernel"],
+    }}  # fmt: skip
     http_method_names = ["get", "post", "delete", "head", "options"]
 
 
@@ -153,7 +153,7 @@ class LogsProfileSerializer(ProfileSerializer):
         ref_name = "TelemetryLogsProfileResource"
 
 
-class ProfileQuery(SortedQuery):
+class ProfileQuery(ListQuery):
     instanceId = Pattern("^inst-[0-9a-f]{8}$", required=False, help_text="Those of this instance.")
     siteId = Pattern("^site-[0-9a-f]{8}$", required=False, help_text="Those of this site.")
     regionId = Pattern("^region-[0-9a-f]{8}$", required=False, help_text="Those of this region.")
@@ -181,6 +181,12 @@ class MetricsProfileViewSet(ProfileViewSet):
     serializer_class = MetricsProfileSerializer
     collection, service = "telemetryMetricsProfiles", "TelemetryMetricsProfileService"
     nouns = ("TelemetryMetricsProfile", "TelemetryMetricsProfiles")
+    examples = {
+        "create": {
+            "targetSite": "site-1a2b3c4d", "metricsGroupId": "telemetrygroup-5e6f7a8b", "metricsInterval": 300,
+        },
+        "partial_update": {"metricsInterval": 60},
+    }  # fmt: skip
 
 
 class LogsProfileViewSet(ProfileViewSet):
@@ -189,3 +195,10 @@ class LogsProfileViewSet(ProfileViewSet):
     serializer_class = LogsProfileSerializer
     collection, service = "telemetryLogsProfiles", "TelemetryLogsProfileService"
     nouns = ("TelemetryLogsProfile", "TelemetryLogsProfiles")
+    examples = {
+        "create": {
+            "targetSite": "site-1a2b3c4d", "logsGroupId": "telemetrygroup-5e6f7a8b",
+            "logLevel": "SEVERITY_LEVEL_WARN",
+        },
+        "partial_update": {"logLevel": "SEVERITY_LEVEL_DEBUG"},
+    }  # fmt: skip

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from django.urls import URLPattern, re_path
 
-from inventory.api import access, compute, location, os, policy, provider, schedule, telemetry, workload
+from inventory.api import access, bulk, compute, location, os, policy, provider, schedule, telemetry, workload
 from inventory.api.base import ResourceViewSet
 
 LIST = {"get": "list", "post": "create"}
@@ -24,6 +24,7 @@ HOSTS = {
 }
 RESOURCES = {"": LIST, "/<id>": ONE}
 UNCHANGING = {"": LIST, "/<id>": {"get": "retrieve", "delete": "destroy"}}
+IMPORTS = {"": LIST, "/<id>": {"get": "retrieve", "delete": "destroy"}, "/<id>/rows": {"get": "rows"}}
 TOLD = {"": {"get": "list"}, "/<id>": {"get": "retrieve", "delete": "destroy"}}
 
 # (endpoint, what is there, its paths in a project, the first being the one that clients are told of, its old path)
@@ -31,6 +32,7 @@ MOUNTS: list[tuple[type, dict, list[str], str]] = [
     (compute.HostViewSet, {"": {"get": "summary"}}, ["compute/hosts/summary", "compute/hosts_summary"],
      "hosts_summary"),
     (compute.HostViewSet, HOSTS, ["compute/hosts"], "hosts"),
+    (compute.HostViewSet, {"/<id>/presence": {"get": "seen"}}, ["compute/hosts"], ""),
     (compute.InstanceViewSet, RESOURCES | {"/<id>/invalidate": {"put": "invalidate"}}, ["compute/instances"],
      "instances"),
     (os.OperatingSystemViewSet, RESOURCES, ["compute/os", "compute/operating_systems"], "operating_systems"),
@@ -53,6 +55,7 @@ MOUNTS: list[tuple[type, dict, list[str], str]] = [
     (telemetry.MetricsProfileViewSet, RESOURCES, ["telemetry/profiles/metrics"], "telemetry/profiles/metrics"),
     (access.LocalAccountViewSet, UNCHANGING, ["localAccounts"], "localAccounts"),
     (access.CustomConfigViewSet, UNCHANGING, ["customConfigs"], "customConfigs"),
+    (bulk.BulkImportViewSet, IMPORTS, ["bulk-imports"], ""),
 ]  # fmt: skip
 
 # Further names, which old clients use and the document never had. The group in them was never looked at.
@@ -77,4 +80,6 @@ in_projects = [
     for path, ending in zip(paths, ["", "3", "4"], strict=False)
     for pattern in _patterns(endpoint, there, path, ending)
 ] + [pattern for endpoint, there, path in UNTOLD for pattern in _patterns(endpoint, there, path, "", schema=None)]
-old = [pattern for endpoint, there, _, path in MOUNTS for pattern in _patterns(endpoint, there, path, "2")]
+old = [
+    pattern for endpoint, there, _, path in MOUNTS if path for pattern in _patterns(endpoint, there, path, "2")
+]

@@ -6,42 +6,31 @@ So a file can be imported again, whatever became of it the first time.
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from enum import StrEnum
 from itertools import islice
-from typing import NamedTuple
 
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 
-from inventory.bulk.creation import ask_for_all
-from inventory.bulk.lookup import Catalog, Differs, Registered
+from inventory.bulk.creation import New, ask_for_all, customize
+from inventory.bulk.lookup import Catalog
 from inventory.bulk.rows import Row
+from inventory.bulk.wanted import Differs, Known, KnownInstance, Names, Outcome, Registered, Wanted
 from inventory.errors import InventoryError
-from inventory.models import Host, HostState, Instance, InstanceState, OperatingSystem, SecurityFeature, Site
+from inventory.models import (
+    CustomConfig,
+    Host,
+    HostState,
+    Instance,
+    InstanceState,
+    LocalAccount,
+    OperatingSystem,
+    Site,
+)
 from tenants.errors import AlreadyClaimed
 from tenants.events import one_bell
 
 BATCH = 500  # rows looked up together
-SECURE = SecurityFeature.SECURE_BOOT_AND_FULL_DISK_ENCRYPTION
-
-
-class Outcome(StrEnum):
-    IMPORTED = "imported"
-    COMPLETED = "completed"  # it was there, but something that the row says was missing
-    KNOWN = "already registered"
-    FAILED = "failed"
-
-
-class Wanted(NamedTuple):
-    """A row with what its names stand for."""
-
-    row: Row
-    os: OperatingSystem
-    site: Site | None
-
-    @property
-    def security_feature(self) -> SecurityFeature:
-        return SECURE if self.row.secure else SecurityFeature.NONE
 
 
 class Importer:
@@ -51,39 +40,37 @@ class Importer:
         """onboard: the hosts shall be onboarded as soon as they show up. dry_run: do everything, and take it back."""
         self._host_state = HostState.ONBOARDED if onboard else HostState.REGISTERED
         self._dry_run = dry_run
-        self._systems = Catalog(OperatingSystem, "profile_name", "name")
-        self._sites = Catalog(Site, "name")
+        self._names = Names(
+            self._host_state,
+            Catalog.of(OperatingSystem, "profile_name", "name"),
+            Catalog.of(Site, "name"),
+            Catalog.of(LocalAccount, "username"),
+            Catalog.of(CustomConfig, "name"),
+        )
 
     def run(self, rows: Iterable[Row]) -> Iterator[list[tuple[Row, Outcome]]]:
         """Batch by batch, in the rows' order. A row is whole or absent; why one failed is in its problems."""
         rows = iter(rows)
         while batch := list(islice(rows, BATCH)):
             with one_bell():
-                outcomes = self._import(batch)
+                outcomes = self.import_together(batch)
             yield outcomes
 
-    def _import(self, rows: list[Row]) -> list[tuple[Row, Outcome]]:
-        self._systems.look_up({row.os for row in rows})
-        self._sites.look_up({row.site for row in rows})
-        registered, new, outcomes = Registered(rows), [], {}
+    def import_together(self, rows: list[Row]) -> list[tuple[Row, Outcome]]:
+        """A batch. Rings for each transaction."""
+        self._names.look_up(rows)
+        registered, new, outcomes = registered_of(rows), [], {}
         for row in rows:
-            wanted = self._understood(row)
+            wanted = self._names.understood(row)
             if row.problems:
                 continue
-            with _refusals_told(row):
-                if host := registered.host_of(row):
-                    outcomes[row.number] = self._complete(wanted, host)
+            with refusals_told(row):
+                if known := registered.host_of(row):
+                    outcomes[row.number] = self._complete(wanted, known)
                 else:
                     new.append(wanted)
         self._create(new)
         return [(row, Outcome.FAILED if row.problems else outcomes.get(row.number, Outcome.IMPORTED)) for row in rows]
-
-    def _understood(self, row: Row) -> Wanted:
-        os = self._systems.the_one(row, "Invalid OS profile", row.os)
-        site = self._sites.the_one(row, "Invalid Site", row.site)
-        if os and row.secure and os.security_feature != SECURE:
-            row.problems.append(f"OS Profile and Security feature mismatch: {os} has no secure boot")
-        return Wanted(row, os, site)
 
     def _create(self, new: list[Wanted]) -> None:
         """All at once. If the database refuses, half of them at a time, down to the row that is the reason."""
@@ -91,35 +78,46 @@ class Importer:
             for wanted in new:
                 self._create_one(wanted)
             return
+        made = [_new(wanted, _new_host(wanted)) for wanted in new]
         try:
             with self._transaction():
-                ask_for_all([_new_instance(wanted, _new_host(wanted)) for wanted in new], self._host_state)
+                ask_for_all(made, self._host_state)
         except IntegrityError:
             middle = len(new) // 2
             self._create(new[:middle])
             self._create(new[middle:])
+        else:
+            for wanted, (instance, _) in zip(new, made, strict=True):
+                self._became(wanted, instance.host)
 
     def _create_one(self, wanted: Wanted) -> None:
-        with _refusals_told(wanted.row), self._transaction():
+        with refusals_told(wanted.row), self._transaction():
             host = _new_host(wanted)
             host.ask(state=self._host_state)
-            _new_instance(wanted, host).ask(state=InstanceState.RUNNING)
+            _ask_for_instance(wanted, host)
+            self._became(wanted, host)
 
-    def _complete(self, wanted: Wanted, host: Host) -> Outcome:
+    def _became(self, wanted: Wanted, host: Host) -> None:
+        if not self._dry_run:
+            wanted.row.host_id = host.resource_id
+
+    def _complete(self, wanted: Wanted, known: Known) -> Outcome:
         """Add what the host lacks: somebody registered it by hand, or with an importer that was interrupted."""
-        if not self._lacks(host, wanted):
+        wanted.row.host_id = known.resource_id
+        if not wanted.lacks(known):
             return Outcome.KNOWN
         with self._transaction():
-            host = Host.objects.select_for_update(of=("self",)).select_related("instance").get(pk=host.pk)
-            lacks = self._lacks(host, wanted)
-            for column in lacks & {"site_id", "metadata", "user_lvm_size"}:
-                setattr(host, column, _said(wanted)[column])
+            rows = Host.objects.select_for_update(of=("self",)).select_related("instance")
+            host = rows.get(resource_id=known.resource_id)
+            lacks = wanted.lacks(known_of(host))
+            for column in lacks & wanted.said.keys():
+                setattr(host, column, wanted.said[column])
             if "desired_state" in lacks:
                 host.ask(state=HostState.ONBOARDED)
             elif lacks - {"instance"}:
                 host.save()
             if "instance" in lacks:
-                _new_instance(wanted, host).ask(state=InstanceState.RUNNING)
+                _ask_for_instance(wanted, host)
         return Outcome.COMPLETED
 
     @contextmanager
@@ -128,54 +126,38 @@ class Importer:
             yield
             transaction.set_rollback(self._dry_run)
 
-    def _lacks(self, host: Host, wanted: Wanted) -> set[str]:
-        """What the row says and the host hasn't, by column. Raises Differs if it has something else."""
-        if differences := sorted(_differences(host, wanted)):
-            raise Differs(f"{host}: {', '.join(differences)}")
-        lacks = {column for column, said in _said(wanted).items() if said and not getattr(host, column)}
-        if self._host_state == HostState.ONBOARDED != host.desired_state:
-            lacks.add("desired_state")
-        if not hasattr(host, "instance"):
-            lacks.add("instance")
-        return lacks
+
+LOOKED_AT = (
+    "resource_id", "uuid", "serial_number", "site_id", "metadata", "user_lvm_size", "desired_state",
+    "instance__host_id", "instance__os_id", "instance__security_feature", "instance__desired_state",
+    "instance__local_account_id",
+)  # fmt: skip
 
 
-def _said(wanted: Wanted) -> dict[str, object]:
-    row = wanted.row
-    return {
-        "site_id": wanted.site and wanted.site.resource_id,
-        "metadata": row.metadata,
-        "user_lvm_size": row.lvm_size_gb,
-    }
+def registered_of(rows: list[Row]) -> Registered:
+    """Of the schema that the connection is in."""
+    uuids, serials = {row.uuid for row in rows if row.uuid}, {row.serial for row in rows if row.serial}
+    hosts = Host.objects.filter(Q(uuid__in=uuids) | Q(serial_number__in=serials))
+    hosts = hosts.select_related("instance").prefetch_related("instance__custom_config").only(*LOOKED_AT)
+    return Registered([*map(known_of, hosts)])
 
 
-def _differences(host: Host, wanted: Wanted) -> Iterator[str]:
-    row, instance = wanted.row, getattr(host, "instance", None)
-    for column, said in _said(wanted).items():
-        has = getattr(host, column)
-        if said and has and not _agree(has, said):
-            yield f"its {column.removesuffix('_id').replace('_', ' ')} is {_shown(has)}"
-    if row.serial and host.serial_number != row.serial:
-        yield f"its serial number is {host.serial_number or 'not known'}"
-    if host.desired_state in (HostState.UNTRUSTED, HostState.DELETED):
-        yield f"it shall become {host.desired_state}"
-    if instance is None:
-        return
-    if instance.os_id != wanted.os.resource_id:
-        yield f"its operating system is {instance.os_id}"
-    if row.secure is not None and instance.security_feature != wanted.security_feature:
-        yield f"its security feature is {instance.security_feature}"
-    if instance.desired_state != InstanceState.RUNNING:
-        yield f"its instance shall become {instance.desired_state}"
-
-
-def _agree(has: object, said: object) -> bool:
-    """A host may have more metadata than its row gave it."""
-    return all(pair in has for pair in said) if isinstance(said, list) else has == said
-
-
-def _shown(value: object) -> str:
-    return "&".join(f"{pair['key']}={pair['value']}" for pair in value) if isinstance(value, list) else str(value)
+def known_of(host: Host) -> Known:
+    instance = getattr(host, "instance", None)
+    return Known(
+        host.resource_id,
+        host.uuid,
+        host.serial_number,
+        host.desired_state,
+        {"site_id": host.site_id, "metadata": host.metadata, "user_lvm_size": host.user_lvm_size},
+        instance and KnownInstance(
+            instance.os_id,
+            instance.security_feature,
+            instance.desired_state,
+            instance.local_account_id or "",
+            {config.resource_id for config in instance.custom_config.all()},
+        ),
+    )  # fmt: skip
 
 
 def _new_host(wanted: Wanted) -> Host:
@@ -189,12 +171,19 @@ def _new_host(wanted: Wanted) -> Host:
     )
 
 
-def _new_instance(wanted: Wanted, host: Host) -> Instance:
-    return Instance(host=host, os=wanted.os, security_feature=wanted.security_feature)
+def _new(wanted: Wanted, host: Host) -> New:
+    instance = Instance(host=host, os=wanted.os, security_feature=wanted.security_feature, local_account=wanted.account)
+    return instance, wanted.configs
+
+
+def _ask_for_instance(wanted: Wanted, host: Host) -> None:
+    instance, configs = _new(wanted, host)
+    instance.ask(state=InstanceState.RUNNING)
+    customize([(instance, configs)])
 
 
 @contextmanager
-def _refusals_told(row: Row) -> Iterator[None]:
+def refusals_told(row: Row) -> Iterator[None]:
     """What the inventory refuses is the row's problem, not the end of the import."""
     try:
         yield
@@ -204,3 +193,5 @@ def _refusals_told(row: Row) -> Iterator[None]:
         row.problems.append(f"Failed to register host: {refused}")
     except ValidationError as wrong:
         row.problems.append(f"Failed to register host: {' '.join(wrong.messages)}")
+    except (IntegrityError, Host.DoesNotExist):  # found at the commit: what it refers to went in the meantime
+        row.problems.append("Failed to register host: what it refers to changed meanwhile; import it again")

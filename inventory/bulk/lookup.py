@@ -1,42 +1,42 @@
-"""What a batch of rows refers to: operating systems and sites by their names, and hosts that are registered already."""
+"""Finding what cells name: operating systems, sites, local accounts and custom configs, exactly."""
 
-from collections import defaultdict
-from uuid import UUID
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
 
 from django.db.models import Model, Q
 
 from inventory.bulk.rows import Row
-from inventory.errors import InventoryError
-from inventory.models import Host
-
-
-class Differs(InventoryError):
-    """The host is registered, but not as the row says."""
 
 
 class Catalog:
     """Finds what cells name: by id, or exactly one of the columns, tried in turn. Remembers what it found."""
 
-    def __init__(self, model: type[Model], *columns: str) -> None:
-        self._model, self._columns = model, ("resource_id", *columns)
-        self._found: dict[str, list[Model]] = {}
+    def __init__(self, find: Callable[[set[str]], Iterable[Any]], *columns: str) -> None:
+        """find: all that have one of these texts as id or in one of the columns; maybe more, and some twice."""
+        self._find, self._columns = find, ("resource_id", *columns)
+        self._found: dict[str, list[Any]] = {}
         self._names: dict[str, str] = {}
 
+    @classmethod
+    def of(cls, model: type[Model], *columns: str) -> "Catalog":
+        """In the schema that the connection is in."""
+        return cls(partial(_in_database, model, columns), *columns)
+
     def look_up(self, names: set[str]) -> None:
-        """Ask the database, once, for all of these that aren't known."""
+        """Ask, once, for all of these that aren't known."""
         names = {name for name in names if name and len(self._found.get(name, ())) != 1}
         if not names:
             return
         self._found.update({name: [] for name in names})
-        any_column = Q(*((f"{column}__in", names) for column in self._columns), _connector=Q.OR)
-        resources = list(self._model.objects.filter(any_column))
+        resources = {found.resource_id: found for found in self._find(names)}.values()
         for column in self._columns:
             unfound = {name for name in names if not self._found[name]}
             for resource in resources:
                 if (name := getattr(resource, column)) in unfound:
                     self._found[name].append(resource)
 
-    def name_of(self, resource: Model) -> str:
+    def name_of(self, resource: Any) -> str:
         """What a cell can call it: the first column that means it and nothing else, or its id."""
         key = resource.resource_id
         if key not in self._names:
@@ -45,7 +45,7 @@ class Catalog:
             self._names[key] = next((name for name in names if name and self._found[name] == [resource]), key)
         return self._names[key]
 
-    def the_one(self, row: Row, sentence: str, name: str) -> Model | None:
+    def the_one(self, row: Row, sentence: str, name: str) -> Any:
         """What a cell names. If that isn't one thing, it's the row's problem, told after the sentence's beginning."""
         if not name:
             return None
@@ -55,41 +55,11 @@ class Catalog:
             case []:
                 row.problems.append(f"{sentence}: there is none with the name or id {name[:80]!r}")
             case several:
-                ids = ", ".join(sorted(map(str, several))[:5])
+                ids = ", ".join(sorted(one.resource_id for one in several)[:5])
                 row.problems.append(f"{sentence}: {len(several)} are called {name!r} ({ids}), so give the id")
         return None
 
 
-LOOKED_AT = (
-    "resource_id", "uuid", "serial_number", "site_id", "metadata", "user_lvm_size", "desired_state",
-    "instance__host_id", "instance__os_id", "instance__security_feature", "instance__desired_state",
-)  # fmt: skip
-
-
-class Registered:
-    """The hosts that are registered already under a UUID or serial number of these rows."""
-
-    def __init__(self, rows: list[Row]) -> None:
-        uuids, serials = {row.uuid for row in rows if row.uuid}, {row.serial for row in rows if row.serial}
-        self._by_uuid: dict[UUID, Host] = {}
-        self._by_serial: dict[str, list[Host]] = defaultdict(list)
-        hosts = Host.objects.filter(Q(uuid__in=uuids) | Q(serial_number__in=serials))
-        for host in hosts.select_related("instance").only(*LOOKED_AT):
-            if host.uuid:
-                self._by_uuid[host.uuid] = host
-            if host.serial_number:
-                self._by_serial[host.serial_number].append(host)
-
-    def host_of(self, row: Row) -> Host | None:
-        """A row that gives a serial number alone means the host that has it, also when its UUID is known by now."""
-        if row.uuid in self._by_uuid:
-            return self._by_uuid[row.uuid]
-        same = self._by_serial[row.serial]
-        if row.uuid:
-            same = [host for host in same if host.uuid is None]
-            if same:
-                raise Differs(f"{same[0]} has serial number {row.serial} and no UUID yet")
-            return None
-        if len(same) > 1:
-            raise Differs(f"{len(same)} hosts have serial number {row.serial}, so give the UUID")
-        return same[0] if same else None
+def _in_database(model: type[Model], columns: tuple[str, ...], names: set[str]) -> Iterable[Model]:
+    conditions = ((f"{column}__in", names) for column in ("resource_id", *columns))
+    return model.objects.filter(Q(*conditions, _connector=Q.OR))

@@ -1,10 +1,14 @@
 """What the bulk commands have in common: the project, options that stand in every row, and how they exit."""
 
+import getpass
 import os
+import sys
 from argparse import ArgumentParser
+from pathlib import Path
 
 from django.core.management.base import BaseCommand, CommandError
 
+from inventory.bulk.server import FixedToken, Login, Server, checked, issuer_of
 from tenants.models import Project
 
 # Option, variable of the environment (the option beats it), and the column in whose cells the value stands instead.
@@ -46,9 +50,54 @@ def add_project(parser: ArgumentParser) -> None:
     parser.add_argument("--project", default=os.environ.get("EDGEORCH_PROJECT"), help="(or $EDGEORCH_PROJECT)")
 
 
-def ready_project(name: str | None) -> Project:
-    if not name:
+def add_server(parser: ArgumentParser) -> None:
+    remote = parser.add_argument_group(
+        "another server",
+        "Import over the REST API of a server instead of into this one's database. Who asks is said by --token-file, "
+        "EDGEORCH_TOKEN, or EDGEORCH_USER and EDGEORCH_PASSWORD; for what isn't said of the last two you are asked.",
+    )
+    remote.add_argument("--url", help="of the server, like https://api.example.org")
+    remote.add_argument("--token-file", type=Path, help="with a token; read again when the server refuses it")
+    remote.add_argument(
+        "--issuer", default=os.environ.get("EDGEORCH_ISSUER"),
+        help="who gives tokens for user and password (or $EDGEORCH_ISSUER); else https://keycloak.example.org for "
+        "https://api.example.org, and for others the server itself",
+    )  # fmt: skip
+    remote.add_argument("--parallel", type=_at_once, default=8, help="requests at once, 1 to 64 (8)")
+
+
+def _at_once(text: str) -> int:
+    if not text.isdigit() or not 1 <= int(text) <= 64:
+        raise ValueError
+    return int(text)
+
+
+def server(url: str, project: str | None, token_file: Path | None, issuer: str | None, parallel: int) -> Server:
+    """The project on the server, with what it takes to be let in. Raises ServerError."""
+    url = checked(url)
+    login: FixedToken | Login
+    if token_file or os.environ.get("EDGEORCH_TOKEN"):
+        login = FixedToken(token_file)
+    else:
+        login = Login(checked(issuer or issuer_of(url)), *_credentials())
+    return Server(url, named(project), login, parallel)
+
+
+def _credentials() -> tuple[str, str]:
+    user, password = os.environ.get("EDGEORCH_USER"), os.environ.get("EDGEORCH_PASSWORD")
+    if not (user and password) and not sys.stdin.isatty():
+        raise CommandError("Who are you? Set EDGEORCH_USER and EDGEORCH_PASSWORD, or EDGEORCH_TOKEN")
+    return user or input("User: "), password or getpass.getpass()
+
+
+def named(project: str | None) -> str:
+    if not project:
         raise CommandError("Which project? Say --project NAME, or set EDGEORCH_PROJECT")
+    return project
+
+
+def ready_project(name: str | None) -> Project:
+    name = named(name)
     project = Project.objects.filter(name=name).first()
     if project is None or not project.is_ready:
         raise CommandError(f"Project {name} is {project.state if project else 'not there'}")

@@ -4,8 +4,10 @@ The sentences begin as those of the archived tools do, because scripts look for 
 """
 
 import re
+from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from uuid import UUID
 
 from django.core.exceptions import ValidationError
@@ -17,13 +19,11 @@ SERIAL = re.compile(r"[A-Za-z0-9]{5,20}")
 UUID_TEXT = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 MOST_GB = 2**31 - 1  # what the column of the LVM size holds
 
-# What this release has no resources for yet, and how the archived tools began their sentence about it.
-NOT_YET = {
-    "RemoteUser": "Invalid Local Account: there are no local accounts",
-    "CloudInitMeta": "Invalid Cloud Init Meta: there are no custom configs",
-    "K8sClusterTemplate": "Invalid K8s Cluster Template: there are no clusters",
-    "K8sConfig": "Invalid K8s Cluster Config: there are no clusters",
-}
+TEMPLATE = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?:v[0-9]+\.[0-9]+\.[0-9]+[0-9A-Za-z.+-]*")
+# Of a cluster's only node: its role, then in any order its cluster's name and labels.
+CLUSTER = re.compile(
+    r"role:(all|worker|controlplane)(;name:[A-Za-z0-9-]{1,63}|;labels:[^;=&]+=[^;=&]*(&[^;=&]+=[^;=&]*)*)*"
+)
 
 
 @dataclass
@@ -37,9 +37,13 @@ class Row:
     os: str = ""  # profile name, name or id
     site: str = ""  # name or id
     secure: bool | None = None
+    account: str = ""  # user name or id
     metadata: list[dict[str, str]] = field(default_factory=list)
     lvm_size_gb: int = 0
+    configs: list[str] = field(default_factory=list)  # names or ids
+    cluster: bool = False  # of its own
     problems: list[str] = field(default_factory=list)
+    host_id: str = ""  # of the host that it became, or was already
 
 
 class Reader:
@@ -48,25 +52,29 @@ class Reader:
     def __init__(self, sheet: Sheet, overrides: dict[str, str]) -> None:
         """overrides: cells, by column, that stand in every row instead of the file's own."""
         self.sheet, self._overrides = sheet, overrides
-        # The numbers of the rows that named a machine first. Hashes, not texts: 25 MB for 100,000 rows.
-        self._first: dict[int, int] = {}
-        self.total = 0
+        named, self.total = array("q"), 0  # hashes, not texts: 1.6 MB for 100,000 rows
         for line in sheet.lines():
             if line.cells.get(ERROR):
                 raise SheetError(
-                    f"Error not empty: row {line.number} of {sheet.path}; clear the column {ERROR!r} first"
+                    f"Error not empty: row {line.number} of {sheet.name}; clear the column {ERROR!r} first"
                 )
             self.total = line.number
-            for name in _names_of_machine(line):
-                self._first.setdefault(hash(name), line.number)
+            named.extend(map(hash, _names_of_machine(line)))
+        in_order = sorted(named)
+        self._twice = {one for one, following in pairwise(in_order) if one == following}
 
     def rows(self) -> Iterator[Row]:
+        for line in self.lines():
+            yield read(line, self._overrides)
+
+    def lines(self) -> Iterator[Line]:
+        """Of the sheet; a machine that an earlier one names, too, is a problem of the line."""
+        first: dict[int, int] = {}  # the rows that named a machine before others
         for line in self.sheet.lines():
-            row = read(line, self._overrides)
             for name in _names_of_machine(line):
-                if (first := self._first[hash(name)]) != line.number:
-                    row.problems.append(f"Duplicate {name[0]} : Row {first}")
-            yield row
+                if (named := hash(name)) in self._twice and first.setdefault(named, line.number) != line.number:
+                    line.problems.append(f"Duplicate {name[0]} : Row {first[named]}")
+            yield line
 
 
 def _names_of_machine(line: Line) -> list[tuple[str, str]]:
@@ -77,10 +85,16 @@ def _names_of_machine(line: Line) -> list[tuple[str, str]]:
 def read(line: Line, overrides: dict[str, str]) -> Row:
     """Understand one line, and find all that is wrong with it."""
     cells = {**line.cells, **overrides}
-    row = Row(line.number, line.cells, os=cells.get("OSProfile", ""), site=cells.get("Site", ""))
-    if line.surplus:
-        row.problems.append("More cells than columns: a cell that holds a comma needs quotes")
-    for understand in (_machine, _os, _secure, _metadata, _lvm_size, _not_yet):
+    row = Row(
+        line.number,
+        line.cells,
+        os=cells.get("OSProfile", ""),
+        site=cells.get("Site", ""),
+        account=cells.get("RemoteUser", ""),
+        configs=[*dict.fromkeys(filter(None, map(str.strip, cells.get("CloudInitMeta", "").split("&"))))],
+        problems=[*line.problems],
+    )
+    for understand in (_machine, _os, _secure, _metadata, _lvm_size, _cluster):
         understand(row, cells)
     return row
 
@@ -104,10 +118,7 @@ def _os(row: Row, cells: dict[str, str]) -> None:
 
 
 def _secure(row: Row, cells: dict[str, str]) -> None:
-    said = cells.get("Secure", "")
-    row.secure = {"true": True, "false": False}.get(said.lower())
-    if said and row.secure is None:
-        row.problems.append("Invalid Secure: it is true or false")
+    row.secure = _yes_or_no(row, "Secure", cells)
 
 
 def _metadata(row: Row, cells: dict[str, str]) -> None:
@@ -133,11 +144,20 @@ def _lvm_size(row: Row, cells: dict[str, str]) -> None:
         row.problems.append(f"Invalid LVM Size: it is a whole number of GB, at most {MOST_GB}")
 
 
-def _not_yet(row: Row, cells: dict[str, str]) -> None:
-    row.problems += [
-        f"{sentence} in this release yet, so {column} must be empty"
-        for column, sentence in NOT_YET.items()
-        if cells.get(column)
-    ]
-    if (said := cells.get("K8sEnable", "").lower()) and said != "false":
-        row.problems.append("Invalid K8s Enable: there are no clusters in this release yet, so it must be false")
+def _cluster(row: Row, cells: dict[str, str]) -> None:
+    """What else is said about a cluster that isn't to be made, nobody looks at."""
+    row.cluster = bool(_yes_or_no(row, "K8sEnable", cells))
+    if not row.cluster:
+        return
+    if not TEMPLATE.fullmatch(cells.get("K8sClusterTemplate", "")):
+        row.problems.append("Invalid K8s Cluster Template: it is name:vX.Y.Z")
+    if (said := cells.get("K8sConfig", "")) and not CLUSTER.fullmatch(said):
+        row.problems.append("Invalid K8s Cluster Config: it is role:all, then ;name:N and ;labels:k=v&k=v as needed")
+
+
+def _yes_or_no(row: Row, column: str, cells: dict[str, str]) -> bool | None:
+    said = cells.get(column, "")
+    value = {"true": True, "false": False}.get(said.lower())
+    if said and value is None:
+        row.problems.append(f"Invalid {column}: it is true or false")
+    return value

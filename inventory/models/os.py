@@ -1,6 +1,7 @@
 """Operating systems: what is installed on machines, and where its image lies."""
 
 import json
+import re
 
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxLengthValidator, RegexValidator
@@ -51,6 +52,15 @@ def listing() -> models.TextField:
     return late(models.TextField(blank=True, editable=False, validators=[MaxLengthValidator(500_000)]))
 
 
+def version_key(image_id: str) -> tuple[tuple[int, int, str], ...]:
+    """Orders images of one profile by age: numbers as numbers (0732 before 1200), 3.0.1 before its build 3.0.1.0732,
+
+    and words, as in 3.0.1-rc1, before what has none.
+    """
+    parts = re.findall(r"\d+|[a-z]+", image_id.lower())
+    return (*((2, int(part), "") if part.isdigit() else (0, 0, part) for part in parts), (1, 0, ""))
+
+
 class OperatingSystem(Resource):
     prefix = "os"
     fixed = {
@@ -92,6 +102,10 @@ class OperatingSystem(Resource):
     fixed_cves_url = late(models.CharField(max_length=500, blank=True))
     # Base64 of PEM; trusted for the image's server.
     tls_ca_cert = models.CharField(max_length=10000, blank=True, validators=[BASE64])
+
+    # Whether it follows an OS profile (inventory/profiles.py), and whether that one has been withdrawn since.
+    from_profile = late(models.BooleanField(default=False, editable=False))
+    retracted = late(models.BooleanField(default=False, editable=False))
 
     class Meta(Resource.Meta):
         constraints = [

@@ -31,8 +31,12 @@ class ScheduleStatus(models.TextChoices):
 
 
 def over(host: str = "", site: str = "", region: str = "") -> models.Q:
-    """What is for this host, this site or this region, itself or what it lies in, of both kinds of schedules."""
-    sites = Host.objects.filter(resource_id=host).values_list("site_id", flat=True) if host else [site]
+    """What is for this host, this site or this region, itself or what it lies in, of both kinds of schedules.
+
+    A host's site is looked up unless it is named, too.
+    """
+    look_up = host and not site
+    sites = Host.objects.filter(resource_id=host).values_list("site_id", flat=True) if look_up else [site]
     around = {f"target_{name}": ids for name, ids in places(*sites, region=region).items()}
     targets = {"target_host": [host], **around}
     return models.Q(

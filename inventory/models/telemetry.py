@@ -14,9 +14,12 @@ TARGETS = ("instance", "site", "region")
 
 
 def over(instance: str = "", site: str = "", region: str = "") -> models.Q:
-    """The profiles of an instance, a site or a region, and those of all that it lies in."""
+    """The profiles of an instance, a site or a region, and those of all that it lies in.
+
+    An instance's site is looked up unless it is named, too.
+    """
     its_site = Instance.objects.filter(resource_id=instance).values_list("host__site_id", flat=True)
-    around = places(*its_site if instance else [site], region=region)
+    around = places(*its_site if instance and not site else [site], region=region)
     targets = {"instance": [instance], **around}
     return models.Q(
         *(models.Q(**{f"{name}__in": [one for one in ids if one]}) for name, ids in targets.items()),

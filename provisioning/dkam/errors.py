@@ -23,3 +23,8 @@ class DiskFull(BuildFailed):
 class CommandFailed(BuildFailed):
     def __init__(self, program: str, code: int, last_words: str) -> None:
         super().__init__(f"{program} ended with code {code}: {last_words}")
+
+
+class NoCertificate(BuildFailed):
+    def __init__(self, file: object, why: object) -> None:
+        super().__init__(f"{file} is no certificate in PEM ({why}): machines would trust nobody; see EIM_CA_FILE")

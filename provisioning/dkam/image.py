@@ -3,10 +3,12 @@
 import gzip
 import shutil
 import tarfile
+from collections.abc import Iterable
 from pathlib import Path
 
-from provisioning.dkam import microos, python
+from provisioning.dkam import microos, python, signing, uki
 from provisioning.dkam.kernel import Kernel
+from provisioning.dkam.signing import Key
 from provisioning.dkam.tools import as_root, remove, require, run
 
 NAME = "debian-12.raw.gz"
@@ -25,8 +27,8 @@ FILES = microos.FILES / "image"
 GPT_BOOT_CODE = Path("/usr/lib/SYSLINUX/gptmbr.bin")
 
 
-def make(root_tar: Path, packages_tar: Path, checkout: Path, folder: Path) -> None:
-    """Write the gzipped raw image into the folder."""
+def make(root_tar: Path, packages_tar: Path, checkout: Path, keys: Iterable[Key], folder: Path) -> None:
+    """Write the gzipped raw image into the folder. With Secure Boot on, it boots where one of the keys is known."""
     require("mke2fs", "mformat", "mmd", "mcopy", "sfdisk", "syslinux")
     raw, root = folder / "disk.raw", folder / "root"
     root.mkdir()
@@ -35,13 +37,16 @@ def make(root_tar: Path, packages_tar: Path, checkout: Path, folder: Path) -> No
         (folder / "vmlinuz").write_bytes(kernel.image())
         microos.make_disk_initramfs(kernel, packages, folder)
         _fill_root(root, root_tar, kernel, checkout, folder)
+    efi = folder / "boot.efi"
+    uki.make(packages_tar, folder / "vmlinuz", folder / "disk-initramfs", COMMAND_LINE, efi)
+    signing.sign(efi, keys)
     root_image = _root_file_system(root, folder)
     _partitions(raw, root_image.stat().st_size)
-    _boot_partition(raw, root / "usr/lib/systemd/boot/efi/systemd-bootx64.efi", folder)
+    _boot_partition(raw, efi, folder)
     _copy_sparse(root_image, raw, ROOT_START)
     remove(root)
     _compress(raw, folder / NAME)
-    for scratch in (raw, root_image, folder / "vmlinuz", folder / "disk-initramfs"):
+    for scratch in (raw, root_image, efi, folder / "vmlinuz", folder / "disk-initramfs"):
         scratch.unlink()
 
 
@@ -105,21 +110,18 @@ def _partitions(raw: Path, root_size: int) -> None:
     )
 
 
-def _boot_partition(raw: Path, systemd_boot: Path, folder: Path) -> None:
-    """One FAT partition for both firmwares: systemd-boot where UEFI looks, SYSLINUX for BIOS; one kernel for both."""
+def _boot_partition(raw: Path, efi: Path, folder: Path) -> None:
+    """One FAT partition for both firmwares: a unified kernel image where UEFI looks, and SYSLINUX for BIOS."""
     drive = f"{raw}@@{ESP_START}"
     geometry = ["-T", ESP_SIZE // SECTOR, "-h", 64, "-s", 32, "-H", ESP_START // SECTOR]  # SYSLINUX reads the last one
     run("mformat", "-i", drive, "-F", "-v", "ESP", *map(str, geometry), "::")
-    run("mmd", "-i", drive, "::EFI", "::EFI/BOOT", "::loader", "::loader/entries")
-    entry = f"title Debian\nlinux /vmlinuz\ninitrd /initrd\noptions {COMMAND_LINE}\n"
+    run("mmd", "-i", drive, "::EFI", "::EFI/BOOT")
     bios = f"DEFAULT debian\nLABEL debian\n  LINUX /vmlinuz\n  INITRD /initrd\n  APPEND {COMMAND_LINE}\n"
-    texts = {"loader/loader.conf": "timeout 0\n", "loader/entries/debian.conf": entry, "syslinux.cfg": bios}
-    for path, text in texts.items():
-        (folder / "text").write_text(text)
-        run("mcopy", "-i", drive, folder / "text", f"::{path}")
+    (folder / "text").write_text(bios)
+    run("mcopy", "-i", drive, folder / "text", "::syslinux.cfg")
     (folder / "text").unlink()
     kernel, initrd = folder / "vmlinuz", folder / "disk-initramfs"
-    for path, source in {"vmlinuz": kernel, "initrd": initrd, "EFI/BOOT/BOOTX64.EFI": systemd_boot}.items():
+    for path, source in {"vmlinuz": kernel, "initrd": initrd, "EFI/BOOT/BOOTX64.EFI": efi}.items():
         run("mcopy", "-i", drive, source, f"::{path}")
     run("syslinux", "--install", "--offset", str(ESP_START), raw)
     with raw.open("r+b") as disk:

@@ -8,10 +8,12 @@ from provisioning.dkam import cpio, python
 from provisioning.dkam.kernel import Kernel
 from provisioning.dkam.tools import require, run
 
-PACKAGES = ("busybox-static", "python3", "libstdc++6", "linux-image-amd64")  # grpc is C++
+# grpc is C++; the last two are not of the micro-OS but of what starts it.
+PACKAGES = ("busybox-static", "python3", "libstdc++6", "linux-image-amd64", "systemd-boot-efi", "ipxe")
 FILES = Path(__file__).parent / "files"
 CODE = "opt/edge"  # where edge, wire and the wheels live, here and on the installed system
 CA_FILE = "etc/eim/ca.crt"
+CONSOLES = ("console=tty0", "console=ttyS0,115200", "quiet")
 
 KEPT = (
     "./bin/busybox", "./lib64/", "./lib/x86_64-linux-gnu/", "./usr/lib/x86_64-linux-gnu/", "./usr/lib/locale/C.utf8/",

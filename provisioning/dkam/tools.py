@@ -3,28 +3,44 @@
 import os
 import shutil
 import subprocess
+from collections import deque
+from contextlib import suppress
+from contextvars import ContextVar
 from pathlib import Path
+from threading import Thread
+from typing import TextIO
 
 from provisioning.dkam.errors import CommandFailed, ToolMissing
 
 PACKAGES = {
     "apt-cache": "apt",
+    "dnsmasq": "dnsmasq-base",
+    "ip": "iproute2",
     "depmod": "kmod",
+    "gcc": "gcc",
+    "make": "make",
     "mcopy": "mtools",
     "mformat": "mtools",
     "mke2fs": "e2fsprogs",
     "mmd": "mtools",
     "mmdebstrap": "mmdebstrap",
+    "nginx": "nginx-light",
+    "objcopy": "binutils",
+    "objdump": "binutils",
     "qemu-system-x86_64": "qemu-system-x86",
+    "sbsign": "sbsigntool",
+    "sbvarsign": "sbsigntool",
     "sfdisk": "fdisk",
     "syslinux": "syslinux",
     "newuidmap": "uidmap",
+    "xorriso": "xorriso",
     "zstd": "zstd",
 }
 FILES = {
     Path("/usr/lib/SYSLINUX/gptmbr.bin"): "syslinux",
     Path("/usr/lib/ipxe/qemu/pxe-virtio.rom"): "ipxe-qemu",
     Path("/usr/share/OVMF/OVMF_CODE_4M.fd"): "ovmf",
+    Path("/usr/share/OVMF/OVMF_CODE_4M.secboot.fd"): "ovmf",
 }
 SBIN = "/usr/local/sbin:/usr/sbin:/sbin"  # not in an ordinary user's PATH on Debian, yet mke2fs and depmod live there
 SEARCH_PATH = f"/usr/local/bin:/usr/bin:/bin:{SBIN}"
@@ -36,7 +52,8 @@ def require(*tools: str) -> None:
 
 def require_all() -> None:
     """All that building and a QEMU machine need, so that what is missing is told at once and not piece by piece."""
-    needless = {"newuidmap"} if os.geteuid() == 0 else set()
+    needless = {"gcc", "make", "nginx"}  # for an own iPXE, for the shipped deployment
+    needless |= {"newuidmap"} if os.geteuid() == 0 else set()
     missing = {tool: package for tool, package in PACKAGES.items() if tool not in needless and not _is_there(tool)}
     _refuse(missing | {file.name: package for file, package in FILES.items() if not file.exists()})
 
@@ -60,17 +77,52 @@ def remove(folder: Path) -> None:
     run(*as_root(), "rm", "-rf", folder)
 
 
-def run(*command: str | Path, stdin: str = "", **environment: str) -> str:
+# Where the programs' output goes while a step runs: the log that an operator reads.
+log: ContextVar[TextIO | None] = ContextVar("log", default=None)
+LAST_LINES = 200  # kept of a program's output, to say why it failed
+
+
+def run(*command: str | Path, stdin: str = "", pass_fds: tuple[int, ...] = (), **environment: str) -> str:
     """Run to the end and return what it printed; anything but code 0 is a failed build with its last line."""
-    done = subprocess.run(
-        [str(part) for part in command],
-        input=stdin,
-        capture_output=True,
+    name = Path(str(command[0])).name
+    tell(f"$ {' '.join(str(part) for part in command)}")
+    printed: list[str] = []
+    errors: deque[str] = deque(maxlen=LAST_LINES)
+    # setpriv: a program of a killed worker's must not work on beside its successor's.
+    with subprocess.Popen(
+        ["setpriv", "--pdeathsig", "KILL", *(str(part) for part in command)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
+        errors="replace",
         env={"PATH": SEARCH_PATH, "LC_ALL": "C.UTF-8", "HOME": "/nonexistent", **environment},
-    )
-    if done.returncode != 0:
-        said = [line for line in (done.stderr + done.stdout).splitlines() if line.strip()]
-        errors = [line for line in said if line.startswith(("E:", "error", "ERROR"))]
-        raise CommandFailed(Path(str(command[0])).name, done.returncode, (errors or said or ["it said nothing"])[-1])
-    return done.stdout
+        pass_fds=pass_fds,
+    ) as process:
+        assert process.stdin and process.stdout and process.stderr  # they are pipes
+        reader = Thread(target=_take, args=(process.stderr, errors, log.get()))
+        reader.start()
+        with suppress(BrokenPipeError), process.stdin:  # it may end without reading
+            process.stdin.write(stdin)
+        _take(process.stdout, printed, None)
+        reader.join()
+    if process.returncode != 0:
+        said = [line.rstrip() for line in (*errors, *printed) if line.strip()]
+        worst = [line for line in said if line.startswith(("E:", "error", "ERROR"))]
+        raise CommandFailed(name, process.returncode, (worst or said or ["it said nothing"])[-1])
+    return "".join(printed)
+
+
+def tell(line: str) -> None:
+    """A line into the log of the step that runs."""
+    if file := log.get():
+        file.write(f"{line}\n")
+        file.flush()
+
+
+def _take(lines: TextIO, into: "list[str] | deque[str]", copy: TextIO | None) -> None:
+    for line in lines:
+        into.append(line)
+        if copy:
+            copy.write(line)
+            copy.flush()

@@ -2,18 +2,13 @@
 
 from datetime import timedelta
 
-from django.conf import settings
-
 from inventory.models import Indicator, Status
+from provisioning import artifacts
 from provisioning.dkam import build
 from provisioning.dkam.errors import BuildFailed
 from provisioning.models import Artifact
 from workers.engine import Done, Later, Reconciler, Refused, register
 from workers.models import Queue
-
-
-def inputs() -> build.Inputs:
-    return build.Inputs(settings.EIM_ARTIFACTS, settings.BASE_DIR, settings.EIM_CA_FILE)
 
 
 @register
@@ -22,16 +17,27 @@ class ArtifactBuild(Reconciler):
     queue = Queue.BUILD
 
     def reconcile(self, artifact):
-        wanted = {row.name: row for row in Artifact.objects.filter(name__in=build.BY_NAME[artifact.name].needs)}
+        if artifact.name not in build.BY_NAME:
+            raise Refused(f"This release builds no {artifact.name}")
+        try:
+            if artifacts.store().has(artifact.name, artifact.desired_digest):
+                artifacts.store().point(artifact.name, artifact.desired_digest, build.BY_NAME[artifact.name].kept)
+                return Done("Built", digest=artifact.desired_digest)
+            return self._build(artifact)
+        except BuildFailed as failure:
+            raise Refused(str(failure)) from failure
+
+    @staticmethod
+    def _build(artifact):
+        inputs = artifacts.inputs()
+        today = build.digests(inputs)
+        if artifact.desired_digest != today[artifact.name]:
+            raise Refused("What it is made from has changed since it was asked for: ask for a build again")
         for need in build.BY_NAME[artifact.name].needs:
-            if need not in wanted or wanted[need].current_digest != build.digest(need, inputs()):
+            if not inputs.store.has(need, today[need]):
                 return Later(timedelta(seconds=2), f"Waiting for {need}")
 
         def report(line: str) -> None:
             artifact.observe(build_status=Status(line, Indicator.IN_PROGRESS))
 
-        try:
-            build.build(artifact.name, inputs(), report)
-        except BuildFailed as failure:
-            raise Refused(str(failure)) from failure
-        return Done("Built", digest=build.digest(artifact.name, inputs()))
+        return Done("Built", digest=build.build(artifact.name, inputs, report))

@@ -1,17 +1,35 @@
 """Bulk import and its preflight: what a file may say, what becomes of each row, what is written and how it exits."""
 
 import csv
+import os
+import resource
+import zipfile
+from contextlib import contextmanager
+from datetime import datetime
 from io import StringIO
 from pathlib import Path
 from uuid import uuid4
 
+import openpyxl
 import pytest
 from django.core.management import CommandError, call_command, execute_from_command_line
 from django.db import connection
 from django_tenants.utils import schema_context
 
 from inventory.bulk.sheet import ERROR, LONG, SHORT
-from inventory.models import Host, HostState, Instance, InstanceState, OperatingSystem, Region, SecurityFeature, Site
+from inventory.models import (
+    CustomConfig,
+    Customization,
+    Host,
+    HostState,
+    Instance,
+    InstanceState,
+    LocalAccount,
+    OperatingSystem,
+    Region,
+    SecurityFeature,
+    Site,
+)
 from tenants.models import Claim, Event, Ring
 
 pytestmark = pytest.mark.django_db
@@ -39,6 +57,9 @@ def catalog(acme):
         Site(name=name, region=region).save()
     OperatingSystem(name="Debian 12", profile_name="debian-12", **IMAGE).save()
     OperatingSystem(name="Locked", profile_name="locked", **IMAGE, security_feature=SECURE_OS).save()
+    LocalAccount(username="operator", ssh_key="ssh-ed25519 AAAA").save()
+    for name in ("ntp", "ntp-extra"):
+        CustomConfig(name=name, config="#cloud-config\n").save()
     return acme
 
 
@@ -70,8 +91,8 @@ def refused(*lines: str, **options) -> list[dict[str, str]]:
     return error_file("import")
 
 
-def error_file(kind: str) -> list[dict[str, str]]:
-    (path,) = Path().glob(f"{kind}_error_*_hosts.csv")
+def error_file(kind: str, name: str = "hosts.csv") -> list[dict[str, str]]:
+    (path,) = Path().glob(f"{kind}_error_*_{name}")
     rows = list(csv.DictReader(path.read_text().splitlines()))
     path.unlink()
     return rows
@@ -133,8 +154,8 @@ def test_all_problems_of_a_row_are_told_at_once(catalog):
         "OS Profile is required",
         "Invalid Secure: it is true or false",
         "Invalid Metadata: metadata key 'City': lower-case letters, digits and - _ . only",
-        "Invalid Local Account: there are no local accounts in this release yet, so RemoteUser must be empty",
         "Invalid Site: there is none with the name or id 'Nowhere'",
+        "Invalid Local Account: there is none with the name or id 'me'",
         "",
     ]
 
@@ -144,10 +165,9 @@ def test_all_problems_of_a_row_are_told_at_once(catalog):
     [
         ("LVMSize", "ten", "Invalid LVM Size"),
         ("LVMSize", "99999999999", "Invalid LVM Size"),
-        ("CloudInitMeta", "nginx", "Invalid Cloud Init Meta: there are no custom configs in this release yet"),
-        ("K8sEnable", "true", "Invalid K8s Enable: there are no clusters in this release yet"),
-        ("K8sClusterTemplate", "base:v1.0.0", "Invalid K8s Cluster Template: there are no clusters"),
-        ("K8sConfig", "role:all", "Invalid K8s Cluster Config: there are no clusters"),
+        ("CloudInitMeta", "ntp&nginx", "Invalid Cloud Init Meta: there is none with the name or id 'nginx'"),
+        ("RemoteUser", "root", "Invalid Local Account: there is none with the name or id 'root'"),
+        ("K8sEnable", "yes", "Invalid K8sEnable: it is true or false"),
         ("Metadata", "city", "Invalid Metadata: it is key=value"),
         ("Metadata", "a=b=c", "Invalid Metadata: it is key=value"),
         ("Metadata", "a=b&a=c", "Invalid Metadata: metadata key 'a' is there twice"),
@@ -162,10 +182,34 @@ def test_what_a_cell_may_not_say_is_told(catalog, column, value, said):
     assert not Host.objects.exists()
 
 
+def test_a_cluster_is_refused_with_the_way_out_and_one_that_is_not_wanted_is_ignored(catalog):
+    header = "Serial,OSProfile,K8sEnable,K8sClusterTemplate,K8sConfig"
+    file = write("SN00001,debian-12,true,base,role:boss", "SN00002,debian-12,false,base,role:boss", header=header)
+    told = reasons(file=file)
+    assert "Invalid K8s Cluster Template: it is name:vX.Y.Z;Invalid K8s Cluster Config: it is role:all" in told
+    good = write("SN00001,debian-12,true,base:v2.0.1,role:all;name:one;labels:a=b&c=d", header=header)
+    assert "Invalid K8s Enable: clusters are made by cluster orchestration" in reasons(file=good)
+    bulk_import(file=good, K8sEnable="false")
+    assert Host.objects.count() == 2
+
+
 def test_the_long_header_sets_the_lvm_size_and_columns_may_be_in_any_order(catalog):
     file = write("20,debian-12,SN00001,false", header="LVMSize,osprofile,Serial,K8sEnable")
     bulk_import(file=file)
     assert Host.objects.get().user_lvm_size == 20
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_a_row_may_name_a_local_account_and_custom_configs_by_name_or_id(catalog, rows):
+    """A single row goes by ask(), several go at once."""
+    config = CustomConfig.objects.get(name="ntp-extra")
+    lines = [f"SN0000{number},debian-12,operator,ntp & {config} & ntp" for number in range(rows)]
+    file = write(*lines, header="Serial,OSProfile,RemoteUser,CloudInitMeta")
+    bulk_import(file=file)
+    for instance in Instance.objects.all():
+        assert instance.local_account.username == "operator"
+        assert sorted(one.name for one in instance.custom_config.all()) == ["ntp", "ntp-extra"]
+    assert Instance.objects.count() == rows and f"{rows} already registered" in bulk_import(file=file)
 
 
 def test_cells_are_trimmed_short_rows_are_padded_and_blank_lines_skipped(catalog):
@@ -177,6 +221,13 @@ def test_a_comma_that_needed_quotes_spoils_only_its_row(catalog):
     failed = refused("SN00001,,debian-12,Berlin, Mitte,,,,", row("SN00002"), row("SN00003") + ",x")
     assert [bad["Serial"] for bad in failed] == ["SN00001", "SN00003"]
     assert "More cells than columns: a cell that holds a comma needs quotes" in failed[1][ERROR]
+
+
+def test_line_ends_may_be_mixed(catalog):
+    file = Path("hosts.csv")
+    file.write_bytes(f"{HEADER}\r\n{row()}\n{row('SN00002')}\r{row('SN00003')}".encode())
+    bulk_import(file=file)
+    assert Host.objects.count() == 3
 
 
 @pytest.mark.parametrize(("end", "encoding"), [("\r\n", "utf-8"), ("\r", "utf-8"), ("\n", "utf-8-sig")])
@@ -194,7 +245,8 @@ def test_line_ends_and_a_byte_order_mark_do_not_matter(catalog, end, encoding):
         (b"OSProfile,Site\n", "with Serial or UUID"),
         (b"Serial,Site\nSN00001,M\xfcnchen\n", "File read/write error: hosts.csv is not UTF-8"),
         ("Serial,UUID\n".encode("utf-16"), "hosts.csv is UTF-16"),
-        (b"PK\x03\x04....", "hosts.csv is an Excel workbook"),
+        (b"PK\x03\x04....", "hosts.csv can't be read as an Excel workbook: File is not a zip file"),
+        (b"\xd0\xcf\x11\xe0....", "hosts.csv is an encrypted or very old Excel workbook"),
         (b'Serial,Site\nSN00001,"Ber"lin\n', "File read/write error: hosts.csv, line 2: "),
         (b'Serial,Site\nSN00001,"Berlin\n', "File read/write error: hosts.csv, line 2: unexpected end of data"),
         (b"Serial,Site\nSN00001,Ber\0lin\n", "a cell holds a NUL byte"),
@@ -210,6 +262,60 @@ def test_a_file_that_cannot_be_used_is_refused_in_one_line_before_anything_is_ma
         bulk_import(file=path, OSProfile="debian-12") if command == "import" else check(path)
     assert said in str(refusal.value) and "\n" not in str(refusal.value)
     assert not Host.objects.exists() and not [*Path().glob("*_error_*")]
+
+
+def excel(*rows: tuple, path: Path = Path("hosts.xlsx")) -> Path:
+    """The rows under the header, in a workbook."""
+    workbook = openpyxl.Workbook()
+    for cells in (SHORT, *rows):
+        workbook.active.append(cells)
+    workbook.save(path)
+    return path
+
+
+def test_a_workbook_is_read_as_its_cells_look(catalog):
+    file = excel((1234567, None, "debian-12", "Berlin", False, None, "floor=3"), (), ("SN00002", "", "debian-12"))
+    bulk_import(file=file)
+    one, two = Host.objects.order_by("serial_number")
+    assert (one.serial_number, one.site.name) == ("1234567", "Berlin")
+    assert one.metadata == [{"key": "floor", "value": "3"}] and two.serial_number == "SN00002"
+
+
+def test_cells_that_may_not_be_what_they_look_like_are_told_and_the_other_rows_are_imported(catalog):
+    file = excel(
+        ("=A3", "", "debian-12"), (12345678901234567890, "", "debian-12"), ("SN00003", "", datetime(2026, 11, 24)),
+        ("SN00004", "", "debian-12"),
+    )  # fmt: skip
+    with pytest.raises(CommandError, match="Failed to import all hosts"):
+        bulk_import(file=file)
+    told = [bad[ERROR] for bad in error_file("import", "hosts.xlsx.csv")]
+    assert "Cell A2 holds a formula: paste its value instead" in told[0]
+    assert "Cell A3 is a number that Excel rounds" in told[1] and "Cell C4 is a date" in told[2]
+    assert Host.objects.get().serial_number == "SN00004"
+
+
+@pytest.mark.parametrize(
+    ("part", "content", "said"),
+    [
+        ("xl/worksheets/sheet1.xml", "<worksheet>", "can't be read as an Excel workbook"),
+        ("xl/worksheets/sheet1.xml", "A" * 301_000_000, "it has more than 300 MB when it is unpacked"),
+        ("xl/worksheets/sheet1.xml", '<!DOCTYPE x [<!ENTITY a "b">]><worksheet>&a;</worksheet>', "can't be read as an"),
+        ("xl/worksheets/sheet1.xml", '<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main">'
+         '<sheetData><row r="999999999"><c r="A999999999"/></row></sheetData></worksheet>', "more than 1048576 rows"),
+        ("xl/workbook.xml", "", "can't be read as an Excel workbook"),
+    ],
+    ids=["cut off", "bomb", "entities", "endless", "empty part"],
+)  # fmt: skip
+def test_a_workbook_that_is_not_one_is_refused_in_one_line(catalog, part, content, said):
+    file = excel(("SN00001",))
+    with zipfile.ZipFile(file) as whole:
+        parts = {name: whole.read(name) for name in whole.namelist()}
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as broken:
+        for name, old in parts.items():
+            broken.writestr(name, content if name == part else old)
+    with pytest.raises(CommandError) as refusal:
+        bulk_import(file=file, OSProfile="debian-12")
+    assert said in str(refusal.value) and "\n" not in str(refusal.value) and not Host.objects.exists()
 
 
 @pytest.mark.parametrize(("path", "said"), [(".", "is not a file"), ("nowhere.csv", "No such file or directory")])
@@ -334,7 +440,8 @@ def test_a_dry_run_says_what_would_become_of_each_row_and_changes_nothing(catalo
     events, rings = Event.objects.count(), Ring.objects.count()
     with pytest.raises(CommandError, match=r"1 imported, 1 already registered, 1 failed.*nothing was changed"):
         bulk_import(row(), row("SN00002"), row("SN00003", str(uuid)), dry_run=True, stdout=(said := StringIO()))
-    assert said.getvalue() == "row 1: SN00001 - already registered\nrow 2: SN00002 - imported\n"
+    known = Host.objects.get()
+    assert said.getvalue() == f"row 1: SN00001 - already registered {known}\nrow 2: SN00002 - imported\n"
     assert f"row 3: Failed to register host: A host with UUID {uuid} is already" in capsys.readouterr().err
     assert (Host.objects.count(), Event.objects.count(), Ring.objects.count()) == (1, events, rings)
 
@@ -371,6 +478,48 @@ def test_an_error_file_that_cannot_be_written_is_said_with_what_was_done(catalog
         bulk_import(file=path)
 
 
+@contextmanager
+def as_nobody():
+    """Root may read everything."""
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@contextmanager
+def room_for(size: int):
+    """As on a disk that is full, files can't grow beyond these bytes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+def test_a_file_that_may_not_be_read_and_a_folder_that_may_not_be_written_are_said(catalog, folder):
+    file = write(row(site="Nowhere"))
+    folder.parent.parent.parent.chmod(0o755)
+    folder.parent.parent.chmod(0o755)
+    folder.parent.chmod(0o755)
+    folder.chmod(0o755)
+    with as_nobody(), pytest.raises(CommandError, match=r"File creation error: import_error_.*: Permission denied"):
+        bulk_import(file=file)
+    file.chmod(0o600)
+    with as_nobody(), pytest.raises(CommandError, match=r"File read/write error: hosts.csv: Permission denied"):
+        bulk_import(file=file)
+
+
+def test_no_room_for_the_error_file_is_said_with_what_was_done(catalog):
+    file = write(row(), row("SN00002", site="x" * 50_000))
+    with room_for(20_000), pytest.raises(CommandError, match=r"File creation error: .*: File too large; 1 rows were"):
+        bulk_import(file=file)
+    assert Host.objects.get().serial_number == "SN00001"
+
+
 def left_behind(host: Host) -> list:
     """All that the making of a host and its instance wrote, but for what differs by nature: ids, times, the machine."""
     instance = host.instance
@@ -384,8 +533,8 @@ def left_behind(host: Host) -> list:
     ids = [host.resource_id, instance.resource_id]
     for events in (Event.objects.filter(resource_id=resource_id) for resource_id in ids):
         written += events.order_by("id").values_list("schema", "kind", "verb", "who")
-    for resource in (host, instance):
-        rings = Ring.objects.filter(label=resource._meta.label, pk_rung=resource.pk)
+    for made in (host, instance):
+        rings = Ring.objects.filter(label=made._meta.label, pk_rung=made.pk)
         written += rings.order_by("id").values_list("schema", "label", "asked")
     claim = Claim.objects.get(resource_id=host.resource_id)
     return [*written, claim.schema, claim.uuid == host.uuid, claim.serial == host.serial_number]
@@ -432,7 +581,7 @@ def test_the_check_writes_all_rows_with_their_problems(public):
     rows = error_file("preflight")
     assert [told[ERROR] for told in rows] == [
         "",
-        "Invalid UUID: it is 8-4-4-4-12 hexadecimal digits;Duplicate Serial number : Row 1;",
+        "Duplicate Serial number : Row 1;Invalid UUID: it is 8-4-4-4-12 hexadecimal digits;",
     ]
 
 
@@ -458,11 +607,13 @@ def test_exporting_and_importing_again_changes_nothing(catalog):
     uuid = str(uuid4())
     bulk_import(
         row(uuid=uuid, site=str(berlin), metadata="a=1&b="),
-        row("SN00002", site="-5 Street", os="locked", secure="true"),
+        row("SN00002", site="-5 Street", os="locked", secure="true", user="operator"),
         row("SN00003", os="Debian 12", site=""),
     )
     Host.objects.get(uuid=uuid).observe(serial_number="not a serial number, says the BIOS")
     Host(serial_number="SN00009").ask(state=HostState.REGISTERED)
+    for config in CustomConfig.objects.all():
+        Customization.objects.create(instance=Instance.objects.get(host__uuid=uuid), custom_config=config)
     said = said_by("bulk_export", "out.csv", project="acme")
     assert said == "3 hosts are in out.csv; 1 hosts without an instance, or on their way out, were left out\n"
     written = Event.objects.count()
@@ -470,7 +621,9 @@ def test_exporting_and_importing_again_changes_nothing(catalog):
     assert Event.objects.count() == written
     cells = {line["Serial"]: line for line in csv.DictReader(Path("out.csv").read_text().splitlines())}
     assert cells[""]["UUID"] == uuid and cells[""]["Site"] == str(berlin) and cells[""]["Metadata"] == "a=1&b="
+    assert {*cells[""]["CloudInitMeta"].split("&")} == {"ntp", "ntp-extra"}
     assert cells["SN00002"]["Site"] == "'-5 Street" and cells["SN00002"]["Secure"] == "true"
+    assert cells["SN00002"]["RemoteUser"] == "operator" and cells["SN00003"]["RemoteUser"] == ""
     assert cells["SN00003"]["OSProfile"] == "debian-12"
 
 

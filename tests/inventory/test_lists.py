@@ -12,7 +12,18 @@ from django_tenants.utils import schema_context
 from psycopg import sql
 
 from inventory.api import base
-from inventory.models import Host, HostState, Instance, OperatingSystem, Region, Site
+from inventory.models import (
+    Host,
+    HostState,
+    Instance,
+    OperatingSystem,
+    Region,
+    RepeatedSchedule,
+    SingleSchedule,
+    Site,
+    TelemetryGroup,
+    TelemetryProfile,
+)  # fmt: skip
 from tests.conftest import client_of
 
 pytestmark = pytest.mark.django_db
@@ -55,6 +66,40 @@ def test_pages_by_token_know_that_nothing_comes_last(api, order):
     listed = api.get(f"{api.base}/compute/hosts", {"orderBy": order}).json()["hosts"]
     pages = walk(api, "compute/hosts", order, 1)
     assert [host for page in pages for host in page["hosts"]] == listed and len(listed) == 6
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("schedules/single", "singleSchedules"),
+        ("schedules/repeated", "repeatedSchedules"),
+        ("telemetry/metricgroups", "telemetryMetricsGroups"),
+        ("telemetry/loggroups", "telemetryLogsGroups"),
+        ("telemetry/profiles/metrics", "telemetryMetricsProfiles"),
+        ("telemetry/profiles/logs", "telemetryLogsProfiles"),
+    ],
+)
+def test_schedules_and_telemetry_are_paged_by_token_ordered_and_filtered_as_all_else(api, path, name):
+    site = _made(Site(name="s"))
+    for number in (2, 1, 3):
+        said = {"name": f"n{number}", "start_seconds": 4_000_000_000 + number, "target_site": site}
+        _made(SingleSchedule(**said))
+        cron = dict.fromkeys(("cron_minutes", "cron_hours", "cron_day_month", "cron_month", "cron_day_week"), "*")
+        _made(RepeatedSchedule(name=f"n{number}", duration_seconds=number, target_site=site, **cron))
+        for kind, told in (("METRICS", {"metrics_interval": number}), ("LOGS", {"log_level": "SEVERITY_LEVEL_INFO"})):
+            of_kind = {"kind": f"TELEMETRY_RESOURCE_KIND_{kind}"}
+            collector = "TELEMETRY_COLLECTOR_KIND_HOST"
+            group = _made(TelemetryGroup(name=f"n{number}", collector_kind=collector, groups=["a"], **of_kind))
+            _made(TelemetryProfile(group=group, site=site, **told, **of_kind))
+    order = "resourceId desc" if "profiles" in path else "name desc"
+    of_site = "" if "groups" in path else f"&siteId={site}"
+    listed = api.get(f"{api.base}/{path}?orderBy={order}{of_site}").json()[name]
+    pages = walk(api, f"{path}?{of_site}", order, 2)
+    assert [one for page in pages for one in page[name]] == listed
+    assert [(len(page[name]), page["totalElements"]) for page in pages] == [(2, 3), (1, 3)]
+    wanted = "group.name=n2" if "profiles" in path else "name=n2"
+    found = api.get(f"{api.base}/{path}?filter={wanted}{of_site}").json()
+    assert found["totalElements"] == 1 and found[name][0] in listed
 
 
 def test_what_comes_and_goes_meanwhile_moves_no_page(api):

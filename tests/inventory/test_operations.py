@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 from django.urls import resolve
 
-from inventory.models import Host, HostState, Indicator, Instance, InstanceState, Region, Status, hardware
+from inventory.models import Host, HostState, Indicator, Instance, InstanceState, Region, Site, Status, hardware
 from tests.conftest import client_of
 from tests.inventory.test_contract import CONTRACT
 
@@ -81,14 +81,14 @@ def host(id, **more):
         "amtDnsSuffix": "", "kvmStatus": "KVM_STATUS_UNSPECIFIED", "desiredKvmState": "KVM_STATE_UNSPECIFIED",
         "currentKvmState": "KVM_STATE_UNSPECIFIED", "kvmSessionStatus": "", "solStatus": "SOL_STATUS_UNSPECIFIED",
         "desiredSolState": "SOL_STATE_UNSPECIFIED", "currentSolState": "SOL_STATE_UNSPECIFIED", "solSessionStatus": "",
-        "siteId": "", "metadata": [], "inheritedMetadata": [], "timestamps": TIMES, **more,
+        "siteId": "", "powerProviderId": "", "metadata": [], "inheritedMetadata": [], "timestamps": TIMES, **more,
     }  # fmt: skip
 
 
 def system(id, **more):
     return {
         "resourceId": id, "name": "", "architecture": "", "imageUrl": "", "imageId": "", "description": "",
-        "sha256": "a" * 64, "profileName": "", "profileVersion": "", "installedPackages": "",
+        "sha256": "a" * 64, "profileName": "", "profileVersion": "", "installedPackages": "", "repoUrl": "",
         "installedPackagesUrl": "", "securityFeature": "SECURITY_FEATURE_UNSPECIFIED", "osType": "OS_TYPE_IMMUTABLE",
         "osProvider": "OS_PROVIDER_KIND_INFRA", "platformBundle": "", "metadata": "", "tlsCaCert": "",
         "existingCvesUrl": "", "existingCves": "", "fixedCvesUrl": "", "fixedCves": "", "osResourceID": id,
@@ -250,12 +250,41 @@ def test_locations_are_found_by_name_with_all_that_they_lie_in(api, beta):
     assert send(client_of(beta, "im-rw"), "GET", "locations?name=Berlin&showSites=true") == (200, none)
 
 
+def test_locations_come_as_the_archived_test_suite_wants_them(api):
+    """Sites, then regions, the deepest first; those of one depth in the order in which they were made."""
+    ids = {}
+    for name, parent in (("r-2345678", None), ("r-23456789", "r-2345678"), ("r-3", "r-23456789")):
+        ids[name] = made(api, "regions", {"name": name, "parentId": ids.get(parent, "")})["resourceId"]
+    for name, region in (("s-2345678", "r-2345678"), ("s-2345679", "r-23456789"), ("s-2345670", None)):
+        ids[name] = made(api, "sites", {"name": name, "regionId": ids.get(region, "")})["resourceId"]
+    found = send(api, "GET", "locations?name=234567&showRegions=true&showSites=true")[1]
+    listed = ["s-2345678", "s-2345679", "s-2345670", "r-23456789", "r-2345678"]
+    assert [node["name"] for node in found["nodes"]] == listed
+    parents = [ids["r-2345678"], ids["r-23456789"], "", ids["r-2345678"], ""]
+    assert [node["parentId"] for node in found["nodes"]] == parents
+    assert (found["totalElements"], found["outputElements"]) == (5, 5)
+    assert [node["name"] for node in send(api, "GET", "locations?name=r-3&showRegions=true")[1]["nodes"]] == [
+        "r-3", "r-23456789", "r-2345678",
+    ]  # fmt: skip
+
+
 def test_at_most_50_locations_are_shown_and_all_counted(api):
-    for number in range(52):
-        Region(name=f"r{number:02}").ask()
+    regions = [Region(name=f"r{number:02}") for number in range(52)]
+    for region in regions:
+        region.ask()
+        Site(name="twin", region=region).ask()
     answer = send(api, "GET", "locations?name=r&showRegions=true")[1]
     assert (len(answer["nodes"]), answer["totalElements"], answer["outputElements"]) == (50, 52, 50)
     assert {node["name"] for node in answer["nodes"]} == {f"r{number:02}" for number in range(50)}
+    twins = send(api, "GET", "locations?name=twin&showSites=true")[1]  # all called the same: the oldest are shown
+    assert (len(twins["nodes"]), twins["totalElements"], twins["outputElements"]) == (100, 52, 50)
+    assert [node["parentId"] for node in twins["nodes"][:50]] == [str(region) for region in regions[:50]]
+
+
+def test_a_location_is_looked_for_by_a_name(api):
+    needed = {"code": "InvalidArgument", "message": "name is needed: a part of the name of what is looked for"}
+    assert send(api, "GET", "locations?showSites=true") == (400, needed)
+    assert send(api, "GET", "locations?name=&showSites=true") == (400, needed)
 
 
 # Providers and operating systems ------------------------------------------------------------------------------------
@@ -363,6 +392,19 @@ def test_a_host_that_is_created_is_to_be_onboarded_and_powered_on_in_order(api):
         "powerCommandPolicy": "POWER_COMMAND_POLICY_ORDERED",
     }  # fmt: skip
     assert (status, new) == (200, host(new["resourceId"], **wanted))
+
+
+@pytest.mark.parametrize("path", ["compute/hosts", "compute/hosts/register"])
+def test_a_uuid_is_read_as_it_was_written_and_is_the_same_however_it_is_written(api, path):
+    """The archived test suite writes capitals, and compares."""
+    uuid = str(uuid4())
+    new = made(api, path, {"name": "n", "uuid": uuid.upper()})
+    assert new["uuid"] == uuid.upper() == send(api, "GET", f"compute/hosts/{new['resourceId']}")[1]["uuid"]
+    assert send(api, "PUT", f"compute/hosts/{new['resourceId']}", json.dumps({"name": "m", "uuid": uuid}))[0] == 200
+    for spelt in (uuid, uuid.upper(), uuid[3:20].upper()):
+        found = send(api, "GET", f'compute/hosts?filter=uuid = "{spelt}"')[1]
+        assert [host["uuid"] for host in found["hosts"]] == [uuid.upper()]
+    assert send(api, "POST", path, json.dumps({"name": "n", "uuid": uuid}))[0] == 400
 
 
 def test_a_registered_host_is_onboarded_and_not_trusted_any_more(api, beta):

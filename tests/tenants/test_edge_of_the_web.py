@@ -61,7 +61,8 @@ def test_the_header_names_the_project_on_the_archived_paths(spread, acme, beta):
         assert regions(both, f"{LEGACY}/regions", ActiveProjectID=str(project.uuid)) == [name]
         assert regions(both, f"{LEGACY}/regions?projectName={project.name}") == [name]
         assert regions(both, f"{LEGACY}/regions?projectName={project.uuid}") == [name]
-        assert regions(both, f"/v1/projects/{project.name}/regions", ActiveProjectID=str(project.uuid)) == [name]
+        for named in (project.name, project.uuid, str(project.uuid).upper()):  # by the archived test suite as here
+            assert regions(both, f"/v1/projects/{named}/regions", ActiveProjectID=str(project.uuid)) == [name]
     answer = both.get(f"{LEGACY}/regions")
     assert answer.status_code == 400 and "ActiveProjectID" in answer.json()["message"]
 
@@ -75,6 +76,7 @@ def test_without_a_name_the_token_names_the_project_if_it_has_roles_in_one_alone
     [
         ("/v1/projects/acme/regions", "beta"),
         ("/v1/projects/beta/regions", "acme"),
+        ("/v1/projects/{acme}/regions", "beta"),
         (LEGACY + "/regions?projectName=beta", "acme"),
         (LEGACY + "/regions?projectName=acme&projectName=beta", "acme"),
         (LEGACY + "/regions?projectName=acme'%22", "acme"),
@@ -85,7 +87,7 @@ def test_names_that_disagree_are_refused_as_a_project_that_is_not_there(spread, 
     uuids = {project.name: str(project.uuid) for project in (acme, beta)}
     token = token_with(*(f"{uuid}_im-rw" for uuid in uuids.values()))
     both = Client(headers={"Authorization": f"Bearer {token}"})
-    answer = both.get(path, headers={"ActiveProjectID": uuids.get(active, active)})
+    answer = both.get(path.format(**uuids), headers={"ActiveProjectID": uuids.get(active, active)})
     assert refusal(answer) == refusal(both.get("/v1/projects/nobody/regions"))
     assert answer.status_code == 403 and b"of-" not in answer.content
 

@@ -7,12 +7,12 @@ from django_tenants.utils import schema_context
 from inventory.models import Host, HostState, Region
 from tenants import claims, credentials
 from tenants.errors import AlreadyClaimed
-from tenants.models import Claim, EdgeCredential, Event, Ring
+from tenants.models import BulkImport, BulkImportState, BulkRow, Claim, EdgeCredential, Event, Ring
 from tests.conftest import client_of, settle
 
 pytestmark = pytest.mark.django_db
 
-SHARED = [Claim, Event, Ring]
+SHARED = [BulkImport, BulkRow, Claim, Event, Ring]
 
 
 def test_the_role_that_we_connect_as_is_bound_by_row_level_security(acme):
@@ -36,6 +36,9 @@ def test_every_shared_table_with_a_schema_column_has_row_level_security(acme):
 @pytest.mark.parametrize("model", SHARED)
 def test_rows_of_shared_tables_are_seen_from_their_own_schema_alone(acme, beta, model):
     Host(serial_number="SN00001").ask(state=HostState.REGISTERED)
+    bulk = BulkImport(name="hosts.csv")
+    bulk.ask(state=BulkImportState.DONE)
+    BulkRow.objects.create(schema=acme.schema_name, bulk_import=bulk, number=1, cells={})
     assert model.objects.exists()
     with schema_context(beta.schema_name):
         assert not model.objects.exists()

@@ -6,11 +6,11 @@ from pathlib import Path
 from django.core.management.base import CommandError
 from django.db import transaction
 
-from inventory.bulk.importer import SECURE
 from inventory.bulk.lookup import Catalog
 from inventory.bulk.options import BulkCommand, add_project, ready_project
 from inventory.bulk.rows import SERIAL
 from inventory.bulk.sheet import LONG, Report, SheetError
+from inventory.bulk.wanted import SECURE
 from inventory.models import Host, HostState, Instance, InstanceState, OperatingSystem, Site
 from tenants.schema import in_schema
 
@@ -41,10 +41,11 @@ class Command(BulkCommand):
 @transaction.atomic  # for the cursor that reads along
 def exported() -> Iterator[dict[str, str]]:
     """The rows of the project whose schema the connection is in."""
-    systems, sites = Catalog(OperatingSystem, "profile_name", "name"), Catalog(Site, "name")
+    systems, sites = Catalog.of(OperatingSystem, "profile_name", "name"), Catalog.of(Site, "name")
     instances = Instance.objects.filter(desired_state=InstanceState.RUNNING)
     instances = instances.exclude(host__desired_state__in=[HostState.UNTRUSTED, HostState.DELETED])
-    for instance in instances.select_related("host__site", "os").iterator(AT_ONCE):
+    instances = instances.select_related("host__site", "os", "local_account").prefetch_related("custom_config")
+    for instance in instances.iterator(AT_ONCE):
         host = instance.host
         # A serial number that a machine made up, and no importer would take, isn't needed beside the UUID.
         serial = host.serial_number if SERIAL.fullmatch(host.serial_number) or not host.uuid else ""
@@ -54,6 +55,8 @@ def exported() -> Iterator[dict[str, str]]:
             "OSProfile": systems.name_of(instance.os),
             "Site": sites.name_of(host.site) if host.site else "",
             "Secure": str(instance.security_feature == SECURE).lower(),
+            "RemoteUser": instance.local_account.username if instance.local_account else "",
             "Metadata": "&".join(f"{pair['key']}={pair['value']}" for pair in host.metadata),
             "LVMSize": str(host.user_lvm_size or ""),
+            "CloudInitMeta": "&".join(config.name for config in instance.custom_config.all()),
         }

@@ -14,10 +14,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TimeRemainingColumn
 from rich.text import Text
 
-from inventory.bulk.importer import Importer, Outcome
-from inventory.bulk.options import BulkCommand, add_overrides, add_project, overrides, ready_project
+from inventory.bulk.importer import Importer
+from inventory.bulk.options import BulkCommand, add_overrides, add_project, add_server, overrides, ready_project, server
+from inventory.bulk.remote import RemoteImporter
 from inventory.bulk.rows import Reader, Row
+from inventory.bulk.server import ServerError
 from inventory.bulk.sheet import ErrorFile, Sheet, SheetError
+from inventory.bulk.wanted import Outcome
 from tenants.events import acting_as
 from tenants.schema import in_schema
 
@@ -36,23 +39,39 @@ class Command(BulkCommand):
             "--dry-run", action="store_true", help="show what would be done to each row, and do nothing"
         )
         add_overrides(parser)
+        add_server(parser)
 
-    def handle(self, *, file: Path, project: str | None, onboard: bool, dry_run: bool, verbosity: int, **options):
+    def handle(self, *, file: Path, verbosity: int, **options):
         self.began, self.count, self.error_file = time.monotonic(), Counter(), None
-        self.each_row = dry_run or verbosity > 1
+        self.each_row = options["dry_run"] or verbosity > 1
         try:
-            with in_schema(ready_project(project)), acting_as("bulk_import"):
-                reader = Reader(Sheet(file), overrides(options))
-                self._import(reader, Importer(onboard=onboard, dry_run=dry_run))
-        except SheetError as wrong:
+            if options["url"]:
+                self._remotely(file, **options)
+            else:
+                self._here(file, **options)
+        except (SheetError, ServerError) as wrong:
             raise CommandError(f"{wrong}{self._so_far()}") from wrong
         except OperationalError as away:
             raise CommandError(f"The database failed: {str(away).splitlines()[0]}{self._so_far()}") from away
         except KeyboardInterrupt:
             raise CommandError(f"Interrupted{self._so_far()}") from None
+
+    def _here(self, file: Path, *, project: str | None, onboard: bool, dry_run: bool, **options) -> None:
+        with in_schema(ready_project(project)), acting_as("bulk_import"):
+            reader = Reader(Sheet(file), overrides(options))
+            self._import(reader, Importer(onboard=onboard, dry_run=dry_run))
         self._summarize(reader.total, dry_run)
 
-    def _import(self, reader: Reader, importer: Importer) -> None:
+    def _remotely(
+        self, file: Path, *, url: str, project: str | None, onboard: bool, dry_run: bool, token_file: Path | None,
+        issuer: str | None, parallel: int, **options,
+    ) -> None:  # fmt: skip
+        reader = Reader(Sheet(file), overrides(options))
+        with server(url, project, token_file, issuer, parallel) as there:
+            self._import(reader, RemoteImporter(there, onboard=onboard, dry_run=dry_run, parallel=parallel))
+        self._summarize(reader.total, dry_run)
+
+    def _import(self, reader: Reader, importer: Importer | RemoteImporter) -> None:
         with ErrorFile("import", reader.sheet) as errors, self._progress(reader.total) as advance:
             self.error_file = errors.path
             for batch in importer.run(reader.rows()):
@@ -68,7 +87,8 @@ class Command(BulkCommand):
                 print(f"row {row.number}: {'; '.join(row.problems)}", file=sys.stderr)
             errors.tell(row.cells, row.problems)
         elif self.each_row:
-            self.stdout.write(f"row {row.number}: {row.serial or '-'} {row.uuid or '-'} {outcome}")
+            became = f"{outcome} {row.host_id}".rstrip()
+            self.stdout.write(f"row {row.number}: {row.serial or '-'} {row.uuid or '-'} {became}")
 
     def _summarize(self, total: int, dry_run: bool) -> None:
         seconds = time.monotonic() - self.began

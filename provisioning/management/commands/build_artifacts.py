@@ -1,14 +1,16 @@
-"""`manage.py build_artifacts`: wish for the micro-OS and disk image that today's sources give, and wait for them."""
+"""`manage.py build_artifacts`: wish for all that machines boot and install from, as of today, and wait for it."""
 
 import json
 import time
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db.models import QuerySet
 
-from inventory.models import Indicator
+from provisioning import artifacts
 from provisioning.dkam import build
+from provisioning.dkam.errors import BuildFailed
 from provisioning.models import Artifact
-from provisioning.reconcilers.artifact import inputs
+from workers.models import Work
 
 LOOK_EVERY_SECONDS = 0.3
 
@@ -18,11 +20,16 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser):
         parser.add_argument("--timeout", type=float, default=900, metavar="SECONDS", help="give up after this (900)")
+        parser.add_argument(
+            "--back", metavar="NAME[=DIGEST]", help="serve an earlier version of this one again instead"
+        )
 
     def handle(self, **options):
-        wanted = {step.name: build.digest(step.name, inputs()) for step in build.STEPS}
-        for name, digest in wanted.items():
-            self._ask(name, digest)
+        self.asked_before = dict(self._work().values_list("target", "generation"))
+        try:
+            wanted = self._back(options["back"]) if options["back"] else artifacts.ask_for_all()
+        except (BuildFailed, artifacts.NoSuchVersion) as why:
+            raise CommandError(str(why)) from why
         deadline, told = time.monotonic() + options["timeout"], {}
         while waiting := self._waiting(wanted, told):
             if time.monotonic() > deadline:
@@ -30,13 +37,10 @@ class Command(BaseCommand):
             time.sleep(LOOK_EVERY_SECONDS)
         self.stdout.write(json.dumps(self._served(wanted)))
 
-    def _ask(self, name: str, digest: str) -> None:
-        artifact = Artifact.objects.filter(name=name).first()
-        if artifact and artifact.current_digest == digest and not inputs().store.has(name, digest):
-            artifact.delete()  # somebody has cleared the folder: what is written here isn't so any more
-            artifact = None
-        if artifact is None or artifact.current_digest != digest:
-            (artifact or Artifact(name=name)).ask(digest=digest)
+    @staticmethod
+    def _back(asked: str) -> dict[str, str]:
+        name, _, digest = asked.partition("=")
+        return artifacts.go_back(name, digest)
 
     def _waiting(self, wanted: dict[str, str], told: dict[str, str]) -> list[str]:
         """Names of what isn't built yet; each change of a status goes to the operator. A refusal ends the wait."""
@@ -46,16 +50,24 @@ class Command(BaseCommand):
                 told[artifact.name] = artifact.build_status
                 self.stderr.write(f"{artifact.name}: {artifact.build_status}")
             if artifact.current_digest != wanted[artifact.name]:
-                if artifact.build_status_indicator == Indicator.ERROR:
+                if self._is_refused(artifact):
                     raise CommandError(artifact.build_status)
                 waiting.append(artifact.name)
         return waiting
 
+    def _is_refused(self, artifact: Artifact) -> bool:
+        """Since we asked: an earlier refusal is shown until a worker has looked at it again."""
+        work = self._work().filter(target=artifact.pk).exclude(refused="").first()
+        return work is not None and work.generation > self.asked_before.get(artifact.pk, 0)
+
+    @staticmethod
+    def _work() -> QuerySet[Work]:
+        return Work.objects.filter(reconciler="ArtifactBuild")
+
     @staticmethod
     def _served(wanted: dict[str, str]) -> dict[str, dict[str, str | int]]:
-        store, served = inputs().store, {}
-        for step in build.STEPS:
-            for name in step.serves:
-                folder = store.folder(step.name, wanted[step.name])
-                served[name] = {"digest": wanted[step.name], **store.facts(folder / name)}
+        store, served = artifacts.store(), {}
+        for name, digest in wanted.items():
+            for file in build.BY_NAME[name].serves:
+                served[file] = {"digest": digest, **store.facts(store.folder(name, digest), file)}
         return served

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import secrets
+import ssl
 import subprocess
 import sys
 import time
@@ -11,7 +12,8 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -20,14 +22,20 @@ from uuid import uuid4
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from provisioning import qemu
-from provisioning.dkam import tools
+from provisioning import pxe, qemu
+from provisioning.dkam import signing, tools
 from provisioning.dkam.errors import BuildFailed
+from provisioning.dkam.store import Store
+from provisioning.lan import Lan
 
 PROJECT = "demo"
 LAST_WORDS = 40  # lines of the console that are shown when it went wrong
 LOOK_EVERY_SECONDS = 0.5
 STACK_STARTS_WITHIN_SECONDS = 180
+ENROLS_WITHIN_SECONDS = 180
+BOOTS = ("ipxe", "usb", "dvd", "http", "https")
+NEEDS_A_LAN = ("http", "https")
+ENCRYPTED = "SECURITY_FEATURE_SECURE_BOOT_AND_FULL_DISK_ENCRYPTION"
 
 # What the machine says on its console -> what is told of it. Each is told once.
 ON_THE_CONSOLE = {
@@ -57,22 +65,62 @@ class Command(BaseCommand):
         parser.add_argument("--disk", choices=qemu.DISKS, default="virtio")
         parser.add_argument("--nic", choices=qemu.NICS, default="virtio")
         parser.add_argument("--firmware", choices=["bios", "uefi"], default="bios")
+        parser.add_argument(
+            "--boot",
+            choices=BOOTS,
+            default="ipxe",
+            help="from its card's iPXE (the default), or with UEFI: a USB stick, a virtual DVD, or, as root, from a "
+            "network of its own: UEFI HTTP or HTTPS boot",
+        )
+        parser.add_argument("--secure-boot", action="store_true", help="enrol our keys first, and enforce them")
         parser.add_argument("--timeout", type=float, default=900, metavar="SECONDS", help="for all of it (900)")
 
     def handle(self, **options):
+        if options["firmware"] == "bios" and (options["secure_boot"] or options["boot"] != "ipxe"):
+            raise CommandError(f"a BIOS can't: add --firmware uefi to --boot {options['boot']}")
         hardware = qemu.Hardware(
             uuid=str(uuid4()),
             serial=f"QEMU{secrets.token_hex(4).upper()}",
             mac=f"52:54:00:{':'.join(f'{byte:02x}' for byte in secrets.token_bytes(3))}",
-            **{name: options[name] for name in ("disk", "nic", "firmware")},
+            **{name: options[name] for name in ("disk", "nic", "firmware", "secure_boot")},
         )
+        folder = settings.EIM_DATA / "machine"
         try:
             tools.require_all()
-            with running_stack(self.stdout.write) as stack:
-                seconds = Installation(stack, hardware, options["timeout"], self.stdout.write).run()
+            with ExitStack() as around:
+                lan = around.enter_context(Lan(folder / "lan")) if options["boot"] in NEEDS_A_LAN else None
+                place = Place(lan.server if lan else qemu.HOST_AS_SEEN_BY_GUEST, lan)
+                stack = around.enter_context(running_stack(place, self.stdout.write))
+                installation = Installation(stack, hardware, options["timeout"], self.stdout.write)
+                seconds = installation.run(place, options["boot"], folder)
         except (BuildFailed, Failed) as failure:
             raise CommandError(f"machine: {failure}") from failure
         self.stdout.write(f"machine: Running in {seconds:.0f} s")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a machine and the server see each other: in QEMU's user networking, or in a LAN."""
+
+    server: str
+    lan: Lan | None
+
+
+def boot_from(place: Place, way: str, stack: dict[str, Any], folder: Path) -> qemu.Boot:
+    """Prepare the way, and say where the machine is to boot from."""
+    served = f"http://{place.server}:{port_of(stack['http'])}/tink-stack"
+    media = Store(settings.EIM_ARTIFACTS).current("media")
+    match way:
+        case "usb" | "dvd" if media:
+            return qemu.Boot(**{way: media / "eim.iso"})
+        case "http" | "https" if place.lan:
+            url = served if way == "http" else f"https://{place.server}:{port_of(stack['https'])}/tink-stack"
+            place.lan.give_addresses(pxe.HTTP_BOOT.format(url=url))
+            authority = folder / "authority.esl"
+            der = ssl.PEM_cert_to_DER_cert(Path(stack["ca"]).read_text())
+            authority.write_bytes(signing.signature_list([der], uuid4()))
+            return qemu.Boot(lan=place.lan, https_authorities=authority)
+    return qemu.Boot(url=f"{served}/boot.ipxe")
 
 
 class Installation:
@@ -85,13 +133,15 @@ class Installation:
         self.told: set[str] = set()
         self.marks: list[tuple[float, str]] = []
 
-    def run(self) -> float:
+    def run(self, place: Place, way: str, folder: Path) -> float:
         """Seconds from switching on until the API says Running."""
         image = self.build()
         api = Api(self.stack)
         host_id = self.register(api, image)
-        boot_url = f"http://{qemu.HOST_AS_SEEN_BY_GUEST}:{port_of(self.stack['http'])}/tink-stack/boot.ipxe"
-        with qemu.Machine(self.hardware, boot_url, settings.EIM_DATA / "machine") as machine:
+        boot = boot_from(place, way, self.stack, folder)
+        if self.hardware.secure_boot:
+            self.enrol(folder)
+        with qemu.Machine(self.hardware, boot, folder, fresh=not self.hardware.secure_boot) as machine:
             switched_on = time.monotonic()
             self.mark("switched on")
             try:
@@ -101,6 +151,15 @@ class Installation:
                 raise
         self.summary(host)
         return time.monotonic() - switched_on
+
+    def enrol(self, folder: Path) -> None:
+        """Give our certificates to the firmware, as at a real machine by a stick; from then on it enforces them."""
+        media = Store(settings.EIM_ARTIFACTS).current("media")
+        assert media  # just built
+        with qemu.Machine(self.hardware, qemu.Boot(usb=media / "secure-boot-enroll.iso", once=True), folder) as machine:
+            if not machine.until_off(ENROLS_WITHIN_SECONDS):
+                raise Failed("the firmware didn't take our certificates: " + " ".join(machine.last_words(3)))
+        self.mark("its firmware has our certificates")
 
     def build(self) -> dict[str, Any]:
         """Facts about the disk image, once the build workers have made all that today's sources give."""
@@ -123,13 +182,14 @@ class Installation:
             architecture="x86_64",
             osType="OS_TYPE_MUTABLE",
             osProvider="OS_PROVIDER_KIND_INFRA",
-            securityFeature="SECURITY_FEATURE_NONE",
+            securityFeature=ENCRYPTED if self.hardware.secure_boot else "SECURITY_FEATURE_NONE",
         )  # fmt: skip
         it = self.hardware
         host = api.call("POST", "compute/hosts/register", uuid=it.uuid, serialNumber=it.serial, autoOnboard=True)
         host_id = host["resourceId"]
         api.call("PATCH", f"compute/hosts/{host_id}", name=f"qemu-{it.disk}-{it.nic}", siteId=site)
-        api.call("POST", "compute/instances", hostID=host_id, osID=system, kind="INSTANCE_KIND_METAL")
+        api.call("POST", "compute/instances", hostID=host_id, osID=system, kind="INSTANCE_KIND_METAL",
+                 **({"securityFeature": ENCRYPTED} if self.hardware.secure_boot else {}))  # fmt: skip
         self.mark(f"registered as {host_id}: {it.serial}, disk {it.disk}, network card {it.nic}, {it.firmware}")
         return host_id
 
@@ -225,15 +285,15 @@ class Api:
 
 
 @contextmanager
-def running_stack(say: Any) -> Iterator[dict[str, Any]]:
+def running_stack(place: Place, say: Any) -> Iterator[dict[str, Any]]:
     """The stack that runs in this data folder, or one started for this run and ended after it."""
     if stack := stack_of_today():
-        check_reachable(stack)
+        check_reachable(stack, place)
         yield stack
         return
     log = settings.EIM_DATA / "machine" / "stack.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    environment = {"EIM_PUBLIC_HOST": qemu.HOST_AS_SEEN_BY_GUEST}
+    environment = {"EIM_PUBLIC_HOST": place.server} | ({"EIM_BIND": "0.0.0.0"} if place.lan else {})
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "manage.py", "up"], cwd=settings.BASE_DIR, env=own_environment(**environment),
@@ -267,11 +327,9 @@ def stack_of_today() -> dict[str, Any] | None:
     return stack
 
 
-def check_reachable(stack: dict[str, Any]) -> None:
-    with urllib.request.urlopen(f"{stack['http']}/tink-stack/boot.ipxe", timeout=10) as script:  # noqa: S310 - ours
-        told = re.search(r"eim_url=https://([^:/ ]+)", script.read().decode())
-    if told is None or told[1] != qemu.HOST_AS_SEEN_BY_GUEST:
-        raise Failed("the running stack tells machines another address than QEMU's: end it (make down) and try again")
+def check_reachable(stack: dict[str, Any], place: Place) -> None:
+    if stack["public_host"] != place.server:
+        raise Failed("the running stack tells machines another address: end it (make down) and try again")
 
 
 def manage(stack: dict[str, Any], command: str, *arguments: str, say: Any = None) -> str:
@@ -279,7 +337,7 @@ def manage(stack: dict[str, Any], command: str, *arguments: str, say: Any = None
     process = subprocess.Popen(
         [sys.executable, "manage.py", command, *arguments], cwd=settings.BASE_DIR, text=True,
         env=own_environment(
-            DATABASE_URL=stack["database_url"], REDIS_URL=stack["redis_url"], EIM_PUBLIC_HOST=qemu.HOST_AS_SEEN_BY_GUEST
+            DATABASE_URL=stack["database_url"], REDIS_URL=stack["redis_url"], EIM_PUBLIC_HOST=stack["public_host"]
         ),
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip

@@ -1,0 +1,60 @@
+"""iPXE, which asks the server what to boot: Debian's binaries, and one of our own where its source is given."""
+
+import shutil
+import tarfile
+from pathlib import Path
+
+from provisioning.dkam import uki
+from provisioning.dkam.errors import BuildFailed
+from provisioning.dkam.tools import require, run
+
+BINARIES = {
+    "ipxe.efi": "./boot/ipxe.efi",  # with drivers of its own
+    "snponly.efi": "./usr/lib/ipxe/snponly.efi",  # by the firmware's driver
+    "undionly.kpxe": "./usr/lib/ipxe/undionly.kpxe",  # BIOS
+}
+OPTIONS = ("DOWNLOAD_PROTO_HTTPS", "IMAGE_TRUST_CMD", "REBOOT_CMD", "NTP_CMD")
+SCRIPT = """#!ipxe
+:retry
+dhcp || goto wait
+chain {url}/boot.ipxe || goto wait
+:wait
+echo The server can't be reached, trying again in 3 s
+sleep 3
+goto retry
+"""
+
+
+def unpack(packages: Path, folder: Path) -> list[Path]:
+    """Debian's binaries. They speak HTTP and not HTTPS, and have no script of their own."""
+    with tarfile.open(packages) as tar:
+        for name, member in BINARIES.items():
+            (folder / name).write_bytes(uki.member(tar, member))
+    return [folder / name for name in BINARIES]
+
+
+def build(source: Path, url: str, ca_pem: str, folder: Path) -> Path:
+    """ipxe.efi out of a source tree, with HTTPS, trusting our CA only, going straight to the server."""
+    require("make", "gcc")
+    if not (source / "src/Makefile").is_file():
+        raise BuildFailed(f"{source} is no source tree of iPXE: it has no src/Makefile")
+    tree, script, ca = folder / "tree", folder / "embedded.ipxe", folder / "ca.pem"
+    shutil.copytree(source / "src", tree, symlinks=True)
+    script.write_text(SCRIPT.format(url=url))
+    ca.write_text(ca_pem)
+    (tree / "config/local").mkdir(parents=True, exist_ok=True)
+    (tree / "config/local/general.h").write_text("".join(f"#define {option}\n" for option in OPTIONS))
+    run("make", "-C", tree, "bin-x86_64-efi/ipxe.efi", f"EMBED={script}", f"TRUST={ca}", f"CERT={ca}")
+    shutil.copyfile(tree / "bin-x86_64-efi/ipxe.efi", folder / "own.efi")
+    shutil.rmtree(tree)
+    for scratch in (script, ca):
+        scratch.unlink()
+    return folder / "own.efi"
+
+
+def digest_of(source: Path | None) -> str:
+    """What tells one source tree from another, without reading all of it: names, sizes and times."""
+    if source is None:
+        return ""
+    files = sorted(path for path in (source / "src").rglob("*") if path.is_file())
+    return "\n".join(f"{path.relative_to(source)} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in files)
