@@ -35,6 +35,8 @@ class Unit(StrEnum):
     SECONDS = "s"
     MEGABYTES = "MB"
     TIMES = "x"
+    PERCENT = "% of a core"
+    COUNT = ""
 
     def times(self, ours: float, floor: float) -> float:
         """How many times dearer ours is than the floor."""

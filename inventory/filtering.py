@@ -23,6 +23,7 @@ from inventory.lookups import Item, like
 from inventory.models.base import Resource
 from inventory.models.hardware import Uint64
 from inventory.naming import squashed
+from tenants.secrets import SealedField
 
 LONGEST = 1000  # letters
 MOST_COMPARISONS = 100
@@ -59,7 +60,7 @@ _ONLY_EQUAL = "only = and != can be asked here; < and > compare numbers, times a
 _LOOKUPS = {"<": "lt", "<=": "lte", ">": "gt", ">=": "gte"}
 
 
-@lru_cache(maxsize=1024)  # clients poll with the same few; what is kept asks the database anew each time
+@lru_cache(maxsize=64)  # clients poll with the same few; what is kept asks the database anew each time
 def condition(model: type[Resource], text: str) -> Q:
     """What the filter says about resources of this kind. Raises InventoryError if it can't be understood."""
     if not text.strip():
@@ -237,7 +238,7 @@ def _names(model: type[Resource]) -> Mapping[str, Target]:
         elif lists := _lists(getattr(field, "default", None)):
             for part, shape in lists.items():
                 names[squashed(f"{model.__name__}{part}")] = Items(field.name, f"$.{part}[*]", shape)
-        elif not field.primary_key:
+        elif not field.primary_key and not isinstance(field, SealedField):
             names[squashed(name)] = Column(name, field)
     for own_id in (f"{model.__name__}id", f"{model.prefix}resourceid"):  # instanceID, osResourceID
         names.setdefault(squashed(own_id), names["resourceid"])

@@ -8,7 +8,6 @@ from django.db import transaction
 
 from provisioning import boot_keys
 from provisioning.dkam import build
-from provisioning.dkam.errors import BuildFailed
 from provisioning.dkam.store import Store, Version
 from provisioning.models import Artifact
 
@@ -99,7 +98,7 @@ def go_back(name: str, digest: str = "") -> dict[str, str]:
     Without a digest: the one built before the one that is served. They are held until somebody asks for a build.
     Raises NoSuchVersion.
     """
-    versions = store().versions(name)
+    versions = store().versions(name) if name in build.BY_NAME else []
     current = Artifact.objects.filter(name=name).values_list("current_digest", flat=True).first()
     if not digest:
         older = [version.digest for version in _before(versions, current)]
@@ -130,6 +129,8 @@ def _made_of(version: Version, chosen: dict[str, str]) -> bool:
 
 def log(name: str, digest: str = "") -> str:
     """The end of a build's log: of this version, else of the build that runs now or ran last."""
+    if name not in build.BY_NAME:
+        return ""
     try:
         with store().log(name, digest).open("rb") as file:
             file.seek(0, 2)
@@ -137,15 +138,6 @@ def log(name: str, digest: str = "") -> str:
             return file.read().decode(errors="replace")
     except (FileNotFoundError, NotADirectoryError):
         return ""
-
-
-def why_not() -> str:
-    """Why nothing can be built from today's inputs, or nothing."""
-    try:
-        build.digests(inputs())
-    except BuildFailed as failure:
-        return str(failure)
-    return ""
 
 
 def as_dict(it: Shown) -> dict[str, Any]:

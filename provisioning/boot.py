@@ -16,7 +16,7 @@ from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBad
 from django.urls import path, register_converter
 from django.views.decorators.http import condition, require_safe
 
-from provisioning import artifacts, pxe, workflow
+from provisioning import artifacts, mirror, pxe, workflow
 from provisioning.dkam import build, microos
 from provisioning.dkam.store import Store
 
@@ -112,7 +112,8 @@ def _file(step: str = "", name: str = "", digest: str = "") -> Path:
         file = (store.folder(step, digest) if digest else store.current(step) or store.folder(step, "not-built")) / name
     else:
         file = settings.EIM_ARTIFACTS / "images" / name
-    if (digest and step in VERSIONED and name not in VERSIONED[step]) or not file.is_file():
+    hidden = (digest and name not in VERSIONED.get(step, (name,))) or name.endswith(mirror.PARTIAL)
+    if hidden or not file.is_file():
         raise NotHere(f"{name} isn't here: run manage.py build_artifacts, or put one of your own into {file.parent}\n")
     return file
 
@@ -141,13 +142,14 @@ def download(request: HttpRequest, **which: str) -> HttpResponse | FileResponse:
     except NotHere as missing:
         return HttpResponseNotFound(str(missing), content_type="text/plain")
     size = Path(file.name).stat().st_size
-    wanted = _range(request, size, _etag(request, **which))
     headers = {"Accept-Ranges": "bytes"}
     if "digest" in which:
         headers["Cache-Control"] = "public, max-age=31536000, immutable"
     else:
-        headers["Cache-Control"] = "no-cache"  # asked again with the ETag
-    if wanted is None:
+        headers["Cache-Control"] = "no-cache"  # asked again, with the ETag
+    try:
+        part = _range(request, size, _etag(request, **which))
+    except BeyondTheEnd:
         file.close()
         headers["Content-Range"] = f"bytes */{size}"
         return HttpResponse(f"The file has {size} bytes\n", "text/plain", 416, headers=headers)
@@ -161,30 +163,39 @@ def download(request: HttpRequest, **which: str) -> HttpResponse | FileResponse:
             "text/plain", 503, headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
         )  # fmt: skip
     _give_up_on_who_is_gone(request)
+    wanted = range(size) if part is None else part
     headers["Content-Length"] = str(len(wanted))
-    partial = len(wanted) != size or ("Range" in request.headers and wanted != range(size))
-    if partial:
-        headers["Content-Range"] = f"bytes {wanted.start}-{wanted.stop - 1}/{size}"
+    if part is not None:
+        headers["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{size}"
     response = FileResponse(
-        Part(file, wanted), status=206 if partial else 200, content_type="application/octet-stream", headers=headers
+        Part(file, wanted),
+        status=200 if part is None else 206,
+        content_type="application/octet-stream",
+        headers=headers,
     )
     response.block_size = PIECE_BYTES
     return response
 
 
+class BeyondTheEnd(Exception):
+    """There are no such bytes."""
+
+
 def _range(request: HttpRequest, size: int, etag: str | None) -> range | None:
-    """The bytes that are wanted; all of them if the range isn't one or is of another file; None: there are none."""
+    """The bytes that are wanted; None for all of them, also if the range isn't one, or is of another file."""
     found = re.fullmatch(r"bytes=(\d*)-(\d*)", request.headers.get("Range", "").strip())
     if not found or found[0] == "bytes=-" or request.headers.get("If-Range", etag) != etag:
-        return range(size)
+        return None
     first, last = found.groups()
-    if not first:
-        wanted = range(max(0, size - int(last)), size)
-    elif last and int(last) < int(first):
-        return range(size)
-    else:
+    if first and last and int(last) < int(first):
+        return None
+    if first:
         wanted = range(int(first), min(int(last or size), size - 1) + 1)
-    return wanted or None
+    else:
+        wanted = range(max(0, size - int(last)), size)
+    if not wanted:
+        raise BeyondTheEnd
+    return wanted
 
 
 _places = threading.BoundedSemaphore(settings.EIM_DOWNLOADS)
@@ -245,5 +256,5 @@ urlpatterns = [
     *(path(f"{step}/<slug:digest>/<file:name>", download, {"step": step}) for step in VERSIONED),
     path("images/<file:name>", download),
     path("images/<slug:digest>/<file:name>", download, {"step": "image"}),
-    path("mirror/<slug:digest>/<file:name>", download, {"step": "mirror"}),
+    path("mirror/<slug:digest>/<file:name>", download, {"step": mirror.STEP}),
 ]

@@ -144,11 +144,8 @@ class GroupAdmin(Told):
 
     def get_queryset(self, request):
         grants = Grant.objects.select_related("project", "organization").order_by("id")
-        return (
-            super()
-            .get_queryset(request)
-            .annotate(number=Count("user", distinct=True))
-            .prefetch_related(Prefetch("grants", grants))
+        return super().get_queryset(request).annotate(number=Count("user", distinct=True)).prefetch_related(
+            Prefetch("grants", grants)
         )
 
     @admin.display(ordering="number")

@@ -4,7 +4,7 @@ something changed, never what. The bell may get lost; the ring is a row and does
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 
@@ -44,14 +44,14 @@ def one_bell():
 
 _JOURNAL = """
     INSERT INTO tenants_event (schema, kind, resource_id, verb, who, at)
-    SELECT %(schema)s, kind, resource_id, %(verb)s, %(who)s, clock_timestamp()
-    FROM unnest(%(kinds)s::text[], %(ids)s::text[]) AS changed (kind, resource_id)
+    SELECT %(schema)s, %(kind)s, resource_id, %(verb)s, %(who)s, clock_timestamp()
+    FROM unnest(%(ids)s::text[]) AS resource_id
 """
-_JOURNAL_AND_RINGS = f"""
-    WITH journal AS ({_JOURNAL})
+_RINGS = """
     INSERT INTO tenants_ring (schema, label, pk_rung, asked)
-    SELECT %(schema)s, label, pk, %(asked)s FROM unnest(%(labels)s::text[], %(pks)s::bigint[]) AS rung (label, pk)
+    SELECT %(schema)s, %(label)s, pk, %(asked)s FROM unnest(%(pks)s::bigint[]) AS pk
 """
+_BOTH = f"WITH journal AS ({_JOURNAL}) {_RINGS}"
 
 
 def announce(resource, verb: str, *, ring: bool = True, asked: bool = False) -> None:
@@ -60,22 +60,35 @@ def announce(resource, verb: str, *, ring: bool = True, asked: bool = False) -> 
 
 
 def announce_all(resources: Sequence[Model], verb: str, *, ring: bool = True, asked: bool = False) -> None:
-    """announce() the same of many resources, in one statement."""
+    """announce() the same of many resources of one kind, in one statement."""
     if not resources:
         return
-    who = _who.get()
-    said = {
-        "schema": connection.schema_name, "verb": verb, "who": who if isinstance(who, str) else who(),
-        "asked": asked, "kinds": [resource._meta.model_name for resource in resources],
-        "ids": [resource.resource_id for resource in resources],
-        "labels": [resource._meta.label for resource in resources], "pks": [resource.pk for resource in resources],
+    kind, who = resources[0]._meta, _who.get()
+    journal = {
+        "kind": kind.model_name, "ids": [resource.resource_id for resource in resources],
+        "verb": verb, "who": who if isinstance(who, str) else who(),
     }  # fmt: skip
-    with connection.cursor() as cursor:
-        cursor.execute(_JOURNAL_AND_RINGS if ring else _JOURNAL, said)
-    if not ring:
-        return
+    if ring:
+        _ring(_BOTH, type(resources[0]), [resource.pk for resource in resources], asked, **journal)
+    else:
+        _write(_JOURNAL, **journal)
+
+
+def ring_for(model: type[Model], pks: Iterable[int], *, asked: bool = False) -> None:
+    """That somebody looks at these rows of the current schema after the commit. Needs a transaction."""
+    if rung := [*pks]:
+        _ring(_RINGS, model, rung, asked)
+
+
+def _ring(sql: str, model: type[Model], pks: list[int], asked: bool, **more) -> None:
+    _write(sql, label=model._meta.label, pks=pks, asked=asked, **more)
     if not any(hook[1] is ring_the_bell for hook in connection.run_on_commit):  # one bell a transaction is enough
         transaction.on_commit(ring_the_bell)
+
+
+def _write(sql: str, **said) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, {"schema": connection.schema_name, **said})
 
 
 def ring_the_bell() -> None:

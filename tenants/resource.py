@@ -7,6 +7,7 @@ operator and a reconciler who change one row at the same time never overwrite ea
 
 import secrets
 import time
+from collections.abc import Iterable
 from contextvars import ContextVar
 from typing import Any, ClassVar, NamedTuple, cast
 
@@ -157,7 +158,7 @@ class Resource(models.Model):
             return self._make()
         self._check()
         with transaction.atomic():
-            super().save(update_fields=self._plain().keys())
+            self._write(self._plain().keys())
             events.announce(self, "changed")
 
     def _check(self):
@@ -170,6 +171,9 @@ class Resource(models.Model):
         """The columns that save() writes, and the attributes that hold them."""
         columns = {f.name: f.attname for f in cls._meta.concrete_fields if not f.primary_key}
         return {name: attribute for name, attribute in columns.items() if name not in cls.guarded() | cls.fixed}
+
+    def _write(self, columns: Iterable[str]) -> None:
+        super().save(update_fields=columns)
 
     def ask(self, **wishes: str) -> None:
         """Write down what the operator wants, with the plain columns. Only the northbound side calls this.
@@ -196,7 +200,7 @@ class Resource(models.Model):
         changed = {name: getattr(self, name) for name in {*self._plain().values()} - {"updated_at"}}
         if any(value != getattr(is_so, name) for name, value in changed.items()):
             self._check()  # and not what was there before, or what breaks a newer rule could never be deleted
-            super().save(update_fields=[*self._plain(), *asked])
+            self._write([*self._plain(), *asked])
         else:
             self.updated_at = timezone.now()
             models.QuerySet.update(type(self).objects.filter(pk=self.pk), **asked, updated_at=self.updated_at)

@@ -5,8 +5,11 @@ import logging
 import os
 import shlex
 import socket
+import ssl
 import sys
 import time
+import urllib.parse
+import urllib.request
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -14,7 +17,8 @@ import grpc
 
 from edge.errors import EdgeError, WorkflowFailed
 from edge.link import Server, Token, pauses
-from edge.microos.actions import ACTIONS
+from edge.microos import disks, efi
+from edge.microos.actions import ACTIONS, ANSWER_WITHIN_SECONDS
 from edge.onboard import Identity, discover
 from edge.worker import run_workflow
 
@@ -40,6 +44,10 @@ async def install(server: Server, mac: str, enrolment: str) -> None:
     """Returns when the machine has to reboot."""
     machine = identify(mac, server.url, enrolment)
     say(f"discovered uuid={machine.uuid} serial={machine.serial} mac={machine.mac} ip={machine.ip}")
+    installed = await asyncio.to_thread(boots_from_disk, server, machine)
+    if installed and efi.boot_disk_next(disks.wait_for_fixed_disks()[0]):
+        say("this machine is installed: its disk is started")
+        return
     credentials = await discover(server, machine, lambda: say("registered, waiting to be let in"))
     say(f"onboarded as {credentials.client_id}")
     token = Token(server, credentials.client_id, credentials.client_secret)
@@ -51,6 +59,18 @@ async def install(server: Server, mac: str, enrolment: str) -> None:
             return
         except WorkflowFailed as failure:  # the operator decides; a new workflow is picked up without a reboot
             say(f"workflow failed: {failure}; waiting for a new one")
+
+
+def boots_from_disk(server: Server, machine: Identity) -> bool:
+    """Whether this machine is installed: it was started from a stick, or from firmware that asks nobody what to boot.
+
+    The server decides that in one place, the script for iPXE; `exit` in its last line means the disk.
+    """
+    asked = urllib.parse.urlencode({"uuid": machine.uuid, "serial": machine.serial})
+    trust = ssl.create_default_context(cafile=server.ca_file)
+    url = f"{server.url}/tink-stack/boot.ipxe?{asked}"
+    with urllib.request.urlopen(url, timeout=ANSWER_WITHIN_SECONDS, context=trust) as script:  # noqa: S310 - the server's
+        return script.read().split()[-1:] == [b"exit"]
 
 
 async def install_however_long_it_takes(server: Server, mac: str, enrolment: str = "") -> None:

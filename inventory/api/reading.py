@@ -29,6 +29,7 @@ from inventory.api.fields import (
     Reference,
     Retired,
     Rfc3339,
+    SecretTexts,
     Texts,
     Uint64,
     Uuid,
@@ -197,7 +198,7 @@ class _Compiler:
 
     def _value(self, field: serializers.Field, model: type[Model] | None, prefix: str, path: tuple[str, ...]) -> str:
         match field:
-            case NestedMany() | Constant() | Retired():
+            case NestedMany() | Constant() | Retired() | SecretTexts():
                 return repr(empty_of(field))
             case Nested():
                 return self._nested(field, model, prefix, path)

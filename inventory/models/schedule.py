@@ -60,7 +60,9 @@ def check_targets(schedule: Resource) -> None:
 class SingleSchedule(Resource):
     prefix = "singlesche"
 
-    schedule_status = models.CharField(max_length=40, choices=ScheduleStatus, default=ScheduleStatus.UNSPECIFIED)
+    schedule_status = models.CharField(
+        max_length=40, choices=ScheduleStatus, default=ScheduleStatus.UNSPECIFIED
+    )
     name = name_field()
     target_host, target_site = target(Host), target(Site)
     target_region, target_workload = target(Region), target(Workload)
@@ -113,7 +115,9 @@ def said_of(numbers: str, all_numbers: range) -> tuple[int, ...]:
 class RepeatedSchedule(Resource):
     prefix = "repeatedsche"
 
-    schedule_status = models.CharField(max_length=40, choices=ScheduleStatus, default=ScheduleStatus.UNSPECIFIED)
+    schedule_status = models.CharField(
+        max_length=40, choices=ScheduleStatus, default=ScheduleStatus.UNSPECIFIED
+    )
     name = name_field()
     target_host, target_site = target(Host), target(Site)
     target_region, target_workload = target(Region), target(Workload)

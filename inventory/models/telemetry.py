@@ -91,7 +91,9 @@ class TelemetryProfile(Resource):
     kind = models.CharField(max_length=40, choices=TelemetryResourceKind)
     metrics_interval = models.PositiveIntegerField(default=0, validators=[MinValueValidator(0)])  # seconds
     log_level = models.CharField(max_length=32, choices=SeverityLevel, default=SeverityLevel.UNSPECIFIED)
-    group = models.ForeignKey(TelemetryGroup, on_delete=models.PROTECT, related_name="profiles", to_field="resource_id")
+    group = models.ForeignKey(
+        TelemetryGroup, on_delete=models.PROTECT, related_name="profiles", to_field="resource_id"
+    )
 
     class Meta(Resource.Meta):
         constraints = [

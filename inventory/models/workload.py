@@ -41,7 +41,6 @@ class Workload(Resource):
     external_id = models.CharField(max_length=40, blank=True, validators=[letters(r"\-_./: ")])
     status = models.CharField(max_length=500, blank=True, validators=[letters(PLAIN)])
     metadata = MetadataField()
-
     class Meta(Resource.Meta):
         constraints = [
             models.UniqueConstraint(
@@ -73,7 +72,9 @@ class WorkloadMember(Resource):
     fixed = {"kind", "workload", "instance"}
 
     kind = models.CharField(max_length=40, choices=WorkloadMemberKind)
-    workload = models.ForeignKey(Workload, on_delete=models.PROTECT, related_name="members", to_field="resource_id")
+    workload = models.ForeignKey(
+        Workload, on_delete=models.PROTECT, related_name="members", to_field="resource_id"
+    )
     instance = models.OneToOneField(
         "inventory.Instance", on_delete=models.PROTECT, related_name="workload_members", to_field="resource_id"
     )  # "members": filters have always called the one so

@@ -24,6 +24,7 @@ PACKAGES = {
     "mke2fs": "e2fsprogs",
     "mmd": "mtools",
     "mmdebstrap": "mmdebstrap",
+    "nginx": "nginx-light",
     "objcopy": "binutils",
     "objdump": "binutils",
     "qemu-system-x86_64": "qemu-system-x86",
@@ -51,7 +52,8 @@ def require(*tools: str) -> None:
 
 def require_all() -> None:
     """All that building and a QEMU machine need, so that what is missing is told at once and not piece by piece."""
-    needless = {"gcc", "make", *(["newuidmap"] if os.geteuid() == 0 else [])}  # the first two: for an own iPXE
+    needless = {"gcc", "make", "nginx"}  # for an own iPXE, for the shipped deployment
+    needless |= {"newuidmap"} if os.geteuid() == 0 else set()
     missing = {tool: package for tool, package in PACKAGES.items() if tool not in needless and not _is_there(tool)}
     _refuse(missing | {file.name: package for file, package in FILES.items() if not file.exists()})
 

@@ -6,6 +6,4 @@ from django.db import migrations
 class Migration(migrations.Migration):
     dependencies = [("tenants", "0011_ports_of_the_proxy")]
 
-    operations = [
-        migrations.RunSQL("CREATE EXTENSION IF NOT EXISTS pg_trgm WITH SCHEMA public", migrations.RunSQL.noop)
-    ]
+    operations = [migrations.RunSQL("CREATE EXTENSION IF NOT EXISTS pg_trgm WITH SCHEMA public", migrations.RunSQL.noop)]

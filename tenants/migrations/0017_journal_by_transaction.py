@@ -7,5 +7,7 @@ class Migration(migrations.Migration):
     dependencies = [("tenants", "0016_bulk_imports")]
 
     operations = [
-        migrations.AddIndex(model_name="event", index=models.Index(fields=["xid"], name="event_by_transaction")),
+        migrations.AddIndex(
+            model_name="event", index=models.Index(fields=["xid"], name="event_by_transaction")
+        ),
     ]

@@ -7,21 +7,17 @@ import json
 import threading
 
 import pytest
-import yaml
 from django.test import Client
 
+from eim_project import tls
 from inventory.models import InstanceState
 from provisioning.dkam import build, cpio, errors, tools
-from provisioning.dkam.cloudinit import AGENT_VARIABLES, CloudInitFacts, render
 from provisioning.dkam.python import pinned
 from provisioning.dkam.store import Store
+from tests.provisioning.serving import serve
 from tests.southbound import Node, registered, wanted
 
-FACTS = CloudInitFacts(
-    hostname="host-1a2b3c4d", mac="52:54:00:12:34:56", guid="a1458656-e817-4a84-b4ca-60def028ebe4",
-    project_id="2c065bc2-0774-4171-8f71-50f5d1d9915c", client_id="edgenode-1", client_secret="@@client_secret@@",
-    eim_url="https://10.0.2.2:8443", grpc_authority="10.0.2.2:50051", ca_pem="-----BEGIN\nabc: 'd'\n",
-)  # fmt: skip
+GUID = "a1458656-e817-4a84-b4ca-60def028ebe4"
 
 
 @pytest.fixture
@@ -31,8 +27,8 @@ def store(tmp_path):
 
 @pytest.fixture
 def inputs(tmp_path, settings):
-    (tmp_path / "ca.crt").write_text("CA")
-    return build.Inputs(tmp_path / "artifacts", settings.BASE_DIR, tmp_path / "ca.crt")
+    tls.ensure(tmp_path / "tls", ["127.0.0.1"])
+    return build.Inputs(tmp_path / "artifacts", settings.BASE_DIR, tmp_path / "tls/ca.crt")
 
 
 @pytest.fixture
@@ -43,18 +39,20 @@ def step(monkeypatch):
         (folder / "image").write_text(f"image on {(needs['base'] / 'tree').read_text()}")
 
     def grow(inputs, needs, folder):
-        (folder / "tree").write_text(inputs.ca_file.read_text())
+        tools.run("echo", "growing a tree")
+        (folder / "tree").write_text("CA")
 
-    base = build.Step("base", "The base", lambda inputs: {"ca": inputs.ca_file.read_text()}, grow)
+    base = build.Step("base", "The base", lambda inputs: {"ca": inputs.ca_pem}, grow)
     top = build.Step("top", "The top", lambda inputs: {}, make, needs=("base",), serves=("image",))
     monkeypatch.setattr(build, "BY_NAME", {"base": base, "top": top})
     return base
 
 
-def made(store, name, digest, text=""):
+def made(store, name, digest, text="", kept=5):
     with store.making(name, digest) as folder:
         (folder / "file").write_text(text)
-    store.point(name, digest)
+        store.note_facts(folder, ("file",))
+    store.point(name, digest, kept)
 
 
 # Kept by content -----------------------------------------------------------------------------------------------------
@@ -97,7 +95,7 @@ def test_old_digests_go_and_the_served_one_stays(store):
     for digest in ("aaaa", "bbbb", "cccc"):
         made(store, "microos", digest)
     store.point("microos", "bbbb")
-    made(store, "microos", "dddd")
+    made(store, "microos", "dddd", kept=2)
     kept = {path.name for path in (store.root / "microos").iterdir() if path.is_dir() and not path.is_symlink()}
     assert kept == {"bbbb", "dddd"} and store.current("microos").name == "dddd"
 
@@ -105,17 +103,20 @@ def test_old_digests_go_and_the_served_one_stays(store):
 def test_equal_inputs_are_built_once(inputs, step):
     told = []
     for name in ("base", "top", "base", "top"):
-        folder = build.build(name, inputs, told.append)
+        folder = inputs.store.folder(name, build.build(name, inputs, told.append))
     assert told == ["The base", "The top", "The base: nothing changed", "The top: nothing changed"]
     assert (folder / "image").read_text() == "image on CA"
     sha256 = hashlib.sha256(b"image on CA").hexdigest()
-    assert Store.facts(folder / "image") == {"sha256": sha256, "size_bytes": 11}
+    assert Store.facts(folder, "image") == {"sha256": sha256, "size_bytes": 11}
 
 
 def test_another_ca_is_another_artifact_and_so_is_all_that_needs_it(inputs, step):
-    before = {name: build.digest(name, inputs) for name in ("base", "top")}
-    inputs.ca_file.write_text("another CA")
-    assert all(build.digest(name, inputs) != digest for name, digest in before.items())
+    before = build.digests(inputs)
+    for file in inputs.ca_file.parent.iterdir():
+        file.unlink()
+    tls.ensure(inputs.ca_file.parent, ["127.0.0.1"])
+    after = build.digests(inputs)
+    assert all(after[name] != digest for name, digest in before.items())
 
 
 def test_a_step_waits_for_what_it_needs(inputs, step):
@@ -201,18 +202,6 @@ def test_a_cpio_archive_has_files_folders_and_links_all_of_root(tmp_path):
     assert archives[0] == archives[1]
 
 
-def test_cloud_init_is_yaml_and_writes_the_identity_before_what_starts_the_agent():
-    config = yaml.safe_load(render(FACTS))
-    files = {file["path"]: file for file in config["write_files"]}
-    credentials = "/etc/intel_edge_node/client-credentials"
-    assert config["hostname"] == FACTS.hostname
-    assert files[f"{credentials}/client_secret"]["content"] == FACTS.client_secret
-    assert files[f"{credentials}/client_secret"]["permissions"] == "0600"
-    assert files["/etc/intel_edge_node/orch-ca-cert/orch-ca.crt"]["content"] == FACTS.ca_pem
-    assert "EIM_URL=https://10.0.2.2:8443\n" in files[AGENT_VARIABLES]["content"]
-    assert [*files][-1] == AGENT_VARIABLES
-
-
 # Served --------------------------------------------------------------------------------------------------------------
 
 
@@ -223,20 +212,11 @@ def web(settings, tmp_path, public):
     return Client()
 
 
-def serve(folder, name, digest, **files):
-    store = Store(folder)
-    with store.making(name, digest) as made_in:
-        for file, content in files.items():
-            (made_in / file).write_bytes(content)
-        store.note_facts(made_in, tuple(files))
-    store.point(name, digest)
-
-
 def test_a_machine_that_nobody_knows_gets_the_micro_os_and_our_addresses(web):
-    script = web.get("/tink-stack/boot.ipxe", {"uuid": FACTS.guid, "serial": "ABCDE1"}).content.decode()
+    script = web.get("/tink-stack/boot.ipxe", {"uuid": GUID, "serial": "ABCDE1"}).content.decode()
     assert script.startswith("#!ipxe\n")
-    assert "kernel vmlinuz-x86_64 initrd=initramfs-x86_64 worker_id=${mac} grpc_authority=10.0.2.2:" in script
-    assert " eim_url=https://10.0.2.2:" in script and "chain" not in script
+    assert "kernel signed/not-built/vmlinuz initrd=initramfs worker_id=${mac} grpc_authority=10.0.2.2:" in script
+    assert " eim_url=https://10.0.2.2:" in script and not script.splitlines()[1].startswith("chain")
 
 
 def test_a_machine_that_has_not_said_who_it_is_is_asked(web):
@@ -260,10 +240,10 @@ def test_what_is_not_built_yet_is_told_with_the_way_to_it(web, path):
 
 
 def test_the_micro_os_is_served_with_its_digest_and_not_twice(web, settings):
-    serve(settings.EIM_ARTIFACTS, "microos", "abcd", vmlinuz=b"kernel", initramfs=b"root")
+    serve(settings.EIM_ARTIFACTS, "signed", "abcd", vmlinuz=b"kernel", initramfs=b"root")
     answer = web.get("/tink-stack/vmlinuz-x86_64")
     assert b"".join(answer.streaming_content) == b"kernel" and answer["Content-Length"] == "6"
-    facts = json.loads((settings.EIM_ARTIFACTS / "microos/abcd/facts.json").read_text())
+    facts = json.loads((settings.EIM_ARTIFACTS / "signed/abcd/facts.json").read_text())["files"]
     assert answer["ETag"] == f'"{facts["vmlinuz"]["sha256"]}"'
     assert web.get("/tink-stack/vmlinuz-x86_64", headers={"if-none-match": answer["ETag"]}).status_code == 304
 
@@ -288,3 +268,73 @@ def test_no_path_leads_out_of_the_artifacts(web, settings, path):
     for secret in ("secret_key", "images/.hidden"):
         (settings.EIM_ARTIFACTS / secret).write_text("secret")
     assert web.get(f"/tink-stack/{path}").status_code == 404
+
+
+@pytest.mark.parametrize(("asked", "status", "body", "told"), [
+    ("bytes=2-4", 206, b"234", "bytes 2-4/10"),
+    ("bytes=7-", 206, b"789", "bytes 7-9/10"),
+    ("bytes=-3", 206, b"789", "bytes 7-9/10"),
+    ("bytes=0-99", 206, b"0123456789", "bytes 0-9/10"),
+    ("bytes=10-", 416, b"", "bytes */10"),
+    ("bytes=4-2", 200, b"0123456789", None),
+    ("bytes=0-1,4-5", 200, b"0123456789", None),
+    ("lines=1-2", 200, b"0123456789", None),
+    ("bytes=-", 200, b"0123456789", None),
+])  # fmt: skip
+def test_a_range_of_a_file_is_given_and_one_beyond_its_end_refused(web, settings, asked, status, body, told):
+    serve(settings.EIM_ARTIFACTS, "image", "aaaa", **{"debian.raw.gz": b"0123456789"})
+    answer = web.get("/tink-stack/images/aaaa/debian.raw.gz", headers={"range": asked})
+    given = b"".join(answer.streaming_content) if answer.streaming else b""
+    assert (answer.status_code, given, answer.headers.get("Content-Range")) == (status, body, told)
+    if status != 416:
+        assert answer["Content-Length"] == str(len(body)) and answer["Accept-Ranges"] == "bytes"
+    answer.close()
+
+
+def test_a_download_goes_on_only_with_the_same_file(web, settings):
+    serve(settings.EIM_ARTIFACTS, "image", "aaaa", **{"debian.raw.gz": b"0123456789"})
+    path = "/tink-stack/images/aaaa/debian.raw.gz"
+    etag = web.head(path)["ETag"]
+    for known, status in ((etag, 206), ('"of-another"', 200)):
+        answer = web.get(path, headers={"range": "bytes=5-", "if-range": known})
+        assert answer.status_code == status
+        answer.close()
+
+
+def test_more_downloads_than_there_are_places_are_told_to_come_again(web, settings):
+    serve(settings.EIM_ARTIFACTS, "image", "aaaa", **{"debian.raw.gz": b"0123456789"})
+    path = "/tink-stack/images/aaaa/debian.raw.gz"
+    under_way = [web.get(path) for _ in range(settings.EIM_DOWNLOADS)]
+    refused = web.get(path)
+    assert refused.status_code == 503 and refused["Retry-After"] == "5"
+    assert web.head(path).status_code == 200 and web.get("/healthz").status_code == 200
+    for answer in under_way:
+        answer.close()
+    answer = web.get(path)
+    assert answer.status_code == 200
+    answer.close()
+
+
+def test_what_a_script_names_goes_together_whatever_is_built_meanwhile(web, settings):
+    for digest in ("aaaa", "bbbb"):
+        serve(settings.EIM_ARTIFACTS, "signed", digest, vmlinuz=digest.encode(), initramfs=b"", **{"eim.efi": b"efi"})
+        if digest == "aaaa":
+            script = web.get("/tink-stack/boot.ipxe", {"serial": "ABCDE1"}).content.decode()
+    assert "kernel signed/aaaa/vmlinuz" in script and "chain signed/aaaa/eim.efi" in script
+    assert b"".join(web.get("/tink-stack/signed/aaaa/vmlinuz").streaming_content) == b"aaaa"
+    assert web.get("/tink-stack/signed/aaaa/facts.json").status_code == 404
+
+
+def test_the_helper_of_a_lan_gets_its_configuration(web, tmp_path):
+    answer = web.get("/tink-stack/dnsmasq.conf", {"subnet": "192.168.7.0/24"})
+    assert b"dhcp-range=192.168.7.0,proxy,255.255.255.0\n" in answer.content
+    assert b"dhcp-boot=tag:ipxe,http://10.0.2.2:8000/tink-stack/boot.ipxe,,192.168.7.0\n" in answer.content
+    for wrong in ("", "192.168.7.1/24", "fe80::/64", "x\ny"):
+        refused = web.get("/tink-stack/dnsmasq.conf", {"subnet": wrong})
+        assert refused.status_code == 400 and b"?subnet=192.168.1.0/24" in refused.content
+
+
+def test_the_authority_that_firmware_trusts_is_served(web, settings):
+    assert web.get("/tink-stack/keys/Full_server.crt").content == settings.EIM_CA_FILE.read_bytes()
+    settings.EIM_CA_FILE = settings.EIM_ARTIFACTS / "no.crt"
+    assert web.get("/tink-stack/keys/Full_server.crt").status_code == 404

@@ -120,6 +120,7 @@ def path_of(route: str, project, theirs: dict[str, str]) -> str:
     """The path with another tenant's resource in it, of the kind that the route is about."""
     parts = re.sub("<(project|projectName|name)>", project.name, route).replace("<regionId>", "any")
     parts = parts.replace("<key>", "abcdefgh").replace("<sid>", "0")  # of an API token and of a sign-in
+    parts = parts.replace("<kind>", "db").replace("<digest>", "0")  # of a boot key and of a mirrored file
     parts = parts.replace("<enrolmentId>", "1")
     parts = parts.replace("*", "any").replace("<member>", "somebody").replace("<pk>", "1").removesuffix("/?").split("/")
     for at, part in enumerate(parts):

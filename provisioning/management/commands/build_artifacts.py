@@ -4,12 +4,13 @@ import json
 import time
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db.models import QuerySet
 
-from inventory.models import Indicator
 from provisioning import artifacts
 from provisioning.dkam import build
 from provisioning.dkam.errors import BuildFailed
 from provisioning.models import Artifact
+from workers.models import Work
 
 LOOK_EVERY_SECONDS = 0.3
 
@@ -24,6 +25,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, **options):
+        self.asked_before = dict(self._work().values_list("target", "generation"))
         try:
             wanted = self._back(options["back"]) if options["back"] else artifacts.ask_for_all()
         except (BuildFailed, artifacts.NoSuchVersion) as why:
@@ -48,10 +50,19 @@ class Command(BaseCommand):
                 told[artifact.name] = artifact.build_status
                 self.stderr.write(f"{artifact.name}: {artifact.build_status}")
             if artifact.current_digest != wanted[artifact.name]:
-                if artifact.build_status_indicator == Indicator.ERROR:
+                if self._is_refused(artifact):
                     raise CommandError(artifact.build_status)
                 waiting.append(artifact.name)
         return waiting
+
+    def _is_refused(self, artifact: Artifact) -> bool:
+        """Since we asked: an earlier refusal is shown until a worker has looked at it again."""
+        work = self._work().filter(target=artifact.pk).exclude(refused="").first()
+        return work is not None and work.generation > self.asked_before.get(artifact.pk, 0)
+
+    @staticmethod
+    def _work() -> QuerySet[Work]:
+        return Work.objects.filter(reconciler="ArtifactBuild")
 
     @staticmethod
     def _served(wanted: dict[str, str]) -> dict[str, dict[str, str | int]]:

@@ -289,7 +289,7 @@ def running_stack(place: Place, say: Any) -> Iterator[dict[str, Any]]:
     """The stack that runs in this data folder, or one started for this run and ended after it."""
     if stack := stack_of_today():
         check_reachable(stack, place)
-        yield stack | {"public_host": place.server}
+        yield stack
         return
     log = settings.EIM_DATA / "machine" / "stack.log"
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -301,7 +301,7 @@ def running_stack(place: Place, say: Any) -> Iterator[dict[str, Any]]:
         )  # fmt: skip
     try:
         say("starting the stack")
-        yield wait_for_stack(process, log) | {"public_host": place.server}
+        yield wait_for_stack(process, log)
     finally:
         process.terminate()
         process.wait()
@@ -328,9 +328,7 @@ def stack_of_today() -> dict[str, Any] | None:
 
 
 def check_reachable(stack: dict[str, Any], place: Place) -> None:
-    with urllib.request.urlopen(f"{stack['http']}/tink-stack/boot.ipxe", timeout=10) as script:  # noqa: S310 - ours
-        told = re.search(r"eim_url=https://([^:/ ]+)", script.read().decode())
-    if told is None or told[1] != place.server:
+    if stack["public_host"] != place.server:
         raise Failed("the running stack tells machines another address: end it (make down) and try again")
 
 
@@ -339,8 +337,7 @@ def manage(stack: dict[str, Any], command: str, *arguments: str, say: Any = None
     process = subprocess.Popen(
         [sys.executable, "manage.py", command, *arguments], cwd=settings.BASE_DIR, text=True,
         env=own_environment(
-            DATABASE_URL=stack["database_url"], REDIS_URL=stack["redis_url"], EIM_PUBLIC_HOST=stack["public_host"],
-            **{f"EIM_{name.upper()}_PORT": str(port_of(stack[name])) for name in ("http", "https", "grpc")},
+            DATABASE_URL=stack["database_url"], REDIS_URL=stack["redis_url"], EIM_PUBLIC_HOST=stack["public_host"]
         ),
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip

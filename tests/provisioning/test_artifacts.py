@@ -1,0 +1,219 @@
+"""What DKAM builds by the queue: asked for, followed, gone back on; what was served goes on being served."""
+
+import subprocess
+import sys
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
+from django.utils import timezone
+
+from eim_project import tls
+from inventory.models import Indicator
+from provisioning import artifacts, boot_keys
+from provisioning.dkam import build, tools
+from provisioning.models import Artifact, BootKey
+from tenants.secrets import SealedField
+from tests.conftest import settle
+from workers import engine, models
+from workers.models import Queue, Work
+
+
+@pytest.fixture
+def steps(monkeypatch, settings, tmp_path, public):
+    """Three small steps in place of the real ones; what goes in is in a file."""
+    settings.EIM_ARTIFACTS, settings.EIM_CA_FILE = tmp_path / "artifacts", tmp_path / "tls/ca.crt"
+    tls.ensure(tmp_path / "tls", ["127.0.0.1"])
+    source = tmp_path / "source"
+    source.write_text("one")
+
+    def make(name):
+        def write(inputs, needs, folder):
+            tools.run("echo", f"making {name}")
+            if source.read_text() == "broken":
+                raise build.BuildFailed("the source is broken")
+            before = "".join((path / "file").read_text() for path in needs.values())
+            (folder / "file").write_text(f"{before}{name} of {source.read_text()};")
+
+        return write
+
+    plain = build.Step("base", "The base", lambda _: {"source": source.read_text()}, make("base"), serves=("file",))
+    top = build.Step("top", "The top", lambda _: {}, make("top"), needs=("base",), serves=("file",))
+    other = build.Step("other", "The other", lambda _: {"keys": _.keys.fingerprints()}, make("other"), serves=("file",))
+    monkeypatch.setattr(build, "STEPS", [plain, top, other])
+    monkeypatch.setattr(build, "BY_NAME", {step.name: step for step in build.STEPS})
+    return source
+
+
+def work_off():
+    """As builders would, without the pauses in which one step waits for another."""
+    waiting = Work.objects.filter(reconciler="ArtifactBuild", refused="")
+    for _ in build.STEPS:
+        settle()
+        waiting.update(due_at=timezone.now() - timedelta(hours=1))
+    settle()
+
+
+def served(name):
+    return (artifacts.store().current(name) / "file").read_text()
+
+
+def test_what_is_asked_for_is_built_once_with_a_log(steps):
+    wanted = artifacts.ask_for_all()
+    work_off()
+    assert served("top") == "base of one;top of one;"
+    top = Artifact.objects.get(name="top")
+    assert (top.current_digest, top.build_status) == (wanted["top"], "Built")
+    assert "$ echo making top" in artifacts.log("top") and artifacts.log("top", wanted["top"]).endswith("done\n")
+    built = artifacts.store().folder("top", wanted["top"]).stat().st_mtime_ns
+    assert artifacts.ask_for_all() == wanted and artifacts.follow() == []
+    work_off()
+    assert artifacts.store().folder("top", wanted["top"]).stat().st_mtime_ns == built
+
+
+def test_what_goes_in_is_followed_and_nothing_else_is_built(steps):
+    first = artifacts.ask_for_all()
+    work_off()
+    steps.write_text("two")
+    assert artifacts.follow() == ["base", "top"]
+    work_off()
+    assert served("top") == "base of two;top of two;" and artifacts.store().current("other").name == first["other"]
+
+
+def test_a_build_that_fails_says_why_and_what_was_served_goes_on_being_served(steps):
+    artifacts.ask_for_all()
+    work_off()
+    steps.write_text("broken")
+    artifacts.follow()
+    work_off()
+    base = Artifact.objects.get(name="base")
+    assert (base.build_status, base.build_status_indicator) == ("the source is broken", Indicator.ERROR)
+    assert served("base") == "base of one;" and served("top") == "base of one;top of one;"
+    assert "failed: the source is broken" in artifacts.log("base")
+
+
+def test_a_ca_that_is_no_certificate_is_refused_before_anything_is_built(steps, settings):
+    artifacts.ask_for_all()
+    work_off()
+    settings.EIM_CA_FILE.write_text("no certificate")
+    real = build.Step("base", "The base", lambda inputs: {"ca": inputs.ca_pem}, None)
+    build.STEPS[0] = build.BY_NAME["base"] = real
+    with pytest.raises(CommandError, match=r"ca.crt is no certificate in PEM .*see EIM_CA_FILE"):
+        call_command("build_artifacts")
+    assert served("base") == "base of one;"
+
+
+def test_one_goes_back_with_all_that_was_made_of_it_and_stays_there(steps):
+    first = artifacts.ask_for_all()
+    work_off()
+    steps.write_text("two")
+    second = artifacts.ask_for_all()
+    work_off()
+    assert artifacts.go_back("base") == {"base": first["base"], "top": first["top"]}
+    work_off()
+    assert served("top") == "base of one;top of one;"
+    assert artifacts.follow() == [] and Artifact.objects.get(name="top").held
+    assert artifacts.ask_for_all() == second
+    work_off()
+    assert served("top") == "base of two;top of two;" and not Artifact.objects.get(name="top").held
+
+
+def test_a_version_that_is_not_kept_cannot_be_gone_back_to(steps):
+    artifacts.ask_for_all()
+    work_off()
+    with pytest.raises(artifacts.NoSuchVersion, match="base has no earlier version; there are: "):
+        artifacts.go_back("base")
+    with pytest.raises(artifacts.NoSuchVersion, match="base has no version ffff"):
+        artifacts.go_back("base", "ffff")
+
+
+def test_what_changed_after_it_was_asked_for_is_not_built_as_what_was_asked_for(steps):
+    artifacts.ask_for_all()
+    steps.write_text("two")
+    work_off()
+    assert "ask for a build again" in Artifact.objects.get(name="base").build_status
+    artifacts.ask_for_all()
+    work_off()
+    assert served("top") == "base of two;top of two;"
+
+
+# Keys ----------------------------------------------------------------------------------------------------------------
+
+
+def test_keys_are_made_once_and_sealed(public):
+    keys = boot_keys.in_force()
+    assert boot_keys.in_force() == keys and [len(kind) for kind in (keys.pk, keys.kek, keys.db)] == [1, 1, 1]
+    assert "PRIVATE KEY" in keys.db[0].private and "PRIVATE" not in repr(keys)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT private_key FROM provisioning_bootkey")
+        assert all(sealed.startswith("gAAAA") for (sealed,) in cursor.fetchall())
+    assert isinstance(BootKey._meta.get_field("private_key"), SealedField)
+
+
+def test_a_rotated_key_and_the_one_before_both_count_until_that_is_retired(public):
+    first = boot_keys.in_force().db[0]
+    with pytest.raises(boot_keys.NothingToRetire, match="rotate it first"):
+        boot_keys.retire("db")
+    boot_keys.rotate("db")
+    newer, older = boot_keys.in_force().db
+    assert older == first != newer
+    boot_keys.retire("db")
+    assert boot_keys.in_force().db == (newer,)
+    boot_keys.rotate("db")
+    boot_keys.rotate("db")  # more than two would be more than firmware has room for
+    assert len(boot_keys.in_force().db) == 2
+
+
+def test_a_rotated_key_is_an_input_of_what_it_signs(steps):
+    artifacts.ask_for_all()
+    work_off()
+    boot_keys.rotate("db")
+    assert artifacts.follow() == ["other"]
+
+
+# A killed worker -----------------------------------------------------------------------------------------------------
+
+
+def test_the_lease_of_a_build_is_renewed_while_it_runs_and_not_after_its_worker_is_gone(committed, settings):
+    settings.LEASE = 1  # second; a killed worker's build is taken over after it
+    models.wake("public", "ArtifactBuild", 4711, Queue.BUILD, "digest")
+    try:
+        work = models.claim_this("public", "ArtifactBuild", 4711, engine.lease())
+        until = work.leased_until
+        with engine._kept(work):
+            deadline = time.monotonic() + 60
+            while Work.objects.get(pk=work.pk).leased_until <= until + timedelta(seconds=1):
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+        while (again := models.claim_this("public", "ArtifactBuild", 4711, engine.lease())) is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert again.epoch == work.epoch + 1
+        models.renew(work, timedelta(hours=1))  # by the one before, that was only frozen
+        assert Work.objects.get(pk=work.pk).leased_until == again.leased_until
+    finally:
+        Work.objects.filter(target=4711).delete()
+
+
+def test_a_killed_builder_takes_its_programs_with_it_and_the_next_one_builds(steps, tmp_path):
+    """Their files would else be written on beside the next builder's."""
+    pid = tmp_path / "pid"
+    script = f"from provisioning.dkam.tools import run; run('sh', '-c', 'echo $$ > {pid}; exec sleep 600')"
+    builder = subprocess.Popen([sys.executable, "-c", script], cwd=tmp_path.cwd())
+    deadline = time.monotonic() + 60
+    while not (pid.exists() and pid.read_text().strip()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    builder.kill()
+    builder.wait()
+    while Path(f"/proc/{pid.read_text().strip()}").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    half = artifacts.store().root / "base/aaaa.partial"
+    half.mkdir(parents=True)
+    artifacts.ask_for_all()
+    work_off()
+    assert served("base") == "base of one;" and not half.exists()
