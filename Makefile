@@ -5,7 +5,7 @@ INSTALLED := .venv/.installed
 INSTALLED_DEV := .venv/.installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: setup demo up down test bench machine lint proto lock slow clean help
+.PHONY: setup demo up down test bench machine boots lint proto lock slow clean help
 
 setup: $(INSTALLED_DEV) ## make the virtual environment with everything, tests and lint included
 
@@ -33,8 +33,11 @@ lint: $(INSTALLED_DEV) ## check style, floors, migrations and generated code
 bench: $(INSTALLED_DEV) ## measure the claims about speed; writes bench/latest.json
 	@$(RUN) -m bench
 
-machine: $(INSTALLED) ## install a real machine (QEMU) over the network; DISK=virtio|ahci|nvme NIC=virtio|e1000e FIRMWARE=bios|uefi
-	@$(RUN) manage.py machine $(DISK:%=--disk %) $(NIC:%=--nic %) $(FIRMWARE:%=--firmware %)
+machine: $(INSTALLED) ## install a real machine (QEMU) over the network; DISK=virtio|ahci|nvme NIC=virtio|e1000e FIRMWARE=bios|uefi BOOT=ipxe|usb|dvd|http|https
+	@$(RUN) manage.py machine $(DISK:%=--disk %) $(NIC:%=--nic %) $(FIRMWARE:%=--firmware %) $(BOOT:%=--boot %)
+
+boots: $(INSTALLED_DEV) ## Secure Boot enforced on a QEMU machine, and the shipped nginx: what make machine doesn't show
+	@$(RUN) -m pytest -n 0 -m boots
 
 slow: $(INSTALLED_DEV) ## the proofs that take long: all kinds of machines, long faults, many tenants
 	@$(RUN) -m pytest -m slow

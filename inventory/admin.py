@@ -1,14 +1,17 @@
 """The project's admin: every resource, with wishes as actions and facts to read, never to edit."""
 
+from datetime import UTC, datetime
+
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.models import LogEntry
 from django.contrib.admin.utils import unquote
+from django.db import connection
 from django.http import Http404, HttpResponseRedirect
 from django.shortcuts import render
 from django.utils.html import format_html
 
-from inventory import errors
+from inventory import errors, presence
 from inventory.models import (
     AmtState,
     CustomConfig,
@@ -287,6 +290,15 @@ class HostAdmin(ResourceAdmin):
         asking("Serial over LAN: start a session", sol_state=SolState.START),
         asking("Serial over LAN: stop the session", sol_state=SolState.STOP),
     ]
+
+    def get_readonly_fields(self, request, obj=None):
+        return [*super().get_readonly_fields(request, obj), *(["last_seen"] if obj else [])]
+
+    @admin.display(description="last seen")
+    def last_seen(self, host):
+        """When its machine last sent a heartbeat."""
+        seen = presence.last_seen(connection.schema_name, host.uuid)
+        return datetime.fromtimestamp(seen, UTC) if seen else "never, or not known just now"
 
     @admin.action(description="Onboard: give it credentials when its machine calls")
     def onboard(self, request, hosts):

@@ -52,27 +52,47 @@ class Lan:
         for program in self._programs:
             program.kill()
             program.wait()
-        with suppress(BuildFailed):  # it may not have been made
-            run("ip", "netns", "delete", self.name)
+        for name in (self.name, self._helper):
+            with suppress(BuildFailed):  # it may not have been made
+                run("ip", "netns", "delete", name)
 
     def give_addresses(self, more: str) -> None:
         """Run a DHCP server, with these lines of dnsmasq's configuration added."""
         addresses = f"dhcp-range={self._address(50)},{self._address(99)},255.255.255.0,10m"
-        self.run_dnsmasq("dhcp", f"{addresses}\n{more}")
+        self._run_dnsmasq(self.name, "bridge", f"port=0\n{addresses}\n{more}")
 
-    def run_dnsmasq(self, name: str, configuration: str) -> None:
-        file = self.folder / f"{name}.conf"
-        leases, log = f"dhcp-leasefile={self.folder / name}.leases", f"log-facility={self.folder / name}.log"
-        lines = ["port=0", "interface=bridge", "bind-dynamic", "log-dhcp", "user=root", leases, log, configuration]
-        file.write_text("\n".join(lines))
-        command = ["ip", "netns", "exec", self.name, "dnsmasq", "--keep-in-foreground", f"--conf-file={file}"]
-        with (self.folder / f"{name}.out").open("wb") as out:
+    def run_helper(self, configuration: str) -> None:
+        """Run dnsmasq with just this configuration, on another machine of the LAN: a namespace with an address."""
+        run("ip", "netns", "add", self._helper)
+        peer = ("type", "veth", "peer", "name", "eth0", "netns", self._helper)
+        run("ip", "-n", self.name, "link", "add", "helper", *peer)
+        run("ip", "-n", self.name, *["link", "set", "helper", "master", "bridge", "up"])
+        run("ip", "-n", self._helper, "address", "add", f"{self._address(3)}/24", "dev", "eth0")
+        run("ip", "-n", self._helper, *["link", "set", "eth0", "up"])
+        self._run_dnsmasq(self._helper, "eth0", configuration)
+
+    def said(self) -> list[str]:
+        """What the DHCP servers have said."""
+        logs = sorted([*self.folder.glob("*.log"), *self.folder.glob("*.out")])
+        return [line for log in logs for line in log.read_text(errors="replace").splitlines()]
+
+    def _run_dnsmasq(self, namespace: str, card: str, configuration: str) -> None:
+        file = self.folder / f"{namespace}.conf"
+        leases, log = f"dhcp-leasefile={file.with_suffix('.leases')}", f"log-facility={file.with_suffix('.log')}"
+        ours = [f"interface={card}", "bind-dynamic", "log-dhcp", "user=root", leases, log]
+        file.write_text("\n".join([*ours, configuration]))
+        command = ["ip", "netns", "exec", namespace, "dnsmasq", "--keep-in-foreground", f"--conf-file={file}"]
+        with file.with_suffix(".out").open("wb") as out:
             self._programs.append(
                 subprocess.Popen(
                     ["setpriv", "--pdeathsig", "KILL", *command],
                     stdin=subprocess.DEVNULL, stdout=out, stderr=out, env={"PATH": SEARCH_PATH},
                 )
             )  # fmt: skip
+
+    @property
+    def _helper(self) -> str:
+        return f"{self.name}h"
 
     def _address(self, last: int) -> str:
         return f"{NETWORK}.{self.third}.{last}"

@@ -18,11 +18,11 @@ tftp-no-fail
 
 # iPXE asks the server; with a BIOS's or a UEFI's own PXE it is loaded first.
 dhcp-userclass=set:ipxe,iPXE
-pxe-prompt="Edge Infrastructure Manager",0
 pxe-service=tag:!ipxe,X86PC,"BIOS",undionly.kpxe
 pxe-service=tag:!ipxe,X86-64_EFI,"UEFI",ipxe.efi
 pxe-service=tag:!ipxe,BC_EFI,"UEFI",ipxe.efi
-dhcp-boot=tag:ipxe,{url}/boot.ipxe
+# iPXE believes this at once only with an address of a server, which a URL makes no use of.
+dhcp-boot=tag:ipxe,{url}/boot.ipxe,,{network}
 """
 # Where the LAN has no DHCP server of its own, dnsmasq gives addresses, and UEFI's HTTP boot needs no TFTP.
 HTTP_BOOT = """\

@@ -142,9 +142,11 @@ def claim(queue: str, lease: timedelta, after: str = "") -> Work | None:
             SELECT id FROM workers_work WHERE queue = %s AND schema = turn.schema AND {_DUE}
             ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED
         ) AS first
-        WHERE turn.due_at <= now() LIMIT 1
+        WHERE turn.due_at <= now()
+          -- Asked first, and once: mostly nothing is due, and then nobody's turn matters.
+          AND EXISTS (SELECT 1 FROM workers_work WHERE queue = %s AND {_DUE}) LIMIT 1
         """,
-        queue, after, queue, queue,
+        queue, after, queue, queue, queue,
     )  # fmt: skip
     return claim(queue, lease) if work is None and after else work
 

@@ -47,8 +47,9 @@ def bare(rig: Rig) -> Figures:
     """Beside the fleet's calls, which go on: what the floor adds to them."""
     [running] = _running
     quiet = _cpu_of(rig, running, lambda: time.sleep(SECONDS / 2)) / (SECONDS / 2)
+    callers = [nodes.Node.of(rig, number, False) for number in range(100)]
     waits: list[float] = []
-    busy = _cpu_of(rig, running, lambda: waits.extend(asyncio.run(_paced(rig)))) / SECONDS
+    busy = _cpu_of(rig, running, lambda: waits.extend(asyncio.run(_paced(rig, callers)))) / SECONDS
     return {
         "calls": len(waits) / SECONDS, "CPU of all servers": max(100 * (busy - quiet), 0.1),
         "p99": percentile(waits, 99) * 1000, "calls lost": 0, "false No Connection": 0,
@@ -62,9 +63,8 @@ def _cpu_of(rig: Rig, running: fleet.Fleet, work) -> float:
     return fleet.servers_cpu(rig, running) - before
 
 
-async def _paced(rig: Rig) -> list[float]:
-    root = nodes.trust(rig)
-    callers, waits = cycle([nodes.Node.of(rig, number, False) for number in range(100)]), []
+async def _paced(rig: Rig, callers: list[nodes.Node]) -> list[float]:
+    root, turns, waits = nodes.trust(rig), cycle(callers), []
 
     async def beat(call, node):
         began = time.perf_counter()
@@ -78,7 +78,7 @@ async def _paced(rig: Rig) -> list[float]:
             for number in range(int(RATE * SECONDS)):
                 if (pause := began + number / RATE - time.perf_counter()) > 0:
                     await asyncio.sleep(pause)
-                tasks.create_task(beat(call, next(callers)))
+                tasks.create_task(beat(call, next(turns)))
     return waits
 
 

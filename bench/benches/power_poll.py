@@ -50,7 +50,7 @@ def controllers(rig: Rig) -> Iterator[None]:
         with schema_context(rig.project.schema_name):
             _manage_all(rig.project.schema_name)
             with rig.running("bmc"):
-                _wait_until_all_are_seen()
+                _wait_until_all_are_seen(rig.data / "bmc.log")
                 yield
             Watch.objects.all().delete()
             Host.objects.update(power_provider=None)
@@ -80,11 +80,11 @@ def _manage_all(schema: str) -> None:
         )
 
 
-def _wait_until_all_are_seen() -> None:
+def _wait_until_all_are_seen(log: Path) -> None:
     deadline = time.monotonic() + 3 * PERIOD
     while unseen := Watch.objects.exclude(seen="POWER_STATE_ON").count():
         if time.monotonic() > deadline:
-            raise TimeoutError(f"{unseen} machines were never seen to be on: {Watch.objects.values('seen').first()}")
+            raise TimeoutError("\n".join([f"{unseen} were never seen to be on", *log.read_text().splitlines()[-20:]]))
         time.sleep(0.5)
 
 
@@ -98,7 +98,7 @@ def by_the_watch(rig: Rig) -> Figures:
     took = time.monotonic() - began
     share, its = _cpu(pid) - used, sum(_cpu(pid) - before for pid, before in of_database.items())
     told = _ask("GET", "/late")
-    assert told["looks"] > HOSTS * 0.9, f"only {told['looks']} machines were looked at"
+    assert told["looks"] >= HOSTS - 4 * HANGING, f"only {told['looks']} machines were looked at"
     _ask("POST", "/hang?addresses=")
     return {
         "process": share / took * 100,

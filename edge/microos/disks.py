@@ -30,7 +30,8 @@ def fixed_disks(sys_block: Path = SYS_BLOCK) -> list[str]:
     """Names of disks that can't be pulled out, the one to install on first: by class, then the smallest, then name."""
     found = []
     for path in sys_block.iterdir():
-        if path.name.startswith(NO_DISKS) or _number(path / "removable") == 1 or _number(path / "size") == 0:
+        fixed = _number(path / "removable") == 0 and _number(path / "ro") == 0 and _number(path / "size") > 0
+        if path.name.startswith(NO_DISKS) or not fixed:
             continue
         kind = next((rank for rank, prefix in enumerate(PREFERENCE) if path.name.startswith(prefix)), len(PREFERENCE))
         found.append((kind, _number(path / "size"), path.name))

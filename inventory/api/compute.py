@@ -1,13 +1,14 @@
 """Hosts, registered and onboarded, and instances."""
 
 import re
+from datetime import UTC, datetime
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Count, Q
 from rest_framework import exceptions, serializers
 from rest_framework.response import Response
 
-from inventory import errors, filtering
+from inventory import errors, filtering, presence
 from inventory.api.access import CustomConfigSerializer, LocalAccountSerializer
 from inventory.api.base import (
     Derived,
@@ -183,6 +184,20 @@ class SummarySerializer(serializers.Serializer):
         ref_name = "GetHostSummaryResponse"
 
 
+class PresenceSerializer(serializers.Serializer):
+    lastSeen = serializers.DateTimeField(
+        allow_null=True,
+        help_text="When its machine last sent a heartbeat; null if it never did, or if that isn't known just now.",
+    )
+    hostStatus = serializers.CharField(help_text="What that means: Running, No Connection and so on.")
+    silentAfterSeconds = serializers.IntegerField(
+        help_text="A host from which no heartbeat comes for so long has No Connection."
+    )
+
+    class Meta:
+        ref_name = "HostPresence"
+
+
 class NoteQuery(Query):
     note = Pattern(
         r"""^$|^[a-zA-Z\-_0-9./:;=@?!#,<>*()" ]+$""", required=False, max_length=512, min_length=1,
@@ -203,7 +218,10 @@ class HostViewSet(ResourceViewSet):
         "invalidate": NoteQuery,
     }  # fmt: skip
 
-    answers = {"summary": SummarySerializer, "register": HostSerializer, "register_again": HostSerializer}
+    answers = {
+        "summary": SummarySerializer, "seen": PresenceSerializer, "register": HostSerializer,
+        "register_again": HostSerializer,
+    }  # fmt: skip
     examples = {
         "create": {"name": "rack-7", "metadata": [{"key": "city", "value": "berlin"}]},
         "register": {"name": "rack-7", "serialNumber": "SN00001", "autoOnboard": True},
@@ -257,6 +275,13 @@ class HostViewSet(ResourceViewSet):
                 unallocated=Count("pk", filter=Q(site=None)),
             )
         )
+
+    def seen(self, request, resource_id, *args, **kwargs):
+        """When its machine was last heard from."""
+        host = by_id(Host.objects.only("uuid", "host_status"), resource_id)
+        seen = presence.last_seen(connection.schema_name, host.uuid)
+        shown = {"lastSeen": datetime.fromtimestamp(seen, UTC) if seen else None, "hostStatus": host.host_status}
+        return Response(PresenceSerializer(shown | {"silentAfterSeconds": presence.silence()}).data)
 
     def wish(self, resource_id: str, state: HostState, **columns) -> Response:
         check_spelling(Host, resource_id)

@@ -145,11 +145,12 @@ def test_erasing_a_disk_smaller_than_its_ends_blanks_it_all(disk):
     assert disk.read_bytes() == bytes(size)
 
 
-def block_device(sys_block, name, sectors, *, removable=0):
+def block_device(sys_block, name, sectors, *, removable=0, ro=0):
     device = sys_block / name
     device.mkdir(parents=True)
     (device / "size").write_text(f"{sectors}\n")
     (device / "removable").write_text(f"{removable}\n")
+    (device / "ro").write_text(f"{ro}\n")
     return device
 
 

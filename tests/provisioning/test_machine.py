@@ -10,10 +10,14 @@ import pytest
 from django.conf import settings
 
 KINDS = [
-    ("virtio", "virtio", "bios"),
-    ("ahci", "e1000e", "bios"),
-    ("nvme", "virtio", "bios"),
-    ("virtio", "virtio", "uefi"),
+    ("virtio", "virtio", "bios", "ipxe"),
+    ("ahci", "e1000e", "bios", "ipxe"),
+    ("nvme", "virtio", "bios", "ipxe"),
+    ("virtio", "virtio", "uefi", "ipxe"),
+    ("ahci", "virtio", "uefi", "usb"),
+    ("virtio", "virtio", "uefi", "dvd"),
+    ("virtio", "virtio", "uefi", "http"),
+    ("nvme", "virtio", "uefi", "https"),
 ]
 
 
@@ -29,9 +33,10 @@ def environment():
 @pytest.mark.slow
 @pytest.mark.xdist_group("machine")  # one at a time
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize(("disk", "nic", "firmware"), KINDS)
-def test_a_machine_is_installed_and_reports(environment, disk, nic, firmware):
+@pytest.mark.parametrize(("disk", "nic", "firmware", "boot"), KINDS)
+def test_a_machine_is_installed_and_reports(environment, disk, nic, firmware, boot):
     command = [sys.executable, "manage.py", "machine", "--disk", disk, "--nic", nic, "--firmware", firmware]
+    command += ["--boot", boot]
     done = subprocess.run(command, cwd=settings.BASE_DIR, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
     assert done.stdout.splitlines()[-1].startswith("machine: Running in ")

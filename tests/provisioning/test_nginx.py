@@ -8,9 +8,9 @@ import threading
 import pytest
 from django.conf import settings
 
+from bench import nginx
 from eim_project import tls
 from provisioning import boot
-from tests.provisioning import nginx
 from tests.provisioning.serving import serve
 
 pytestmark = pytest.mark.boots
