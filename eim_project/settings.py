@@ -328,8 +328,28 @@ BUILD_HARD_LIMIT = 840  # seconds; the lease of a build is renewed for as long a
 # How long a tenant that is deleted waits for what must end before it, in seconds; then it goes all the same.
 TEARDOWN_PATIENCE = int(os.environ.get("EIM_TEARDOWN_PATIENCE", "60"))  # instances, hosts
 TEARDOWN_PATIENCE_WORKLOADS = int(os.environ.get("EIM_TEARDOWN_PATIENCE_WORKLOADS", "300"))
-WORKFLOW_SILENCE = 600  # no report from the machine for so long: the workflow has failed
-WORKFLOW_TIMEOUT = 9800  # of a whole workflow, as in the archived system's templates
+
+# Provisioning ---------------------------------------------------------------------------------------------------------
+PROVISIONING_ENGINE = os.environ.get("PROVISIONING_ENGINE", "embedded")  # a module of provisioning/engines
+PROVISIONING_LIMIT = int(os.environ.get("EIM_PROVISIONING_LIMIT", "500"))  # machines installed at once; others queue
+PROVISIONING_LIMIT_TENANT = int(os.environ.get("EIM_PROVISIONING_LIMIT_TENANT", "200"))
+# In seconds: how long a run waits for the machine's first word, how long a machine may be silent that was heard, how
+# much longer than its time an action may take before we end it for the worker, and how long a pause may last.
+WORKFLOW_FIRST_WORD = int(os.environ.get("EIM_WORKFLOW_FIRST_WORD", "1800"))
+WORKFLOW_SILENCE = int(os.environ.get("EIM_WORKFLOW_SILENCE", "600"))
+WORKFLOW_GRACE = int(os.environ.get("EIM_WORKFLOW_GRACE", "60"))
+WORKFLOW_PAUSE = int(os.environ.get("EIM_WORKFLOW_PAUSE", "86400"))
+# The registry and version of the actions' images, as machines see them, and others for single actions: name=image,...
+ACTION_IMAGES = os.environ.get("EIM_ACTION_IMAGES", "localhost:7443/eim").rstrip("/")
+ACTION_VERSION = os.environ.get("EIM_ACTION_VERSION", "v1.0.0")
+ACTION_IMAGE_OVERRIDES = dict(item.partition("=")[::2] for item in _listed("EIM_ACTION_IMAGE_OVERRIDES"))
+EIM_TEMPLATES = Path(folder) if (folder := os.environ.get("EIM_TEMPLATES")) else None  # before those we ship
+EIM_INFRA_CONFIG = Path(file) if (file := os.environ.get("EIM_INFRA_CONFIG")) else None  # provisioning/infra.py
+# Loopback and link-local networks in which images may lie all the same, for trying things out.
+EIM_IMAGE_NETWORKS = _networks("EIM_IMAGE_NETWORKS")
+# A user with a password on every machine that is installed: for development. The hash is one of mkpasswd.
+EIM_DEV_USER = os.environ.get("EIM_DEV_USER", "")
+EIM_DEV_PASSWORD_HASH = os.environ.get("EIM_DEV_PASSWORD_HASH", "")
 
 # Machines' management: their power, by Redfish and AMT ---------------------------------------------------------------
 BMC_NETWORKS = _networks("EIM_BMC_NETWORKS")  # loopback and link-local ones that endpoints may be in: none by default
@@ -342,6 +362,10 @@ MPS_URL = os.environ.get("EIM_MPS_URL", "").rstrip("/")
 RPS_URL = os.environ.get("EIM_RPS_URL", "").rstrip("/")
 MPS_HOST = os.environ.get("EIM_MPS_HOST", EIM_PUBLIC_HOST)  # where machines' AMT calls home (CIRA), port 4433
 AMT_RANDOM_PASSWORDS = os.environ.get("EIM_AMT_PASSWORDS", "static") == "dynamic"  # of machines; else one a project
+
+# Where PROVISIONING_ENGINE=tinkerbell makes its objects. Without a kubeconfig: in the cluster that we run in ourselves.
+TINKERBELL_KUBECONFIG = os.environ.get("TINKERBELL_KUBECONFIG", "")
+TINKERBELL_NAMESPACE = os.environ.get("TINKERBELL_NAMESPACE", "tinkerbell")
 
 LOGGING = {
     "version": 1,
