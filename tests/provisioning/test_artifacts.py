@@ -148,9 +148,9 @@ def test_keys_are_made_once_and_sealed(public):
     assert boot_keys.in_force() == keys and [len(kind) for kind in (keys.pk, keys.kek, keys.db)] == [1, 1, 1]
     assert "PRIVATE KEY" in keys.db[0].private and "PRIVATE" not in repr(keys)
     with connection.cursor() as cursor:
-        cursor.execute("SELECT private_key FROM provisioning_bootkey")
+        cursor.execute("SELECT private_key_sealed FROM provisioning_bootkey")
         assert all(sealed.startswith("gAAAA") for (sealed,) in cursor.fetchall())
-    assert isinstance(BootKey._meta.get_field("private_key"), SealedField)
+    assert isinstance(BootKey._meta.get_field("private_key_sealed"), SealedField)
 
 
 def test_a_rotated_key_and_the_one_before_both_count_until_that_is_retired(public):
