@@ -24,6 +24,9 @@ memory: $(INSTALLED) ## what the running stack holds, process by process
 test: $(INSTALLED_DEV) ## run all tests
 	@$(RUN) -m pytest -n auto
 
+debian: $(INSTALLED_DEV) ## the tests that need Debian's prometheus
+	@$(RUN) -m pytest -n 0 -m debian
+
 lint: $(INSTALLED_DEV) ## check style, floors, migrations and generated code
 	@bin/lint
 

@@ -14,6 +14,7 @@ from inventory.api.fields import (
     Nested,
     NestedMany,
     Reference,
+    SecretTexts,
     Texts,
     Uint64,
     Uuid,
@@ -49,7 +50,7 @@ class Statement:
 
     def _value(self, field: serializers.Field, serializer: serializers.Serializer, alias: str) -> str:
         match field:
-            case NestedMany() | Constant():
+            case NestedMany() | Constant() | SecretTexts():
                 return _literal(empty_of(field))  # of the benches' hosts there is none
             case Nested():
                 return self._nested(field, serializer, alias)

@@ -34,6 +34,8 @@ class Unit(StrEnum):
     PER_SECOND = "/s"
     SECONDS = "s"
     MEGABYTES = "MB"
+    PERCENT = "% of a core"
+    COUNT = ""
 
     def times(self, ours: float, floor: float) -> float:
         """How many times dearer ours is than the floor."""

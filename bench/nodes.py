@@ -38,8 +38,11 @@ def floor(method: str) -> str:
 def heartbeats(rig: Rig, method: str, changing: bool) -> Figures:
     """What FIGURES names, when nodes send heartbeats that say the same each time, or something new."""
     nodes = [Node.of(rig, number, changing) for number in range(CALLERS)]
-    root = grpc.ssl_channel_credentials(Path(rig.stack.ca).read_bytes())
-    return asyncio.run(_under_load(rig, nodes, method, root))
+    return asyncio.run(_under_load(rig, nodes, method, trust(rig)))
+
+
+def trust(rig: Rig) -> grpc.ChannelCredentials:
+    return grpc.ssl_channel_credentials(Path(rig.stack.ca).read_bytes())
 
 
 async def _under_load(rig: Rig, nodes: "list[Node]", method: str, root: grpc.ChannelCredentials) -> Figures:

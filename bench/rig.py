@@ -55,7 +55,7 @@ class Rig:
         from eim_project.management.commands.memory import family
 
         ours = os.getpid()
-        return sum(_ticks(pid) for pid in family(ours) if pid != ours) / os.sysconf("SC_CLK_TCK")
+        return sum(ticks(pid) for pid in family(ours) if pid != ours) / os.sysconf("SC_CLK_TCK")
 
     def tidy(self) -> None:
         """Rid the tables of what the bench before has deleted."""
@@ -135,7 +135,7 @@ def _prepare(data: Path, urls: embedded.Urls) -> Rig:
         http=f"http://{embedded.LOOPBACK}:{settings.EIM_HTTP_PORT}",
         https=f"https://{embedded.LOOPBACK}:{settings.EIM_HTTPS_PORT}",
         grpc=f"{embedded.LOOPBACK}:{settings.EIM_GRPC_PORT}",
-        flower="", ca=str(settings.EIM_CA_FILE),
+        flower="", exporter="", ca=str(settings.EIM_CA_FILE),
         database_url=urls.database, redis_url=urls.redis, pid=os.getpid(),
     )  # fmt: skip
     person = User.objects.create_user("bench")
@@ -146,7 +146,8 @@ def _prepare(data: Path, urls: embedded.Urls) -> Rig:
 def _programs(stack: "Stack", names: tuple[str, ...]) -> "list[Program]":
     from eim_project.stack import programs
 
-    return [program for program in programs(replace(stack, flower="http://127.0.0.1:1")) if program.name in names]
+    nowhere = "http://127.0.0.1:1"
+    return [one for one in programs(replace(stack, flower=nowhere, exporter=nowhere)) if one.name in names]
 
 
 def _that_says_when_ready(program: "Program", log: Path) -> "Program":
@@ -156,7 +157,7 @@ def _that_says_when_ready(program: "Program", log: Path) -> "Program":
     return replace(program, ready=lambda: program.ready_line in log.read_text())
 
 
-def _ticks(pid: int) -> int:
+def ticks(pid: int) -> int:
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:

@@ -16,6 +16,7 @@ import statistics
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
@@ -23,7 +24,8 @@ from threading import Event
 from typing import Any, TextIO
 
 from edge import factory
-from edge.link import Server
+from edge.agents import Agent, Clock, Fault, Node, obey
+from edge.link import Server, Token
 from edge.simulated import Machine
 
 CSV_COLUMNS = ("Serial", "UUID", "OSProfile", "Site", "Secure", "RemoteUser", "Metadata", "Error - do not fill")
@@ -46,21 +48,36 @@ class Fleet:
         self.started = time.monotonic()
         self.changed = asyncio.Event()
         self.switched_off = Event()
+        self.server = Server(options.url, options.ca)
         self.image_pool = ThreadPoolExecutor(options.image_streams, thread_name_prefix="image")
-        server = Server(options.url, options.ca)
-        self.machines = [
-            Machine(
-                number,
-                server,
-                options.disks,
-                self.image_pool,
-                self.switched_off,
-                heartbeat=timedelta(seconds=options.heartbeat),
-                gives_up=options.once,
-                watch=self.notice,
-            )
-            for number in options.numbers
-        ]
+        self.clock = Clock(options.connections, faster=options.faster, watch=self.hear) if options.agents else None
+        self.by_guid: dict[str, Machine] = {}
+        self.machines = [] if options.installed else [self.machine(number) for number in options.numbers]
+        for node in installed_nodes(options) if options.installed else []:
+            self.clock.add(node)
+
+    def machine(self, number: int) -> Machine:
+        options = self.options
+        machine = Machine(
+            number,
+            self.server,
+            options.disks,
+            self.image_pool,
+            self.switched_off,
+            heartbeat=timedelta(seconds=options.heartbeat),
+            gives_up=options.once,
+            clock=self.clock,
+            faults=(fault for fault, count in options.fault if number - options.numbers[0] < count),
+            loads_images=not options.no_images,
+            watch=self.notice,
+        )
+        self.by_guid[machine.identity.uuid] = machine
+        return machine
+
+    def hear(self, node: Node, agent: Agent, trouble: str) -> None:
+        """How a call of one of a machine's four agents ended."""
+        if (machine := self.by_guid.get(node.guid)) and agent in ("heartbeat", "hardware"):
+            machine.watch_agent(agent.value, trouble)
 
     def notice(self, machine: Machine) -> None:
         if machine.ended:
@@ -80,12 +97,17 @@ class Fleet:
         asked_to_stop = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, asked_to_stop.set)
-        lives = asyncio.gather(*(self.live(index, machine) for index, machine in enumerate(self.machines)))
         reasons_to_end: set[asyncio.Future[Any]] = {
-            lives,
             asyncio.create_task(self.tell()),
             asyncio.create_task(asked_to_stop.wait()),
         }
+        if self.machines:
+            lives = (self.live(index, machine) for index, machine in enumerate(self.machines))
+            reasons_to_end.add(asyncio.gather(*lives))
+        if self.clock:
+            reasons_to_end.add(asyncio.create_task(self.clock.run()))
+        if self.options.control:
+            reasons_to_end.add(asyncio.create_task(self.obey()))
         ended, going_on = await asyncio.wait(
             reasons_to_end, timeout=self.options.timeout, return_when=asyncio.FIRST_COMPLETED
         )
@@ -96,9 +118,18 @@ class Fleet:
         for each in going_on:
             each.cancel()
         await asyncio.gather(*going_on, return_exceptions=True)
+        if self.clock:
+            await self.clock.close()
         self.write_status()
         for each in ended:
             each.result()  # raises what a machine could not cope with
+
+    async def obey(self) -> None:
+        """What is typed, line by line; the fleet ends with its input."""
+        typed = asyncio.StreamReader()
+        await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(typed), sys.stdin)
+        while line := await typed.readline():
+            print(obey(self.clock, line.decode()), flush=True)
 
     async def live(self, index: int, machine: Machine) -> None:
         await asyncio.sleep(index / STARTS_PER_SECOND)
@@ -125,6 +156,7 @@ class Fleet:
             "total": len(self.machines),
             "running": sum(machine.running for machine in self.machines),
             "failed": sum(machine.ended for machine in self.machines),
+            "agents": self.clock.told() if self.clock else None,
             "nodes": [
                 {
                     "serial": machine.identity.serial,
@@ -163,7 +195,25 @@ class Fleet:
         return "\n".join([*lines, f"fleet: {len(running)}/{len(self.machines)} Running in {seconds:.1f} s"])
 
 
-def write_csv(numbers: range, target: TextIO) -> None:
+def installed_nodes(options: argparse.Namespace) -> Iterator[Node]:
+    """Machines that are installed already, one JSON object a line: guid, client_id, client_secret, perhaps a token."""
+    server = Server(options.url, options.ca, options.grpc)
+    for number, line in enumerate(options.installed.read_text().splitlines()):
+        known = json.loads(line)
+        token = Token(server, known["client_id"], known["client_secret"], known.get("token", ""))
+        faults = (fault for fault, count in options.fault if number < count)
+        yield Node(number, known["guid"], server, token, factory.hardware(number), faults)
+
+
+def fault_option(text: str) -> tuple[Fault, int]:
+    name, _, count = text.partition("=")
+    try:
+        return Fault(name), int(count or 1)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not one of {', '.join(Fault)}, with =COUNT") from None
+
+
+def write_csv(numbers: Iterable[int], target: TextIO) -> None:
     """The file that registers these machines, for the bulk import."""
     rows = csv.writer(target, lineterminator="\n")
     rows.writerow(CSV_COLUMNS)
@@ -186,12 +236,24 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--once", action="store_true", help="end when all run or have failed; exit 0 only if all run")
     parser.add_argument("--timeout", type=float, metavar="SECONDS", help="end after this time in any case")
     parser.add_argument("--heartbeat", type=float, default=10.0, metavar="SECONDS", help="(default: %(default)s)")
+    parser.add_argument("--agents", action="store_true", help="all four agents with their periods, not only the node's")
+    parser.add_argument("--faster", type=float, default=1.0, help="the agents' periods, divided by this")
+    parser.add_argument("--connections", type=int, default=256, help="that the agents share (default: %(default)s)")
+    parser.add_argument(
+        "--fault", type=fault_option, action="append", default=[], metavar="NAME=COUNT",
+        help=f"the first COUNT machines have it: {', '.join(Fault)}",
+    )  # fmt: skip
+    parser.add_argument("--control", action="store_true", help="read the input: `silent 100`, `well`, `told`")
+    parser.add_argument("--no-images", action="store_true", help="machines only say that they have written their image")
+    parser.add_argument("--installed", type=Path, metavar="FILE", help="machines that are installed: JSON lines")
+    parser.add_argument("--grpc", default="", metavar="HOST:PORT", help="with --installed: where these report")
     parser.add_argument("--image-streams", type=int, default=4, help="images loaded at once (default: %(default)s)")
     parser.add_argument("--json-status", type=Path, metavar="FILE", help="kept up to date with every machine's phase")
     parser.add_argument("--verbose", action="store_true", help="tell about phases and troubles as they come")
     options = parser.parse_args(arguments)
     if not options.csv and not (options.ca and Path(options.ca).is_file()):
         parser.error("--ca must name the file with the server's CA")
+    options.agents = options.agents or options.installed is not None
     options.numbers = range(options.first, options.first + options.nodes)
     return options
 

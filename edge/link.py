@@ -97,11 +97,12 @@ class Server:
 class Token:
     """This machine's access token, fetched when first needed and renewed before it ends."""
 
-    def __init__(self, server: Server, client_id: str, client_secret: str) -> None:
+    def __init__(self, server: Server, client_id: str, client_secret: str, token: str = "") -> None:
+        """token: one that it has been given beforehand, and uses as if it had just been fetched."""
         self.server = server
         self.form = {"grant_type": "client_credentials", "client_id": client_id, "client_secret": client_secret}
-        self._metadata: tuple[tuple[str, str], ...] = ()
-        self._renew_at = 0.0
+        self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
+        self._renew_at = time.monotonic() + 3600 - REFRESH_BEFORE_SECONDS if token else 0.0
         self._one_at_a_time = asyncio.Lock()
 
     async def metadata(self) -> tuple[tuple[str, str], ...]:

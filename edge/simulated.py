@@ -6,8 +6,9 @@ import logging
 import re
 import time
 import urllib.error
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
+from dataclasses import replace
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
@@ -17,6 +18,7 @@ import grpc
 
 from edge import factory, link, onboard, worker
 from edge.agent import AGENT_VARIABLES, CLIENT_ID, CLIENT_SECRET, Agent, Told, variables
+from edge.agents import Clock, Fault, Node
 from edge.disk import Disk
 from edge.errors import ActionFailed, EdgeError, NotRegistered, WorkflowFailed
 
@@ -66,9 +68,17 @@ class Machine:
         *,
         heartbeat: timedelta,
         gives_up: bool = False,
+        clock: Clock | None = None,
+        faults: Iterable[Fault] = (),
+        loads_images: bool = True,
         watch: Callable[["Machine"], None] = lambda machine: None,
     ) -> None:
+        """clock: what wakes its four agents once it is installed; without one it has the node agent of real machines,
+
+        and that alone. loads_images: or it only says that it has written one.
+        """
         self.number, self.server, self.image_pool, self.stopping = number, server, image_pool, stopping
+        self.clock, self.faults, self.loads_images = clock, {*faults}, loads_images
         self.identity = factory.identity(number)
         self.generation: worker.Generation = "old" if number % 2 == 0 else "new"
         self.disk = Disk(disks / self.identity.serial)
@@ -155,11 +165,15 @@ class Machine:
     async def discover(self, server: link.Server) -> onboard.Credentials:
         for pause in link.pauses(1.0, 1.5, longest=10.0):
             try:
-                return await onboard.discover(server, self.identity, lambda: self.enter("Registered"))
+                return await onboard.discover(server, self.announced(), lambda: self.enter("Registered"))
             except grpc.aio.AioRpcError as fault:
                 self.enter("Onboarding", link.reason(fault))
                 await asyncio.sleep(pause)
         raise AssertionError("pauses have no end")
+
+    def announced(self) -> onboard.Identity:
+        wrong = Fault.WRONG_SERIAL in self.faults
+        return replace(self.identity, serial=f"WRONG{self.number:05d}") if wrong else self.identity
 
     def watch_action(self, action: str, state: worker.State, message: str) -> None:
         if state == "RUNNING":
@@ -172,6 +186,9 @@ class Machine:
         self.disk.first_boot()
         self.enter("Starting")
         server, token, guid = self.installed_identity()
+        if self.clock:
+            self.clock.add(Node(self.number, guid, server, token, factory.hardware(self.number), self.faults))
+            await asyncio.Future()  # until it is switched off
         agent = Agent(
             server,
             token,
@@ -229,6 +246,8 @@ class Machine:
         self.disk.erase()
 
     async def write_image(self, environment: dict[str, str]) -> None:
+        if not self.loads_images:
+            return self.disk.pretend_image()
         await asyncio.get_running_loop().run_in_executor(self.image_pool, self.stream_image, environment)
 
     def stream_image(self, environment: dict[str, str]) -> None:

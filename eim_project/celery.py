@@ -42,6 +42,7 @@ app.conf.update(
         "remember": {"task": "workers.remember", "schedule": 60.0, "options": {"expires": 60}},
         "clean": {"task": "workers.clean", "schedule": 600.0, "options": {"expires": 600}},
         "audit": {"task": "workers.audit", "schedule": 60.0, "options": {"expires": 60}},
+        "os-profiles": {"task": "workers.os_profiles", "schedule": 60.0, "options": {"expires": 60, "queue": "build"}},
         "forget": {"task": "workers.forget", "schedule": 3600.0, "options": {"expires": 3600, "queue": "tenant"}},
         "follow": {"task": "provisioning.follow", "schedule": 600.0, "options": {"expires": 600, "queue": "build"}},
     },

@@ -198,8 +198,8 @@ def story(host: dict[str, Any]) -> str:
 class Api:
     """The REST API of one project, as any client sees it."""
 
-    def __init__(self, stack: Stack, token: str) -> None:
-        self.base = f"{stack.http}/v1/projects/{PROJECT}"
+    def __init__(self, stack: Stack, token: str, project: str = PROJECT) -> None:
+        self.base = f"{stack.http}/v1/projects/{project}"
         self.headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
 
     def post(self, path: str, **body: Any) -> dict[str, Any]:

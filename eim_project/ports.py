@@ -9,13 +9,14 @@ from pathlib import Path
 
 from eim_project.processes import StackError
 
-USUAL = {"http": 8000, "https": 8443, "grpc": 50051, "flower": 5555}
+USUAL = {"http": 8000, "https": 8443, "grpc": 50051, "flower": 5555, "exporter": 9101}
 # Where to look when that is taken: all below 32768, for the kernel lends higher ones to outgoing connections.
 OTHERS = {
     "http": range(8001, 8400),
     "https": range(8444, 8844),
     "grpc": range(10051, 10451),
     "flower": range(5556, 5956),
+    "exporter": range(9102, 9502),
 }
 KNOWN_TO_MACHINES = {"https", "grpc"}
 
@@ -26,6 +27,7 @@ class Ports:
     https: int
     grpc: int
     flower: int
+    exporter: int
 
     @classmethod
     def choose(cls, data: Path, address: str) -> "Ports":

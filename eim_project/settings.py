@@ -105,6 +105,8 @@ EIM_BIND = os.environ.get("EIM_BIND", "127.0.0.1")  # the address our own server
 EIM_HTTP_PORT = _port("http", 8000)
 EIM_HTTPS_PORT = _port("https", 8443)
 EIM_GRPC_PORT = _port("grpc", 50051)
+EIM_EXPORTER_PORT = _port("exporter", 9101)
+EXPORTER_KEEPS = float(os.environ.get("EIM_EXPORTER_KEEPS", "5"))  # seconds that an answer is good for
 EIM_FLOWER_URL = os.environ.get("EIM_FLOWER_URL", "")  # where administrators find Flower; no link without it
 
 # Django ----------------------------------------------------------------------------------------------------------
@@ -152,6 +154,8 @@ TRUSTED_PROXIES = _networks("EIM_TRUSTED_PROXIES")
 # page that polls needs, and well below what one web process can answer to a flood.
 LIMIT_ADDRESS = os.environ.get("EIM_LIMIT_ADDRESS", "1000/second")
 LIMIT_TENANT = os.environ.get("EIM_LIMIT_TENANT", "2000/second")
+UPDATE_RUNS_DAYS = int(os.environ.get("EIM_UPDATE_RUNS_DAYS", "365"))  # that the history of updates is kept
+UPDATE_RUNS_KEPT = 100  # of one instance, however short a time ago
 AUDIT_DAYS = int(os.environ.get("EIM_AUDIT_DAYS", "365"))
 
 # Pages of other origins that may call the API from a browser, like https://ui.example.org: none by default.
@@ -304,6 +308,17 @@ os.environ.setdefault("AUTHLIB_INSECURE_TRANSPORT", "1")
 HEARTBEAT_SECONDS = int(os.environ.get("EIM_HEARTBEAT_SECONDS", "30"))  # between two heartbeats of an agent
 HEARTBEATS_MISSED = int(os.environ.get("EIM_HEARTBEATS_MISSED", "3"))  # after so many a host has no connection
 
+# OS profiles, besides files (EIM_OS_PROFILES): tags of an OCI registry ------------------------------------------------
+EIM_OS_REGISTRY = os.environ.get("EIM_OS_REGISTRY", "").rstrip("/")  # https://host:port, or http:// behind a proxy
+EIM_OS_REGISTRY_PREFIX = os.environ.get("EIM_OS_REGISTRY_PREFIX", "edge-orch/en/files/os-profile/")
+EIM_OS_REGISTRY_PROFILES = _listed("EIM_OS_REGISTRY_PROFILES")  # names of repositories behind the prefix
+EIM_OS_REGISTRY_REVISION = os.environ.get("EIM_OS_REGISTRY_REVISION", "~0.0.0")  # a tag, or ~1.2.3: 1.2 from there on
+EIM_OS_REGISTRY_CREDENTIALS = os.environ.get("EIM_OS_REGISTRY_CREDENTIALS", "")  # user:password
+EIM_OS_FILES = os.environ.get("EIM_OS_FILES", "").rstrip("/")  # server of the package manifests and lists of CVEs
+EIM_OS_PROFILES_SECONDS = int(os.environ.get("EIM_OS_PROFILES_SECONDS", "43200"))  # between two passes
+# Whether what profiles name may lie on this machine or its link; a metadata service of a cloud lies on the link.
+EIM_OS_PROFILES_LOCAL = os.environ.get("EIM_OS_PROFILES_LOCAL", "off") == "on"
+
 # Reconciliation, in seconds: a lease outlives the task's hard limit, which outlives a driver's own timeout ------------
 LEASE = int(os.environ.get("EIM_LEASE", "60"))
 TASK_HARD_LIMIT = LEASE * 3 / 4
@@ -313,8 +328,40 @@ BUILD_HARD_LIMIT = 840  # seconds; the lease of a build is renewed for as long a
 # How long a tenant that is deleted waits for what must end before it, in seconds; then it goes all the same.
 TEARDOWN_PATIENCE = int(os.environ.get("EIM_TEARDOWN_PATIENCE", "60"))  # instances, hosts
 TEARDOWN_PATIENCE_WORKLOADS = int(os.environ.get("EIM_TEARDOWN_PATIENCE_WORKLOADS", "300"))
-WORKFLOW_SILENCE = 600  # no report from the machine for so long: the workflow has failed
-WORKFLOW_TIMEOUT = 9800  # of a whole workflow, as in the archived system's templates
+
+# Provisioning ---------------------------------------------------------------------------------------------------------
+PROVISIONING_ENGINE = os.environ.get("PROVISIONING_ENGINE", "embedded")  # a module of provisioning/engines
+PROVISIONING_LIMIT = int(os.environ.get("EIM_PROVISIONING_LIMIT", "500"))  # machines installed at once; others queue
+PROVISIONING_LIMIT_TENANT = int(os.environ.get("EIM_PROVISIONING_LIMIT_TENANT", "200"))
+# In seconds: how long a run waits for the machine's first word, how long a machine may be silent that was heard, how
+# much longer than its time an action may take before we end it for the worker, and how long a pause may last.
+WORKFLOW_FIRST_WORD = int(os.environ.get("EIM_WORKFLOW_FIRST_WORD", "1800"))
+WORKFLOW_SILENCE = int(os.environ.get("EIM_WORKFLOW_SILENCE", "600"))
+WORKFLOW_GRACE = int(os.environ.get("EIM_WORKFLOW_GRACE", "60"))
+WORKFLOW_PAUSE = int(os.environ.get("EIM_WORKFLOW_PAUSE", "86400"))
+# The registry and version of the actions' images, as machines see them, and others for single actions: name=image,...
+ACTION_IMAGES = os.environ.get("EIM_ACTION_IMAGES", "localhost:7443/eim").rstrip("/")
+ACTION_VERSION = os.environ.get("EIM_ACTION_VERSION", "v1.0.0")
+ACTION_IMAGE_OVERRIDES = dict(item.partition("=")[::2] for item in _listed("EIM_ACTION_IMAGE_OVERRIDES"))
+EIM_TEMPLATES = Path(folder) if (folder := os.environ.get("EIM_TEMPLATES")) else None  # before those we ship
+EIM_INFRA_CONFIG = Path(file) if (file := os.environ.get("EIM_INFRA_CONFIG")) else None  # provisioning/infra.py
+# Loopback and link-local networks in which images may lie all the same, for trying things out.
+EIM_IMAGE_NETWORKS = _networks("EIM_IMAGE_NETWORKS")
+# A user with a password on every machine that is installed: for development. The hash is one of mkpasswd.
+EIM_DEV_USER = os.environ.get("EIM_DEV_USER", "")
+EIM_DEV_PASSWORD_HASH = os.environ.get("EIM_DEV_PASSWORD_HASH", "")
+
+# Machines' management: their power, by Redfish and AMT ---------------------------------------------------------------
+BMC_NETWORKS = _networks("EIM_BMC_NETWORKS")  # loopback and link-local ones that endpoints may be in: none by default
+BMC_TIMEOUT = float(os.environ.get("EIM_BMC_TIMEOUT", "20"))  # seconds for one call, however it drips; below LEASE
+POWER_POLL = float(os.environ.get("EIM_POWER_POLL", "60"))  # seconds from one look at a machine's power to the next
+POWER_GRACE = float(os.environ.get("EIM_POWER_GRACE", "60"))  # seconds that a machine has to follow, or is told again
+# Intel AMT goes through a management presence server (MPS) and a remote provisioning server (RPS), like
+# http://mps:3000 and http://rps:8081. Without them there is no AMT.
+MPS_URL = os.environ.get("EIM_MPS_URL", "").rstrip("/")
+RPS_URL = os.environ.get("EIM_RPS_URL", "").rstrip("/")
+MPS_HOST = os.environ.get("EIM_MPS_HOST", EIM_PUBLIC_HOST)  # where machines' AMT calls home (CIRA), port 4433
+AMT_RANDOM_PASSWORDS = os.environ.get("EIM_AMT_PASSWORDS", "static") == "dynamic"  # of machines; else one a project
 
 LOGGING = {
     "version": 1,
@@ -329,5 +376,6 @@ LOGGING = {
         "celery.worker.strategy": {"level": "WARNING"},
         "celery.app.trace": {"level": "WARNING"},
         "celery.beat": {"level": "WARNING"},
+        "sushy": {"level": "CRITICAL"},  # what a controller answers is told where it matters
     },
 }

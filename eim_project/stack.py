@@ -36,6 +36,7 @@ class Stack:
     https: str
     grpc: str
     flower: str
+    exporter: str
     ca: str
     database_url: str
     redis_url: str
@@ -51,6 +52,7 @@ class Stack:
             "EIM_HTTPS_PORT": str(_port_of(self.https)),
             "EIM_GRPC_PORT": str(_port_of(self.grpc)),
             "EIM_FLOWER_URL": self.flower,
+            "EIM_EXPORTER_PORT": str(_port_of(self.exporter)),
             "FLOWER_AUTH": ".*@eim",  # somebody must sign in; who, its door knows (eim_project/flower.py)
             "FLOWER_AUTH_PROVIDER": "eim_project.flower.Login",
             "FLOWER_COOKIE_SECRET": salted_hmac("flower", "cookies that tell who").hexdigest(),
@@ -88,15 +90,18 @@ def programs(stack: Stack) -> list[Program]:
     worker = "worker --loglevel=INFO --without-mingle --without-gossip"
     flower = f"flower --address={settings.EIM_BIND} --port={_port_of(stack.flower)} --logging=warning"
     southbound = f"{settings.EIM_BIND}:{_port_of(stack.grpc)}"
+    exporter = f"{settings.EIM_BIND}:{_port_of(stack.exporter)}"
     schedule = f"--schedule={settings.EIM_DATA / 'beat-schedule'}"
-    reconcilers, builders = "-n reconcilers@%h -c 2 -Q wake,reconcile,tenant", "-n builders@%h -c 1 -Q build,bmc"
+    reconcilers, builders = "-n reconcilers@%h -c 2 -Q wake,reconcile,tenant", "-n builders@%h -c 1 -Q build"
     return [
         stack.python("web", "-m", "gunicorn", "eim_project.wsgi", *web.split(), ready=lambda: _is_healthy(stack.http)),
         stack.manage("southbound", "southbound", "--address", southbound, ready=lambda: _speaks_grpc(stack)),
         stack.celery("reconcilers", *f"{worker} {reconcilers}".split(), ready_line="ready."),
         stack.celery("builders", *f"{worker} {builders}".split(), ready_line="ready."),
+        stack.manage("bmc", "bmc", ready_line="bmc is ready."),
         stack.celery("beat", "beat", "--loglevel=INFO", "--pidfile=", schedule, ready_line="is starting."),
         stack.celery("flower", *flower.split(), ready=lambda: _is_healthy(stack.flower, "/healthcheck")),
+        stack.manage("exporter", "exporter", "--address", exporter, ready=lambda: _is_healthy(stack.exporter, "/")),
     ]  # fmt: skip
 
 
@@ -169,6 +174,7 @@ async def _start(supervisor: Supervisor, terminal: Terminal) -> Stack:
         https=f"https://{embedded.LOOPBACK}:{ports.https}",
         grpc=f"{embedded.LOOPBACK}:{ports.grpc}",
         flower=f"http://{embedded.LOOPBACK}:{ports.flower}",
+        exporter=f"http://{embedded.LOOPBACK}:{ports.exporter}",
         ca=str(settings.EIM_CA_FILE),
         database_url=urls.database,
         redis_url=urls.redis,
@@ -226,7 +232,7 @@ def _welcome(stack: Stack, login: str) -> str:
   admin          {stack.http}/admin/
   project admin  {stack.http}/p/{PROJECT}/admin/
   Flower         {stack.flower}   (log in as above)
-  metrics        {stack.http}/metrics
+  metrics        {stack.exporter}/metrics of the fleet, {stack.http}/metrics of the web server
   for machines   {stack.https}, gRPC {stack.grpc}
   their CA       {stack.ca}
   logs           {settings.EIM_DATA / "logs"}

@@ -11,7 +11,7 @@ WORTH_SHOWING = re.compile(r"\b(WARNING|ERROR|CRITICAL)\b")
 QUIET = {"postgres", "valkey", "flower"}  # what is wrong with these, their clients tell
 WORTH_SHOWING_OF_QUIET = re.compile(r"\b(CRITICAL|PANIC)\b")
 TRACEBACK = "Traceback (most recent call last)"
-COLOURS = {"postgres": 34, "valkey": 31, "web": 32, "southbound": 36, "beat": 35, "flower": 33}
+COLOURS = {"postgres": 34, "valkey": 31, "web": 32, "southbound": 36, "beat": 35, "flower": 33, "exporter": 33}
 
 
 class Terminal:

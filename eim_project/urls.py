@@ -31,6 +31,7 @@ urlpatterns = [
     path("v1/projects/<str:projectName>/", include(inventory_api.in_projects)),
     path("v1/projects/<str:projectName>/", include("onboarding.api")),
     path("v1/projects/<str:projectName>/", include("provisioning.api")),
+    path("v1/projects/<str:projectName>/", include("workers.api")),
     path("edge-infra.orchestrator.apis/v2/", include(inventory_api.old)),
     path("", include("tenants.issuer")),
     path("", include("tenants.api_tokens")),

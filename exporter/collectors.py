@@ -1,31 +1,44 @@
-"""The fleet's state as metrics, computed by SQL when Prometheus asks: exact after any restart, one query a tenant."""
+"""The fleet as metrics, by SQL when Prometheus asks: exact after any restart. Kept for seconds, for many who ask."""
 
+import threading
+import time
 from collections.abc import Iterator
 
-from django.db.models import Count
+from django.conf import settings
 from django_tenants.utils import schema_context
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CollectorRegistry, GaugeMetricFamily
 
-from inventory.models import Host, Instance
-from tenants.models import Project
-from workers.models import Work
+from exporter import fleet, hosts, work
 
 
 class Fleet:
-    """A collector in prometheus_client's sense."""
+    """A collector in prometheus_client's sense. Whoever asks while another is being answered waits for that answer."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._kept: list[GaugeMetricFamily] = []
+        self._until = 0.0
+
+    def describe(self) -> list[GaugeMetricFamily]:
+        """Nothing: or the registry would collect all once, at the start, to learn the names."""
+        return []
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        hosts = GaugeMetricFamily("edge_hosts", "Hosts by what their status says", labels=["project", "status"])
-        instances = GaugeMetricFamily("edge_instances", "Instances by what is current", labels=["project", "state"])
-        for project in Project.objects.ready():
-            with schema_context(project.schema_name):
-                for status, count in Host.objects.order_by().values_list("host_status").annotate(Count("pk")):
-                    hosts.add_metric([project.name, status], count)
-                for state, count in Instance.objects.order_by().values_list("current_state").annotate(Count("pk")):
-                    instances.add_metric([project.name, state], count)
-        yield hosts
-        yield instances
-        work = GaugeMetricFamily("eim_outstanding_work", "Resources that reconcilers must look at", labels=["queue"])
-        for queue, count in Work.objects.filter(refused="").values_list("queue").annotate(Count("pk")):
-            work.add_metric([queue], count)
-        yield work
+        with self._lock:
+            if time.monotonic() >= self._until:
+                self._kept = self._asked()
+                self._until = time.monotonic() + settings.EXPORTER_KEEPS
+            yield from self._kept
+
+    def _asked(self) -> list[GaugeMetricFamily]:
+        began = time.perf_counter()
+        with schema_context("public"):
+            found = [*fleet.families(), *hosts.families(), *work.families()]
+        seconds = time.perf_counter() - began
+        return [*found, GaugeMetricFamily("eim_exporter_seconds", "What collecting all this took", value=seconds)]
+
+
+def registry() -> CollectorRegistry:
+    made = CollectorRegistry()
+    made.register(Fleet())
+    return made

@@ -1,13 +1,17 @@
 """The project's admin: every resource, with wishes as actions and facts to read, never to edit."""
 
+from datetime import UTC, datetime
+
+from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.models import LogEntry
 from django.contrib.admin.utils import unquote
+from django.db import connection
 from django.http import Http404, HttpResponseRedirect
 from django.shortcuts import render
 from django.utils.html import format_html
 
-from inventory import errors
+from inventory import errors, presence
 from inventory.models import (
     AmtState,
     CustomConfig,
@@ -211,7 +215,7 @@ class SiteAdmin(ResourceAdmin):
 
 @admin.register(OperatingSystem, site=site)
 class OperatingSystemAdmin(ResourceAdmin):
-    list_display = ["resource_id", "name", "profile_name", "image_id", "os_type"]
+    list_display = ["resource_id", "name", "profile_name", "image_id", "os_type", "from_profile", "retracted"]
     search_fields = ["name", "profile_name", "resource_id"]
 
 
@@ -237,9 +241,27 @@ class OsUpdateRunAdmin(ResourceAdmin):
         return False
 
 
+class ProviderForm(forms.ModelForm):
+    """Credentials are written, and never shown: left empty, they stay as they are."""
+
+    credentials = forms.CharField(
+        required=False, widget=forms.Textarea(attrs={"rows": 2, "autocomplete": "off"}),
+        help_text="One a line, as the vendor wants them: user name and password, for Redfish. Kept sealed.",
+    )  # fmt: skip
+
+    def _post_clean(self):
+        if said := self.cleaned_data.get("credentials"):
+            self.instance.credentials = said.splitlines()
+        super()._post_clean()
+
+
 @admin.register(Provider, site=site)
 class ProviderAdmin(ResourceAdmin):
-    list_display = ["resource_id", "name", "provider_kind", "provider_vendor"]
+    form = ProviderForm
+    list_display = ["resource_id", "name", "provider_kind", "provider_vendor", "api_endpoint"]
+
+    def get_readonly_fields(self, request, obj=None):
+        return [name for name in super().get_readonly_fields(request, obj) if name != "credentials_sealed"]
 
 
 @admin.register(Host, site=site)
@@ -268,6 +290,15 @@ class HostAdmin(ResourceAdmin):
         asking("Serial over LAN: start a session", sol_state=SolState.START),
         asking("Serial over LAN: stop the session", sol_state=SolState.STOP),
     ]
+
+    def get_readonly_fields(self, request, obj=None):
+        return [*super().get_readonly_fields(request, obj), *(["last_seen"] if obj else [])]
+
+    @admin.display(description="last seen")
+    def last_seen(self, host):
+        """When its machine last sent a heartbeat."""
+        seen = presence.last_seen(connection.schema_name, host.uuid)
+        return datetime.fromtimestamp(seen, UTC) if seen else "never, or not known just now"
 
     @admin.action(description="Onboard: give it credentials when its machine calls")
     def onboard(self, request, hosts):

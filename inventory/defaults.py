@@ -1,7 +1,5 @@
 """What every new project begins with: telemetry groups, operating systems, and a provider."""
 
-import secrets
-from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -10,11 +8,9 @@ import yaml
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.db.models import QuerySet
 
 from inventory import profiles
-from inventory.models import OperatingSystem, Provider, ProviderKind, Resource, TelemetryGroup
-from tenants import events
+from inventory.models import Provider, ProviderKind, TelemetryGroup
 from tenants.errors import BadDefaults
 
 GROUPS = Path(__file__).parent / "data/telemetry_groups.yaml"
@@ -26,25 +22,15 @@ ZERO_TOUCH = '{"autoProvision":false,"osSecurityFeatureEnable":false}'  # what b
 def make() -> None:
     """Make those that aren't in the current schema yet. Raises BadDefaults if they aren't what they should be."""
     there = {_said(group) for group in TelemetryGroup.objects.all()}
-    _add([group for group in telemetry_groups(GROUPS) if _said(group) not in there])
-    known = {*OperatingSystem.objects.values_list("profile_name", "image_id")}
-    _add([system for system in operating_systems() if (system.profile_name, system.image_id) not in known])
+    profiles.add([group for group in telemetry_groups(GROUPS) if _said(group) not in there])
+    profiles.follow(profiles.in_folders(profile_folders()), withdraw=False)
     if not Provider.objects.filter(name=PROVIDER).exists():
         Provider(name=PROVIDER, provider_kind=ProviderKind.BAREMETAL, api_endpoint="null", config=ZERO_TOUCH).ask()
 
 
-def _add(rows: Sequence[Resource]) -> None:
-    """As ask() would one by one, in two statements. They were validated when they were read, and ring for nobody."""
-    for row in rows:
-        row.resource_id = f"{row.prefix}-{secrets.token_hex(4)}"
-    if rows:
-        QuerySet.bulk_create(type(rows[0]).objects.all(), rows)  # Django's: ours leaves new rows to ask(), as this is
-        events.announce_all(rows, "created", ring=False)
-
-
-def operating_systems() -> list[OperatingSystem]:
-    """Of the profiles that come with the server and those of its administrator."""
-    return profiles.resources((profiles.SHIPPED, *filter(None, [settings.EIM_OS_PROFILES])))
+def profile_folders() -> tuple[Path, ...]:
+    """Of the OS profiles that come with the server, and of those of its administrator."""
+    return (profiles.SHIPPED, *filter(None, [settings.EIM_OS_PROFILES]))
 
 
 def telemetry_groups(file: Path) -> list[TelemetryGroup]:

@@ -23,6 +23,7 @@ from inventory.lookups import Item, like
 from inventory.models.base import Resource
 from inventory.models.hardware import Uint64
 from inventory.naming import squashed
+from tenants.secrets import SealedField
 
 LONGEST = 1000  # letters
 MOST_COMPARISONS = 100
@@ -215,7 +216,7 @@ def _names(model: type[Resource]) -> Mapping[str, Target]:
         elif lists := _lists(getattr(field, "default", None)):
             for part, shape in lists.items():
                 names[squashed(f"{model.__name__}{part}")] = Items(field.name, f"$.{part}[*]", shape)
-        elif not field.primary_key:
+        elif not field.primary_key and not isinstance(field, SealedField):
             names[squashed(name)] = Column(name, field)
     for own_id in (f"{model.__name__}id", f"{model.prefix}resourceid"):  # instanceID, osResourceID
         names.setdefault(squashed(own_id), names["resourceid"])

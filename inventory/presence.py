@@ -179,6 +179,12 @@ def last_seen(schema: str, host_uuid: UUID | None) -> int | None:
     return int(seen) if seen else None
 
 
+def heard() -> int:
+    """How many hosts were heard from in time, of all tenants. Raises Away."""
+    now, _ = _redis.time()
+    return int(_redis.zcount("due", now, "+inf"))
+
+
 # For those who watch over silence: all of these raise Away ------------------------------------------------------------
 
 

@@ -2,12 +2,11 @@
 
 from django.db import transaction
 from django.urls import path
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema, inline_serializer
 from rest_framework import serializers
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from inventory.api.document import ErrorSerializer
 from inventory.api.fields import by_id
 from inventory.models import Host
 from tenants import enrolment
@@ -16,7 +15,7 @@ from tenants.models import Enrolment
 from tenants.permissions import name_of
 
 
-class WantedSerializer(serializers.Serializer):
+class EnrolmentRequestSerializer(serializers.Serializer):
     hours = serializers.IntegerField(min_value=1, max_value=enrolment.LONGEST, default=24, help_text="For how long.")
     withToken = serializers.BooleanField(
         default=True,
@@ -46,7 +45,7 @@ class MadeSerializer(EnrolmentSerializer):
     token = serializers.CharField(help_text="Shown now and never again; the machine's kernel is given eim.enrol=TOKEN.")
 
     class Meta(EnrolmentSerializer.Meta):
-        fields = [*EnrolmentSerializer.Meta.fields, "token"]
+        fields, ref_name = [*EnrolmentSerializer.Meta.fields, "token"], "NewEnrolmentResource"
 
 
 class EnrolmentsSerializer(serializers.Serializer):
@@ -57,17 +56,16 @@ HOST = [
     OpenApiParameter("projectName", location="path"),
     OpenApiParameter("resourceId", location="path", pattern="^host-[0-9a-f]{8}$", description="The host's id."),
 ]
-REFUSALS = dict.fromkeys((400, 401, 403, 404, 429), ErrorSerializer)
 
 
 class Enrolments(APIView):
     """Which machines may have the credentials of a host."""
 
-    serializer_class = WantedSerializer
+    serializer_class = EnrolmentRequestSerializer
 
     @extend_schema(
         operation_id="HostService_ListEnrolments", tags=["HostService"], parameters=HOST,
-        summary="List the enrolments of a host", responses={200: EnrolmentsSerializer, **REFUSALS},
+        summary="List the enrolments of a host", responses={200: EnrolmentsSerializer},
     )  # fmt: skip
     def get(self, request, resourceId: str, **kwargs):
         """Which machines may have the host's credentials, and did. Tokens themselves are never shown again."""
@@ -76,7 +74,8 @@ class Enrolments(APIView):
 
     @extend_schema(
         operation_id="HostService_CreateEnrolment", tags=["HostService"], parameters=HOST,
-        summary="Let a machine in", request=WantedSerializer, responses={200: MadeSerializer, **REFUSALS},
+        summary="Let a machine in", request=EnrolmentRequestSerializer, responses={200: MadeSerializer},
+        examples=[OpenApiExample("Example", value={"hours": 24, "withToken": True}, request_only=True)],
     )  # fmt: skip
     def post(self, request, resourceId: str, **kwargs):
         """With a token, only the machine that shows it gets the host's credentials; without one, whichever has the
@@ -84,7 +83,7 @@ class Enrolments(APIView):
         host's UUID and serial number may have new ones, once, though it is installed.
         """
         host = by_id(Host.objects.all(), resourceId)
-        wanted = WantedSerializer(data=request.data)
+        wanted = EnrolmentRequestSerializer(data=request.data)
         wanted.is_valid(raise_exception=True)
         said = wanted.validated_data
         with transaction.atomic():
@@ -101,7 +100,8 @@ class OneEnrolment(APIView):
     @extend_schema(
         operation_id="HostService_DeleteEnrolment", tags=["HostService"],
         parameters=[*HOST, OpenApiParameter("enrolmentId", int, location="path")],
-        summary="Let nobody in by an enrolment any more", responses={200: None, **REFUSALS},
+        summary="Let nobody in by an enrolment any more",
+        responses={200: inline_serializer("DeleteEnrolmentResponse", {})},
     )  # fmt: skip
     def delete(self, request, resourceId: str, enrolmentId: int, **kwargs):
         """Nobody is let in by it any more. A host that had one with a token goes on asking for one."""

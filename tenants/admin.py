@@ -29,6 +29,7 @@ class NamedAdmin(admin.ModelAdmin):
     list_filter = ["current_state", "desired_state"]
     search_fields = ["name", "uuid"]
     ordering = ["name"]
+    chosen: tuple[str, ...] = ()  # what may be changed at any time
 
     @admin.display(description="status")
     def how(self, row):
@@ -41,7 +42,7 @@ class NamedAdmin(admin.ModelAdmin):
 
     def get_fields(self, request, obj=None):
         given = self.given if obj is None else (*self.given, *self.told)
-        return [*given, "description"]
+        return [*given, "description", *self.chosen]
 
     def get_readonly_fields(self, request, obj=None):
         return [] if obj is None else [*self.given, *self.told]
@@ -94,6 +95,7 @@ class ProjectAdmin(NamedAdmin):
     list_select_related = ["organization"]
     given = ("name", "organization")
     told = ("uuid", "schema_name", "desired_state", "current_state", "how", "since", "inventory")
+    chosen = ("host_metrics",)
     inlines = [InProject]
     actions = ["delete_by_force"]
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 from django.conf import settings
 from django.urls import path
 from django.utils import timezone
+from drf_spectacular.utils import extend_schema, inline_serializer
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound, PermissionDenied
 from rest_framework.permissions import IsAuthenticated
@@ -15,6 +16,7 @@ from rest_framework.views import APIView
 from tenants import standing, tokens
 from tenants.models import ApiToken, Project, SignIn, User
 from tenants.models.token import digest
+from tenants.people.shapes import Nothing
 
 ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
 MOST = 100  # that a person has, or is shown, at a time
@@ -50,6 +52,8 @@ def owner(request) -> User:
 
 
 class Wanted(serializers.Serializer):
+    """What a token is to be for, for how long, and where; without projects, in all of one's own."""
+
     name = serializers.CharField(max_length=100)
     expiresInDays = serializers.IntegerField(min_value=1, max_value=settings.API_TOKEN_LONGEST, default=90)
     readOnly = serializers.BooleanField(default=True)
@@ -71,7 +75,7 @@ class Shown(serializers.ModelSerializer):
     usedAt = serializers.DateTimeField(source="used_at", help_text="To the hour")
 
     class Meta:
-        model = ApiToken
+        model, ref_name = ApiToken, "ApiToken"
         fields = ["key", "name", "readOnly", "projects", "createdAt", "expiresAt", "usedAt"]
 
     def get_projects(self, token) -> list[str] | None:
@@ -82,7 +86,14 @@ class Made(Shown):
     token = serializers.CharField(help_text="Shown now and never again")
 
     class Meta(Shown.Meta):
-        fields = [*Shown.Meta.fields, "token"]
+        fields, ref_name = [*Shown.Meta.fields, "token"], "NewApiToken"
+
+
+def said(operation_id: str, summary: str, answer: type[serializers.Serializer], list_of: str = ""):
+    """Decorates a method with what the document says of it; list_of: the list's name where it answers with one."""
+    if list_of:
+        answer = inline_serializer(f"{operation_id}Response", {list_of: answer(many=True)})
+    return extend_schema(operation_id=operation_id, summary=summary, tags=["Mine"], responses={200: answer})
 
 
 class Mine(APIView):
@@ -90,12 +101,16 @@ class Mine(APIView):
 
 
 class Tokens(Mine):
+    """One's own API tokens, for scripts."""
+
     serializer_class = Wanted
 
+    @said("ListTokens", "My API tokens", Shown, list_of="tokens")
     def get(self, request):
         good = live(owner(request)).prefetch_related("projects")
         return Response({"tokens": Shown(good, many=True).data})
 
+    @said("CreateToken", "Make an API token, which is shown only now", Made)
     def post(self, request):
         user = owner(request)
         wanted = Wanted(data=request.data, roles=standing.of(user.pk).roles)
@@ -111,8 +126,11 @@ class Tokens(Mine):
 
 
 class Token(Mine):
+    """One of one's own API tokens."""
+
     serializer_class = Shown
 
+    @said("DeleteToken", "Revoke one of my API tokens", Nothing)
     def delete(self, request, key: str):
         token = live(owner(request)).filter(key=key).first()
         if token is None:
@@ -137,8 +155,11 @@ class ShownSignIn(serializers.ModelSerializer):
 
 
 class SignIns(Mine):
+    """Where one is signed in."""
+
     serializer_class = ShownSignIn
 
+    @said("ListSignIns", "Where I am signed in", ShownSignIn, list_of="signIns")
     def get(self, request):
         mine = SignIn.objects.filter(user=owner(request), ended_at=None, expires_at__gt=timezone.now())
         newest = mine.select_related("client").order_by("-used_at")[:MOST]
@@ -146,8 +167,11 @@ class SignIns(Mine):
 
 
 class OneSignIn(Mine):
+    """One of the places where one is signed in."""
+
     serializer_class = ShownSignIn
 
+    @said("DeleteSignIn", "Sign me out there", Nothing)
     def delete(self, request, sid: str):
         found = SignIn.objects.filter(user=owner(request), sid=sid, ended_at=None).first()
         if found is None:

@@ -55,9 +55,16 @@ class AuditView(APIView):
     permission_classes = [WritesHere]
 
     @extend_schema(
-        responses=AuditPage,
-        parameters=[OpenApiParameter(name, str) for name in (*EQUAL, "before", "pageSize", "from", "to", "status")],
-    )
+        operation_id="ListAudit", tags=["Audit"], summary="Who did what here", responses={200: AuditPage},
+        parameters=[
+            *(OpenApiParameter(name, str, description=f"Only lines with just this {name}.") for name in EQUAL),
+            OpenApiParameter("status", int, description="Only lines with this HTTP status."),
+            OpenApiParameter("from", datetime, description="Not before this time."),
+            OpenApiParameter("to", datetime, description="Before this time."),
+            OpenApiParameter("before", int, description="Older than the line with this id: the next page."),
+            OpenApiParameter("pageSize", int, description=f"1 to {LARGEST_PAGE}; 100 without it."),
+        ],
+    )  # fmt: skip
     def get(self, request, **kwargs):
         query = request.query_params
         size = _number(query, "pageSize", 100, LARGEST_PAGE)

@@ -4,7 +4,7 @@ something changed, never what. The bell may get lost; the ring is a row and does
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 
@@ -57,10 +57,14 @@ def announce_all(resources: Sequence[Model], verb: str, *, ring: bool = True, as
         Event(schema=schema, kind=resource._meta.model_name, resource_id=resource.resource_id, verb=verb, who=who)
         for resource in resources
     )
-    if not ring:
-        return
+    if ring and resources:
+        ring_for(type(resources[0]), [resource.pk for resource in resources], asked=asked)
+
+
+def ring_for(model: type[Model], pks: Iterable[int], *, asked: bool = False) -> None:
+    """That somebody looks at these rows of the current schema after the commit. Needs a transaction."""
     Ring.objects.bulk_create(
-        Ring(schema=schema, label=resource._meta.label, pk_rung=resource.pk, asked=asked) for resource in resources
+        Ring(schema=connection.schema_name, label=model._meta.label, pk_rung=pk, asked=asked) for pk in pks
     )
     if not any(hook[1] is ring_the_bell for hook in connection.run_on_commit):  # one bell a transaction is enough
         transaction.on_commit(ring_the_bell)

@@ -10,7 +10,7 @@ from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 
 from tenants import tokens
-from tenants.errors import BadToken, NoAccess, NotAllowed, ResourceError, Unserved, challenge
+from tenants.errors import BadToken, NoAccess, ResourceError, Unserved, challenge
 from tenants.models import Project, Role, User
 from tenants.roles import roles_in_project, roles_of
 
@@ -141,22 +141,13 @@ class HasProjectRole(BasePermission):
             return False
         if request.project is None:
             raise why_unserved(request)
-        try:
-            return lets_in(request, self.needed(request))
-        except (NotAllowed, NoAccess) as why:
-            # As DRF knows it: a page in a browser asks which forms to draw, and draws those that aren't refused.
-            raise PermissionDenied(str(why)) from why
+        held, wanted = roles_in(request.user, request.project), self.needed(request)
+        if held & wanted:
+            return True
+        # Who has a role here is told which one it takes; to others, there is no such project. In DRF's own words: a
+        # page in a browser asks which forms to draw, and draws those that aren't refused.
+        why = f"You need the role {min(wanted)} in project {request.project}" if held else str(NoAccess())
+        raise PermissionDenied(why)
 
     def needed(self, request: HttpRequest) -> set[str]:
         return needed(request)
-
-
-def lets_in(request: HttpRequest, wanted: Set[str]) -> bool:
-    """Whether whoever asks has one of these roles in the project. Raises what they are told if not: which role it
-
-    takes, if they have another one there; to others, there is no such project.
-    """
-    held = roles_in(request.user, request.project)
-    if held & wanted:
-        return True
-    raise NotAllowed(f"You need the role {min(wanted)} in project {request.project}") if held else NoAccess()

@@ -11,7 +11,17 @@ from django_tenants.utils import schema_context
 
 from inventory.models import Host, HostState, Instance, InstanceState, OperatingSystem
 from tenants import credentials, tokens
-from wire import attestmgr_pb2_grpc, hostmgr_pb2, hostmgr_pb2_grpc, onboarding_pb2, onboarding_pb2_grpc, tink
+from wire import (
+    attestmgr_pb2_grpc,
+    device_pb2_grpc,
+    hostmgr_pb2,
+    hostmgr_pb2_grpc,
+    maintmgr_pb2_grpc,
+    onboarding_pb2,
+    onboarding_pb2_grpc,
+    telemetrymgr_pb2_grpc,
+    tink,
+)
 from workers import southbound
 from workers.server import Server
 
@@ -60,7 +70,10 @@ class Node:
         self.onboarding = onboarding_pb2_grpc.NonInteractiveOnboardingServiceStub(channel)
         self.interactive = onboarding_pb2_grpc.InteractiveOnboardingServiceStub(channel)
         self.manager = hostmgr_pb2_grpc.HostmgrStub(channel)
+        self.maintenance = maintmgr_pb2_grpc.MaintmgrServiceStub(channel)
+        self.telemetry = telemetrymgr_pb2_grpc.TelemetryMgrStub(channel)
         self.attestation = attestmgr_pb2_grpc.AttestationStatusMgrServiceStub(channel)
+        self.devices = device_pb2_grpc.DeviceManagementStub(channel)
         self.old = {name: method.stub(channel) for name, method in tink.old.methods.items()}
         self.new = {name: method.stub(channel) for name, method in tink.new.methods.items()}
 
@@ -125,9 +138,9 @@ class Node:
         )  # fmt: skip
 
     def work_through(self) -> None:
-        """Report every action of the workflow done, as the old worker would."""
+        """Report every action that is left of the workflow done, as the old worker would."""
         [context] = self.contexts()
-        for action in self.actions(context.workflow_id):
+        for action in self.actions(context.workflow_id)[context.current_action_index :]:
             self.report(context.workflow_id, action.name, "STATE_RUNNING")
             self.report(context.workflow_id, action.name, "STATE_SUCCESS")
 
@@ -144,7 +157,7 @@ def wanted(host: Host) -> Instance:
     os = OperatingSystem.objects.filter(name="debian").first()
     if os is None:
         os = OperatingSystem(
-            name="debian", sha256="a" * 64, image_url="tink-stack/images/debian.raw.gz",
+            name="debian", profile_name="debian", sha256="a" * 64, image_url="tink-stack/images/debian.raw.gz",
             os_type="OS_TYPE_MUTABLE", os_provider="OS_PROVIDER_KIND_INFRA",
         )  # fmt: skip
         os.ask()

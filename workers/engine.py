@@ -60,7 +60,7 @@ class Refused(Exception):
 
 class Reconciler:
     model: ClassVar[type[Resource]]
-    pair: ClassVar[str] = "state"
+    pair: ClassVar[str] = "state"  # "" of what nobody wishes for: it follows from other facts, and refuses nothing
     queue: ClassVar[str] = Queue.RECONCILE
     watches: ClassVar[dict[type[Model], Callable[[Model], Iterable[int]]]] = {}  # other model -> pks of ours to look at
 
@@ -82,7 +82,7 @@ class Reconciler:
         return False
 
     def wish_of(self, resource) -> str:
-        return getattr(resource, f"desired_{self.pair}")
+        return getattr(resource, f"desired_{self.pair}") if self.pair else ""
 
     @property
     def name(self) -> str:
@@ -164,7 +164,7 @@ def _reconcile(reconciler: Reconciler, work: Work) -> str:
 
 def _act(reconciler: Reconciler, work: Work, resource: Resource) -> str:
     wish = reconciler.wish_of(resource)
-    status = reconciler.model.wishes[reconciler.pair]
+    status = reconciler.model.wishes.get(reconciler.pair, "")
     try:
         match reconciler.reconcile(resource):
             case Done() as done:
@@ -193,7 +193,7 @@ def _settle(work: Work, resource: Resource, reconciler: Reconciler, wish: str, d
 
 def _show(resource: Resource, reconciler: Reconciler, wish: str, shown: Status, status: str) -> None:
     """Tell the operator, unless the wish has changed since: what is told then is about the one of yesterday."""
-    if resource.pk:  # it has none any more if the facts were that it is deleted
+    if status and resource.pk:  # it has none any more if the facts were that it is deleted
         try:
             resource.observe(only_if={f"desired_{reconciler.pair}": wish}, **{status: shown})
         except Gone:

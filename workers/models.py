@@ -4,9 +4,13 @@ All of it goes by the database's clock, so workers on several machines needn't a
 statement, so a worker may be killed between any two.
 """
 
+from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import timedelta
 
 from django.db import connection, models
+
+from tenants.secrets import SealedField
 
 
 class Queue(models.TextChoices):
@@ -39,6 +43,7 @@ class Work(models.Model):
         constraints = [models.UniqueConstraint(fields=["schema", "reconciler", "target"], name="one_work_a_resource")]
         indexes = [
             models.Index(fields=["queue", "due_at"], condition=models.Q(refused=""), name="work_that_may_be_due"),
+            models.Index(fields=["queue", "schema", "due_at"], condition=models.Q(refused=""), name="work_by_turns"),
         ]
         verbose_name_plural = "outstanding work"
 
@@ -46,8 +51,59 @@ class Work(models.Model):
         return f"{self.reconciler} of {self.schema}/{self.target}"
 
 
+class Watch(models.Model):
+    """One machine whose power is looked at every minute, less often while its management is silent."""
+
+    schema = models.CharField(max_length=63)
+    target = models.BigIntegerField()  # the host's primary key
+    due_at = models.DateTimeField()
+    failures = models.PositiveIntegerField()  # one after the other
+    seen = models.TextField()  # the last time: its state, or what was wrong
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["schema", "target"], name="one_watch_a_host")]
+        indexes = [models.Index(fields=["due_at"], name="watches_that_may_be_due")]
+        verbose_name_plural = "watches"
+
+    def __str__(self):
+        return f"{self.schema}/{self.target}"
+
+
+class Activation(models.Model):
+    """How the machines of a project get their AMT activated: the password, and whether RPS has the profiles.
+
+    It outlives its project until RPS has forgotten them.
+    """
+
+    outlives_tenant = True
+
+    schema = models.CharField(max_length=63, unique=True)
+    tenant = models.UUIDField()
+    password_sealed = SealedField()
+    is_made = models.BooleanField(default=False)
+
+    class Meta:
+        verbose_name_plural = "activations"
+
+    def __str__(self):
+        return self.schema
+
+
 _COLUMNS = [field.attname for field in Work._meta.concrete_fields]
-_DUE = "due_at <= now() AND refused = '' AND (leased_until IS NULL OR leased_until < now())"
+_FREE = "refused = '' AND (leased_until IS NULL OR leased_until < now())"
+_DUE = f"due_at <= now() AND {_FREE}"
+# Of each tenant that has work in the queue, from one on, when its first is due: an index probe for each.
+_TURNS = f"""
+    WITH RECURSIVE turn AS (
+        (SELECT schema, due_at FROM workers_work WHERE queue = %s AND schema > %s AND {_FREE}
+         ORDER BY schema, due_at LIMIT 1)
+        UNION ALL
+        SELECT following.* FROM turn CROSS JOIN LATERAL (
+            SELECT schema, due_at FROM workers_work WHERE queue = %s AND schema > turn.schema AND {_FREE}
+            ORDER BY schema, due_at LIMIT 1
+        ) AS following
+    )
+"""
 
 
 def wake(schema: str, reconciler: str, target: int, queue: str, wish: str, *, asked: bool = False) -> None:
@@ -72,22 +128,44 @@ def wake(schema: str, reconciler: str, target: int, queue: str, wish: str, *, as
     )  # fmt: skip
 
 
-def claim(queue: str, lease: timedelta) -> Work | None:
-    """The one that has been due longest, ours for the length of the lease. None if nothing is due."""
-    return _claim(lease, "queue = %s", queue)
+def claim(queue: str, lease: timedelta, after: str = "") -> Work | None:
+    """Ours for the length of the lease; None if nothing is due.
+
+    Tenants are served in turn, whatever the number of their rows: the one whose schema comes next behind `after`, and
+    of its rows the one that has been due longest.
+    """
+    work = _claim(
+        lease,
+        f"""
+        {_TURNS}
+        SELECT first.id FROM turn CROSS JOIN LATERAL (
+            SELECT id FROM workers_work WHERE queue = %s AND schema = turn.schema AND {_DUE}
+            ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED
+        ) AS first
+        WHERE turn.due_at <= now()
+          -- Asked first, and once: mostly nothing is due, and then nobody's turn matters.
+          AND EXISTS (SELECT 1 FROM workers_work WHERE queue = %s AND {_DUE}) LIMIT 1
+        """,
+        queue, after, queue, queue, queue,
+    )  # fmt: skip
+    return claim(queue, lease) if work is None and after else work
 
 
 def claim_this(schema: str, reconciler: str, target: int, lease: timedelta) -> Work | None:
     """The same of one resource. None if it isn't due, or somebody has it."""
-    return _claim(lease, "schema = %s AND reconciler = %s AND target = %s", schema, reconciler, target)
+    return _claim(
+        lease,
+        f"SELECT id FROM workers_work WHERE schema = %s AND reconciler = %s AND target = %s AND {_DUE}"
+        " FOR UPDATE SKIP LOCKED",
+        schema, reconciler, target,
+    )  # fmt: skip
 
 
 def _claim(lease: timedelta, which: str, *values) -> Work | None:
     rows = _execute(
         f"""
         UPDATE workers_work SET epoch = epoch + 1, leased_until = now() + %s
-        WHERE id = (SELECT id FROM workers_work WHERE {which} AND {_DUE}
-                    ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED)
+        WHERE id = ({which})
         RETURNING {", ".join(_COLUMNS)}
         """,
         lease, *values,
@@ -155,6 +233,68 @@ def due_by_queue() -> dict[str, int]:
     return {queue: count for queue, count in rows if count}
 
 
+# Watches -------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Due:
+    """A watch that is to be looked at now; its next time is set already, in case we die of it."""
+
+    pk: int
+    schema: str
+    target: int
+    failures: int
+    seen: str
+    late: float  # seconds
+
+
+def watch(schema: str, target: int, every: timedelta) -> tuple[int, str, timedelta]:
+    """Look at this host from now on. Its failures, what was seen last, and when it is looked at next.
+
+    Many that come at once are spread.
+    """
+    [(failures, seen, due_in)] = _execute(
+        """
+        INSERT INTO workers_watch (schema, target, due_at, failures, seen)
+        VALUES (%s, %s, now() + random() * %s, 0, '')
+        ON CONFLICT (schema, target) DO UPDATE SET seen = workers_watch.seen
+        RETURNING failures, seen, due_at - now()
+        """,
+        schema, target, every,
+    )  # fmt: skip
+    return failures, seen, due_in
+
+
+def claim_watches(most: int, every: timedelta, *, doubtful: bool) -> list[Due]:
+    """Those that have been due longest. doubtful: those whose last look failed; they have slots of their own."""
+    rows = _execute(
+        f"""
+        WITH due AS (
+            SELECT id, due_at FROM workers_watch
+            WHERE due_at <= now() AND failures {">" if doubtful else "="} 0
+            ORDER BY due_at LIMIT %s FOR UPDATE SKIP LOCKED
+        )
+        UPDATE workers_watch AS watch SET due_at = now() + %s FROM due WHERE watch.id = due.id
+        RETURNING watch.id, schema, target, failures, seen, extract(epoch FROM now() - due.due_at)::float
+        """,
+        most, every,
+    )  # fmt: skip
+    return [Due(*row) for row in rows]
+
+
+def looked(schema: str, target: int, seen: str, failures: int, again: timedelta) -> None:
+    """Note what was seen, and look again after a while."""
+    _execute(
+        "UPDATE workers_watch SET seen = %s, failures = %s, due_at = now() + %s WHERE schema = %s AND target = %s",
+        seen, failures, again, schema, target,
+    )  # fmt: skip
+
+
+def unwatch(pks: Collection[int]) -> None:
+    if pks:
+        _execute("DELETE FROM workers_watch WHERE id = ANY(%s)", [*pks])
+
+
 def _let_go(work: Work, change: str, *values) -> bool:
     return bool(_execute(
         f"UPDATE workers_work SET leased_until = NULL, {change} WHERE id = %s AND epoch = %s RETURNING id",
@@ -174,6 +314,42 @@ class Heard(models.Model):
     schema = models.CharField(max_length=63, unique=True)
     at = models.DateTimeField(auto_now=True)
     seen = models.JSONField(default=dict)  # UUID -> seconds since 1970
+
+    def __str__(self):
+        return self.schema
+
+
+class OsProfile(models.Model):
+    """What a place that OS profiles come from says: a file, or a tag in a registry (workers/catalogue.py)."""
+
+    origin = models.CharField(max_length=500, unique=True)
+    columns = models.JSONField(default=dict)  # of the operating system that it describes; those it last described
+    problem = models.TextField(blank=True)  # why it can't be had, or not all of it
+    retracted = models.BooleanField(default=False)  # its place has it no more
+    seen_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name = "OS profile"
+
+    def __str__(self):
+        return self.origin
+
+
+class OsCatalogue(models.Model):
+    """What all profiles together say, as of the last pass. One row."""
+
+    digest = models.CharField(max_length=64)
+    made_at = models.DateTimeField(auto_now=True)
+
+    def __str__(self):
+        return self.digest[:12]
+
+
+class Follows(models.Model):
+    """That a tenant's operating systems are as the catalogue of this digest says."""
+
+    schema = models.CharField(max_length=63, unique=True)
+    digest = models.CharField(max_length=64)
 
     def __str__(self):
         return self.schema

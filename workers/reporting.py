@@ -7,6 +7,7 @@ one that isn't trusted, one that isn't installed yet.
 from uuid import UUID
 
 import grpc
+from django.db.models import QuerySet
 
 from inventory.models import Host, HostState, Instance, InstanceState
 from workers.southbound import Node, Refusal
@@ -27,13 +28,16 @@ def guid(text: str) -> UUID:
         raise Refusal(INVALID, f"{text[:40]!r} is not a UUID") from None
 
 
-def reporting_host(node: Node, host_uuid: UUID, *columns: str, lock: bool = False) -> Host:
-    """The host that reports about itself: it must be this tenant's, and trusted.
+def reporting_host(
+    node: Node, host_uuid: UUID, *columns: str, lock: bool = False, rows: QuerySet[Host] | None = None
+) -> Host:
+    """The host that reports about itself: it must be this tenant's, and trusted. rows: with what it is read.
 
     Read with few columns, and those named: Django is busy with all 90 for longer than with the rest of a heartbeat.
     """
     node.must_be(host_uuid)
-    hosts = Host.objects.select_for_update(of=("self",)) if lock else Host.objects
+    hosts = Host.objects.all() if rows is None else rows
+    hosts = hosts.select_for_update(of=("self",)) if lock else hosts
     host = hosts.filter(uuid=host_uuid).select_related("instance").only(*_LOOKED_AT, *columns).order_by().first()
     if host is None:
         raise Refusal(grpc.StatusCode.NOT_FOUND, "No such host")

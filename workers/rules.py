@@ -74,6 +74,9 @@ RULES: dict[str, dict[str, Rule]] = {
     f"{_HRM}.Interfaces": texts("class"),
     f"{_HRM}.SystemUSB": texts("class", "idvendor", "idproduct", "description", "serial"),
     f"{_HRM}.BmcInfo": texts("bm_ip", "bm_username", "bm_password"),
+    "maintmgr.v1.UpdateStatus": texts("profile_name", "profile_version")
+    | texts("os_image_id", letters=500)
+    | texts("status_detail", "os_update_available", letters=500_000),
 }  # fmt: skip
 
 

@@ -41,7 +41,7 @@ ALIVE = ("", "InfraOAMgRPC")  # what health is asked about; the second name is t
 OPTIONS = [
     ("grpc.so_reuseport", 1),
     ("grpc.max_receive_message_length", LARGEST),
-    ("grpc.max_concurrent_streams", 100),  # of one connection
+    ("grpc.max_concurrent_streams", STREAMS),  # of one connection, which may be a proxy's for many machines
     ("grpc.max_connection_idle_ms", 15 * 60_000),  # without a call: an agent calls at least every five minutes
     ("grpc.server_handshake_timeout_ms", 20_000),
     ("grpc.keepalive_time_ms", 60_000),  # a peer that is gone without a word is found out

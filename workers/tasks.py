@@ -18,12 +18,14 @@ from inventory import presence
 from tenants import expired, shared
 from tenants.audit import forget_old
 from tenants.models import Project
-from workers import engine, models, silence
+from workers import catalogue, engine, models, silence, update_runs
 from workers.models import Queue
 
 log = logging.getLogger(__name__)
 
 BATCH = 200  # rings heard in one transaction
+LONG = {"time_limit": settings.BUILD_HARD_LIMIT, "soft_time_limit": settings.BUILD_HARD_LIMIT - 20}  # seconds
+_served: dict[str, str] = {}  # queue -> the schema that this process has worked for last
 HANDS = 4  # processes worth waking for one queue; more find nothing to claim
 
 
@@ -63,9 +65,10 @@ def remember() -> int:
 
 @shared_task(name="workers.run", bind=True)
 def run(self, queue: str) -> int:
-    """Claim what is due in this queue and reconcile it, one after the other, until nothing is, or our turn is over."""
+    """Claim what is due in this queue, of each tenant in turn, and reconcile it, until nothing is or our time is up."""
     worked, began = 0, time.monotonic()
-    while work := models.claim(queue, engine.lease()):
+    while work := models.claim(queue, engine.lease(), after=_served.get(queue, "")):
+        _served[queue] = work.schema
         engine.run(work)
         worked += 1
         if queue in (Queue.BUILD, Queue.TENANT) or time.monotonic() - began > settings.TASK_TURN:
@@ -95,6 +98,8 @@ def _audit(schema: str) -> int:
                 known = models.Work.objects.filter(schema=schema, reconciler=reconciler.name).values("target")
                 missed = reconciler.outstanding().exclude(pk__in=known).values_list("pk", flat=True)
                 woken += engine.wake_outstanding(reconciler, schema, list(missed[:1000]))
+        if schema != "public":
+            update_runs.forget_old(time.time())
     return woken
 
 
@@ -102,6 +107,12 @@ def _audit(schema: str) -> int:
 def clean() -> int:
     """What has expired of tokens, sign-ins and sessions goes. Returns how many rows went."""
     return expired.clean()
+
+
+@shared_task(name="workers.os_profiles", **LONG)
+def os_profiles() -> int:
+    """Every minute, by beat: look at the OS profiles, if it is time. Returns how many have something wrong."""
+    return catalogue.sync() if catalogue.is_due() else 0
 
 
 @shared_task(name="workers.forget")
@@ -113,10 +124,11 @@ def forget() -> int:
 def call_hands() -> None:
     """Send as many messages as there is work due, up to a few: they say that there is work, not which."""
     for queue, due in models.due_by_queue().items():
-        limits = {"time_limit": settings.BUILD_HARD_LIMIT, "soft_time_limit": settings.BUILD_HARD_LIMIT - 20}
+        if queue == Queue.BMC:
+            continue  # its process looks for itself (bmc.py)
         for _ in range(1 if queue in (Queue.BUILD, Queue.TENANT) else min(due, HANDS)):
             current_app.signature("workers.run", args=(queue,)).apply_async(
-                queue=queue, expires=10, **(limits if queue == Queue.BUILD else {})
+                queue=queue, expires=10, **(LONG if queue == Queue.BUILD else {})
             )
 
 

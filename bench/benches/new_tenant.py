@@ -10,7 +10,7 @@ import psycopg
 
 from bench.declare import Bench, Figures, Side, Unit
 from bench.rig import Rig
-from inventory import defaults
+from inventory import defaults, profiles
 from tenants import schema, shared
 from tenants.models import Organization, Project, TenantState
 from workers import attending
@@ -44,7 +44,7 @@ def by_bare_connection(rig: Rig) -> Figures:
 def _timed(make: Callable[[str], str]) -> Figures:
     """Tenants are removed again, or the catalog would grow from one repetition to the next."""
     waits = []
-    defaults.operating_systems()  # a worker reads the files once
+    profiles.in_folders(defaults.profile_folders())  # a worker reads the files once
     for _ in range(TIMES):
         began = time.perf_counter()
         made = make(f"t{uuid4().hex[:12]}")

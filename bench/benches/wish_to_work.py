@@ -36,7 +36,7 @@ def wishes(rig: Rig) -> Figures:
         hosts = rows.add_spare(next(_spares), TIMES)
         os_id = OperatingSystem.objects.get(profile_name=rows.PROFILE).resource_id
     caller = HttpCaller(rig.http_port, rig.token)
-    with _new_workflows(rig) as new:
+    with new_workflows(rig) as new:
         return _figures(_wish(rig, caller, {"hostID": host, "osID": os_id}, new) for host in hosts)
 
 
@@ -49,7 +49,7 @@ def _wish(rig: Rig, caller: HttpCaller, instance: dict, new: psycopg.Connection)
     raise TimeoutError(f"no workflow for {instance['hostID']} after {PATIENCE} s")
 
 
-def _new_workflows(rig: Rig) -> psycopg.Connection:
+def new_workflows(rig: Rig) -> psycopg.Connection:
     """A connection that is told of each new workflow when it is committed, with the host's id."""
     with connection.cursor() as cursor:
         cursor.execute(

@@ -17,6 +17,10 @@ class LocalAccountViewSet(ResourceViewSet):
 
     serializer_class = LocalAccountSerializer
     collection, service, nouns = "localAccounts", "LocalAccountService", ("LocalAccount", "LocalAccounts")
+    examples = {"create": {
+        "username": "ada",
+        "sshKey": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ1hyBFqgLPqzGQrkOCvYmY6zuNnOBlwzrBRSVAfuXFG ada@example.com",
+    }}  # fmt: skip
     http_method_names = ["get", "post", "delete", "head", "options"]
 
 
@@ -35,4 +39,7 @@ class CustomConfigViewSet(ResourceViewSet):
 
     serializer_class = CustomConfigSerializer
     collection, service, nouns = "customConfigs", "CustomConfigService", ("CustomConfig", "CustomConfigs")
+    examples = {"create": {"name": "motd", "description": "Greets who logs in", "config": (
+        "#cloud-config\nwrite_files:\n- path: /etc/motd\n  content: Welcome to the edge\n"
+    )}}  # fmt: skip
     http_method_names = ["get", "post", "delete", "head", "options"]

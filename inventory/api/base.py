@@ -39,6 +39,7 @@ from inventory.api.fields import (
     Reference,
     Retired,
     Same,
+    SecretTexts,
     Text,
     Texts,
     Timestamps,
@@ -58,8 +59,8 @@ from inventory.naming import camel, squashed
 
 __all__ = [
     "EMPTY", "Choice", "Constant", "Derived", "Document", "Flag", "HardwarePart", "Nested", "NestedMany", "Pattern",
-    "Reference", "ResourceSerializer", "ResourceViewSet", "Retired", "Same", "Text", "Texts", "Uint64", "Uuid", "Whole",
-    "by_id", "camel", "check_id", "not_found_sentence",
+    "Reference", "ResourceSerializer", "ResourceViewSet", "Retired", "Same", "SecretTexts", "Text", "Texts", "Uint64",
+    "Uuid", "Whole", "by_id", "camel", "check_id", "not_found_sentence",
 ]  # fmt: skip
 
 LONGEST_TEXT = 500_000  # letters, of columns that have no limit of their own
@@ -280,9 +281,11 @@ def taken_sentence(resource: Resource) -> str:
 def _shown_in_form(field: serializers.Field, resource: Any) -> Any:
     try:
         value = field.get_attribute(resource)
-    except (AttributeError, KeyError):
-        return None  # a form before anything is there
-    return None if value is None else field.to_representation(value)
+    except (AttributeError, KeyError, serializers.SkipField):
+        return None  # a form before anything is there, or a field that nothing is read from
+    if value is None or (isinstance(field, Whole) and value < field.min_value):
+        return None  # 0 is how a column says that there is nothing, and a body can't
+    return field.to_representation(value)
 
 
 class Total(Subquery):
@@ -306,7 +309,7 @@ class ResourceViewSet(viewsets.GenericViewSet):
     parser_classes = [JsonBody, FormBody]
     renderer_classes = [Json, Browsable]
     lookup_field = "resource_id"
-    examples: dict[str, dict] = {}  # a body of an action, for the document
+    examples: dict[str, dict] = {}  # bodies by their actions, for the document; PUT takes what POST does
     answers: dict[str, type] = {}  # what an action answers, where it isn't the resource
     ignored: dict[str, str] = {}  # parameters of paths and queries that nobody looks at, and why
     queries: dict[str, type[Query]] = {"list": ListQuery, "partial_update": PatchQuery}  # what actions can be asked
@@ -320,7 +323,7 @@ class ResourceViewSet(viewsets.GenericViewSet):
 
     def shown_in_forms(self) -> Resource | None:
         """The resource whose page this is, if it is one's."""
-        return self.get_queryset().filter(resource_id=self.kwargs.get("resource_id", "")[:24]).first()
+        return self.get_queryset().filter(resource_id=self.kwargs.get("resource_id", "")).first()
 
     def asked(self) -> dict[str, Any]:
         """The valid query parameters of this action, by name. Raises InventoryError."""

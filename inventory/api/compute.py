@@ -1,13 +1,14 @@
 """Hosts, registered and onboarded, and instances."""
 
 import re
+from datetime import UTC, datetime
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Count, Q
 from rest_framework import exceptions, serializers
 from rest_framework.response import Response
 
-from inventory import errors, filtering
+from inventory import errors, filtering, presence
 from inventory.api.access import CustomConfigSerializer, LocalAccountSerializer
 from inventory.api.base import (
     Derived,
@@ -47,6 +48,7 @@ from inventory.models import (
     OsUpdatePolicy,
     PowerCommandPolicy,
     PowerState,
+    Provider,
     SecurityFeature,
     Site,
     hardware,
@@ -59,7 +61,7 @@ STATUSES_OF_INSTANCES = ("instance", "provisioning", "update", "trusted_attestat
 # What PUT leaves alone if the body doesn't have it: whoever renames a host doesn't mean to touch its power.
 OUT_OF_BAND = {
     "desiredPowerState", "powerCommandPolicy", "desiredAmtState", "amtControlMode", "amtDnsSuffix", "desiredKvmState",
-    "desiredSolState",
+    "desiredSolState", "powerProviderId",
 }  # fmt: skip
 
 
@@ -84,6 +86,7 @@ class HostSerializer(ResourceSerializer):
     site = Nested(SiteSerializer, without={"provider"})  # nothing of it was ever shown here
     siteId = Reference(source="site", queryset=Site.objects.all())
     provider = Nested(ProviderSerializer)
+    powerProviderId = Reference(source="power_provider", queryset=Provider.objects.all())
     instance = Nested("inventory.api.compute.InstanceSerializer", without={"host"})
     hostStorages = HardwarePart("storages", hardware.Storage, shown_part)
     hostNics = HardwarePart("nics", hardware.Nic, shown_nic)
@@ -96,6 +99,7 @@ class HostSerializer(ResourceSerializer):
         hidden = {
             "hardware", "uuid_as_given", "pxe_mac", "kind", "hardware_kind", "mgmt_ip", "kvm_session_status_indicator",
             "kvm_session_status_timestamp", "sol_session_status_indicator", "sol_session_status_timestamp",
+            "power_command", "power_commanded_at",
         }  # fmt: skip
         writable = {"name", "metadata", *OUT_OF_BAND}
         needed = {"name"}
@@ -180,6 +184,20 @@ class SummarySerializer(serializers.Serializer):
         ref_name = "GetHostSummaryResponse"
 
 
+class PresenceSerializer(serializers.Serializer):
+    lastSeen = serializers.DateTimeField(
+        allow_null=True,
+        help_text="When its machine last sent a heartbeat; null if it never did, or if that isn't known just now.",
+    )
+    hostStatus = serializers.CharField(help_text="What that means: Running, No Connection and so on.")
+    silentAfterSeconds = serializers.IntegerField(
+        help_text="A host from which no heartbeat comes for so long has No Connection."
+    )
+
+    class Meta:
+        ref_name = "HostPresence"
+
+
 class NoteQuery(Query):
     note = Pattern(
         r"""^$|^[a-zA-Z\-_0-9./:;=@?!#,<>*()" ]+$""", required=False, max_length=512, min_length=1,
@@ -200,7 +218,10 @@ class HostViewSet(ResourceViewSet):
         "invalidate": NoteQuery,
     }  # fmt: skip
 
-    answers = {"summary": SummarySerializer, "register": HostSerializer, "register_again": HostSerializer}
+    answers = {
+        "summary": SummarySerializer, "seen": PresenceSerializer, "register": HostSerializer,
+        "register_again": HostSerializer,
+    }  # fmt: skip
     examples = {
         "create": {"name": "rack-7", "metadata": [{"key": "city", "value": "berlin"}]},
         "register": {"name": "rack-7", "serialNumber": "SN00001", "autoOnboard": True},
@@ -255,6 +276,13 @@ class HostViewSet(ResourceViewSet):
             )
         )
 
+    def seen(self, request, resource_id, *args, **kwargs):
+        """When its machine was last heard from."""
+        host = by_id(Host.objects.only("uuid", "host_status"), resource_id)
+        seen = presence.last_seen(connection.schema_name, host.uuid)
+        shown = {"lastSeen": datetime.fromtimestamp(seen, UTC) if seen else None, "hostStatus": host.host_status}
+        return Response(PresenceSerializer(shown | {"silentAfterSeconds": presence.silence()}).data)
+
     def wish(self, resource_id: str, state: HostState, **columns) -> Response:
         check_spelling(Host, resource_id)
         with transaction.atomic():
@@ -282,6 +310,9 @@ class CustomConfigs(Texts):
     def __init__(self):
         child = Pattern(pattern_of_id(CustomConfig), max_length=len(CustomConfig.prefix) + 9)
         super().__init__(source="custom_config", required=False, max_length=100, child=child)
+
+    def get_attribute(self, instance):
+        return [str(config) for config in super().get_attribute(instance).all()]
 
     def to_internal_value(self, data):
         ids = dict.fromkeys(super().to_internal_value(data))
@@ -341,6 +372,13 @@ class InstanceViewSet(ResourceViewSet):
 
     serializer_class = InstanceSerializer
     collection, service, nouns = "instances", "InstanceService", ("Instance", "Instances")
+    examples = {
+        "create": {
+            "name": "rack-7-instance", "kind": "INSTANCE_KIND_METAL", "hostID": "host-1a2b3c4d", "osID": "os-5e6f7a8b",
+            "securityFeature": "SECURITY_FEATURE_NONE", "localAccountID": "localaccount-9c0d1e2f",
+        },
+        "partial_update": {"osUpdatePolicyID": "osupdatepolicy-3a4b5c6d"},
+    }  # fmt: skip
 
     def invalidate(self, request, resource_id, *args, **kwargs):
         check_spelling(Instance, resource_id)

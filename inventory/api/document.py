@@ -47,14 +47,14 @@ REFUSALS = {
     415: "The body is not JSON.",
     429: "Too many requests: wait a while.",
 }  # fmt: skip
-ALWAYS = {400, 401, 403, 429}
+# Beside those that anything of its kind can be refused with.
 REFUSED = {
-    "retrieve": {404}, "create": {404, 409, 413, 415}, "register": {409, 413, 415}, "update": {404, 409, 412, 413, 415},
-    "partial_update": {404, 409, 412, 413, 415}, "register_again": {404, 409, 412, 413, 415},
-    "destroy": {404, 409, 412}, "rows": {404}, "onboard": {404, 409, 412}, "invalidate": {404, 409, 412},
+    "create": {409}, "register": {409}, "update": {409, 412}, "partial_update": {409, 412},
+    "register_again": {409, 412}, "destroy": {409, 412}, "onboard": {409, 412}, "invalidate": {409, 412},
 }  # fmt: skip
 CHANGES_ONE = {"update", "partial_update", "destroy", "register_again", "onboard", "invalidate"}
 HAS_BODY = {"create", "update", "partial_update", "register", "register_again"}
+SENDS_THE_SAME = {"update": "create", "register_again": "register"}  # whose example is that of another
 CODES = [
     "InvalidArgument", "FailedPrecondition", "OutOfRange", "Unauthenticated", "PermissionDenied", "NotFound",
     "AlreadyExists", "Aborted", "ResourceExhausted", "Canceled", "Internal", "Unknown", "DataLoss", "Unimplemented",
@@ -166,10 +166,25 @@ class Document(AutoSchema):
             return super().get_response_serializers()
         refusals = {
             status: OpenApiResponse(ErrorSerializer, description=REFUSALS[status])
-            for status in sorted(ALWAYS | REFUSED.get(self.action, set()))
+            for status in REFUSED.get(self.action, ())
         }
         media_type = getattr(self.view, "media_types", {}).get(self.action, "application/json")
         return {(200, media_type): self._answer(), **refusals}
+
+    def _get_response_bodies(self, direction="response"):
+        """Whatever an endpoint says of its answers, it can refuse."""
+        bodies = super()._get_response_bodies(direction)
+        refusals = {400, 429}
+        if any(self.get_auth()):
+            refusals |= {401, 403}
+        if "{" in self.path:
+            refusals.add(404)
+        if self.method in ("POST", "PUT", "PATCH"):
+            refusals |= {413, 415}
+        for status in sorted(refusals - {*map(int, bodies)}):
+            said = OpenApiResponse(ErrorSerializer, description=REFUSALS[status])
+            bodies[str(status)] = self._get_response_for_code(said, str(status), direction=direction)
+        return bodies
 
     def _answer(self) -> type:
         own = getattr(self.view, "answers", {}).get(self.action)
@@ -190,7 +205,8 @@ class Document(AutoSchema):
         return headers
 
     def get_examples(self):
-        example = getattr(self.view, "examples", {}).get(self.action)
+        examples = getattr(self.view, "examples", {})
+        example = examples.get(self.action) or examples.get(SENDS_THE_SAME.get(self.action, ""))
         if example is None:
             return super().get_examples()
         return [OpenApiExample("Example", value=example, request_only=True)]

@@ -108,6 +108,13 @@ class Texts(serializers.ListField):
         return super().to_internal_value(data)
 
 
+class SecretTexts(Texts):
+    """A list of texts that are written and never shown: clients find an empty list."""
+
+    def to_representation(self, value):
+        return []
+
+
 class Uuid(Pattern):
     """A UUID in its usual spelling; the empty text is none. as_given: the column that has another spelling, if any."""
 

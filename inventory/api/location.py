@@ -69,6 +69,12 @@ class RegionViewSet(ResourceViewSet):
 
     serializer_class = RegionSerializer
     collection, service, nouns = "regions", "RegionService", ("Region", "Regions")
+    examples = {
+        "create": {
+            "name": "Bavaria", "parentId": "region-1a2b3c4d", "metadata": [{"key": "state", "value": "bavaria"}],
+        },
+        "partial_update": {"parentId": ""},
+    }  # fmt: skip
     queries = {"list": RegionListQuery, "partial_update": PatchQuery}
 
     def complete(self, page):
@@ -84,6 +90,10 @@ class SiteViewSet(ResourceViewSet):
 
     serializer_class = SiteSerializer
     collection, service, nouns = "sites", "SiteService", ("Site", "Sites")
+    examples = {
+        "create": {"name": "Munich", "regionId": "region-1a2b3c4d", "siteLat": 481371540, "siteLng": 115761240},
+        "partial_update": {"metadata": [{"key": "street", "value": "marienplatz"}]},
+    }
     ignored = {"regionId": "Anything: it never was looked at. To find a region's sites, filter by `region.resourceId`."}
 
     def complete(self, page):

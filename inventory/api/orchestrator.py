@@ -14,7 +14,7 @@ NOT_THERE = {"installed": False}
 # By the names that clients look for. What is not said to be there, they hide.
 FEATURES = {
     "edge-infrastructure-manager": {
-        **THERE, "onboarding": THERE, "provisioning": THERE, "day2": THERE, "oob": NOT_THERE, "oxm-profile": NOT_THERE,
+        **THERE, "onboarding": THERE, "provisioning": THERE, "day2": THERE, "oob": THERE, "oxm-profile": NOT_THERE,
     },
     "multitenancy": THERE,
     "application-orchestration": NOT_THERE,

@@ -19,6 +19,7 @@ class OperatingSystemSerializer(ResourceSerializer):
 
     class Meta(ResourceSerializer.Meta):
         model = OperatingSystem
+        hidden = {"from_profile", "retracted"}  # clients read the latter in the metadata
         writable = {
             "name", "architecture", "imageUrl", "imageId", "sha256", "profileName", "description", "securityFeature",
             "osType", "osProvider", "tlsCaCert", "metadata", "installedPackagesUrl", "existingCvesUrl", "fixedCvesUrl",
@@ -55,3 +56,12 @@ class OperatingSystemViewSet(ResourceViewSet):
     serializer_class = OperatingSystemSerializer
     collection = "OperatingSystemResources"
     service, nouns = "OperatingSystemService", ("OperatingSystem", "OperatingSystems")
+    examples = {
+        "create": {
+            "name": "Debian 12", "profileName": "debian-12", "imageId": "12.8.0", "imageUrl": "files/debian-12.raw.gz",
+            "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", "architecture": "x86_64",
+            "osType": "OS_TYPE_MUTABLE", "osProvider": "OS_PROVIDER_KIND_INFRA",
+            "securityFeature": "SECURITY_FEATURE_NONE",
+        },
+        "partial_update": {"metadata": '{"edition":"server"}'},
+    }  # fmt: skip

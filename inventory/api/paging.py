@@ -14,6 +14,7 @@ from django.db.models import JSONField, Q
 from inventory import errors
 from inventory.models.base import Resource
 from inventory.naming import squashed
+from tenants.secrets import SealedField
 
 LARGEST_PAGE = 100
 FARTHEST_OFFSET = 10_000
@@ -21,7 +22,8 @@ FARTHEST_OFFSET = 10_000
 
 def order(model: type[Resource], collection: str, text: str) -> list[str]:
     """The columns to order by, the resource_id last, so that no two pages show the same. Raises InventoryError."""
-    columns = {squashed(f.attname): f.attname for f in model._meta.concrete_fields if not f.primary_key}
+    shown = [f for f in model._meta.concrete_fields if not f.primary_key and not isinstance(f, SealedField)]
+    columns = {squashed(f.attname): f.attname for f in shown}
     found = []
     for item in text.split(",") if text.strip() else []:
         name, _, direction = item.strip().partition(" ")

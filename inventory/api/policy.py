@@ -25,6 +25,9 @@ class OsUpdatePolicyViewSet(ResourceViewSet):
     serializer_class = OsUpdatePolicySerializer
     collection, service = "osUpdatePolicies", "OSUpdatePolicy"
     nouns = ("OSUpdatePolicy", "OSUpdatePolicy")
+    examples = {"create": {
+        "name": "newest", "description": "Whatever is the newest", "updatePolicy": "UPDATE_POLICY_LATEST",
+    }}  # fmt: skip
     http_method_names = ["get", "post", "delete", "head", "options"]
 
 

@@ -28,6 +28,7 @@ from inventory.api.fields import (
     Reference,
     Retired,
     Rfc3339,
+    SecretTexts,
     Texts,
     Uint64,
     Uuid,
@@ -198,7 +199,7 @@ def _value(
     field: serializers.Field, model: type[Model] | None, prefix: str, path: tuple, columns: Columns, lists: list
 ) -> str:
     match field:
-        case NestedMany() | Constant() | Retired():
+        case NestedMany() | Constant() | Retired() | SecretTexts():
             return repr(empty_of(field))
         case Nested():
             inner = field.serializer()

@@ -116,6 +116,13 @@ class SingleScheduleViewSet(ResourceViewSet):
 
     serializer_class = SingleScheduleSerializer
     collection, service, nouns = "singleSchedules", "ScheduleService", ("SingleSchedule", "SingleSchedules")
+    examples = {
+        "create": {
+            "name": "new-disks", "scheduleStatus": "SCHEDULE_STATUS_MAINTENANCE", "startSeconds": 1893456000,
+            "endSeconds": 1893459600, "targetHostId": "host-1a2b3c4d",
+        },
+        "partial_update": {"endSeconds": 1893463200},
+    }  # fmt: skip
     queries = {"list": ScheduleQuery, "partial_update": PatchQuery}
 
     def narrowed(self, asked):
@@ -127,6 +134,14 @@ class RepeatedScheduleViewSet(ResourceViewSet):
 
     serializer_class = RepeatedScheduleSerializer
     collection, service, nouns = "repeatedSchedules", "ScheduleService", ("RepeatedSchedule", "RepeatedSchedules")
+    examples = {
+        "create": {
+            "name": "nightly", "scheduleStatus": "SCHEDULE_STATUS_OS_UPDATE", "durationSeconds": 3600,
+            "cronMinutes": "30", "cronHours": "2", "cronDayMonth": "*", "cronMonth": "*", "cronDayWeek": "1,2,3,4,5",
+            "targetSiteId": "site-1a2b3c4d",
+        },
+        "partial_update": {"durationSeconds": 7200},
+    }  # fmt: skip
     queries = {"list": ScheduleQuery, "partial_update": PatchQuery}
 
     def narrowed(self, asked):

@@ -92,6 +92,9 @@ class MetricsGroupViewSet(OneKind):
     serializer_class = MetricsGroupSerializer
     collection, service = "telemetryMetricsGroups", "TelemetryMetricsGroupService"
     nouns = ("TelemetryMetricsGroup", "TelemetryMetricsGroups")
+    examples = {"create": {
+        "name": "Network Usage", "collectorKind": "TELEMETRY_COLLECTOR_KIND_HOST", "groups": ["net", "ethtool"],
+    }}  # fmt: skip
     http_method_names = ["get", "post", "delete", "head", "options"]
 
 
@@ -101,6 +104,9 @@ class LogsGroupViewSet(OneKind):
     serializer_class = LogsGroupSerializer
     collection, service = "telemetryLogsGroups", "TelemetryLogsGroupService"
     nouns = ("TelemetryLogsGroup", "TelemetryLogsGroups")
+    examples = {"create": {
+        "name": "System", "collectorKind": "TELEMETRY_COLLECTOR_KIND_HOST", "groups": ["syslog", "kernel"],
+    }}  # fmt: skip
     http_method_names = ["get", "post", "delete", "head", "options"]
 
 
@@ -175,6 +181,12 @@ class MetricsProfileViewSet(ProfileViewSet):
     serializer_class = MetricsProfileSerializer
     collection, service = "telemetryMetricsProfiles", "TelemetryMetricsProfileService"
     nouns = ("TelemetryMetricsProfile", "TelemetryMetricsProfiles")
+    examples = {
+        "create": {
+            "targetSite": "site-1a2b3c4d", "metricsGroupId": "telemetrygroup-5e6f7a8b", "metricsInterval": 300,
+        },
+        "partial_update": {"metricsInterval": 60},
+    }  # fmt: skip
 
 
 class LogsProfileViewSet(ProfileViewSet):
@@ -183,3 +195,10 @@ class LogsProfileViewSet(ProfileViewSet):
     serializer_class = LogsProfileSerializer
     collection, service = "telemetryLogsProfiles", "TelemetryLogsProfileService"
     nouns = ("TelemetryLogsProfile", "TelemetryLogsProfiles")
+    examples = {
+        "create": {
+            "targetSite": "site-1a2b3c4d", "logsGroupId": "telemetrygroup-5e6f7a8b",
+            "logLevel": "SEVERITY_LEVEL_WARN",
+        },
+        "partial_update": {"logLevel": "SEVERITY_LEVEL_DEBUG"},
+    }  # fmt: skip

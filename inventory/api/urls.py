@@ -32,6 +32,7 @@ MOUNTS: list[tuple[type, dict, list[str], str]] = [
     (compute.HostViewSet, {"": {"get": "summary"}}, ["compute/hosts/summary", "compute/hosts_summary"],
      "hosts_summary"),
     (compute.HostViewSet, HOSTS, ["compute/hosts"], "hosts"),
+    (compute.HostViewSet, {"/<id>/presence": {"get": "seen"}}, ["compute/hosts"], ""),
     (compute.InstanceViewSet, RESOURCES | {"/<id>/invalidate": {"put": "invalidate"}}, ["compute/instances"],
      "instances"),
     (os.OperatingSystemViewSet, RESOURCES, ["compute/os", "compute/operating_systems"], "operating_systems"),

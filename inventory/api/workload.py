@@ -36,6 +36,10 @@ class WorkloadViewSet(ResourceViewSet):
 
     serializer_class = WorkloadSerializer
     collection, service, nouns = "workloads", "WorkloadService", ("Workload", "Workloads")
+    examples = {
+        "create": {"name": "cluster-7", "kind": "WORKLOAD_KIND_CLUSTER", "externalId": "c-1042", "status": "Running"},
+        "partial_update": {"status": "Upgrading"},
+    }
 
     def remove(self, workload):
         workload.ask(state=WorkloadState.DELETED)
@@ -65,4 +69,7 @@ class WorkloadMemberViewSet(ResourceViewSet):
 
     serializer_class = WorkloadMemberSerializer
     collection, service, nouns = "workloadMembers", "WorkloadMemberService", ("WorkloadMember", "WorkloadMembers")
+    examples = {"create": {
+        "kind": "WORKLOAD_MEMBER_KIND_CLUSTER_NODE", "workloadId": "workload-1a2b3c4d", "instanceId": "inst-5e6f7a8b",
+    }}  # fmt: skip
     http_method_names = ["get", "post", "delete", "head", "options"]

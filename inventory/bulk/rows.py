@@ -4,8 +4,10 @@ The sentences begin as those of the archived tools do, because scripts look for 
 """
 
 import re
+from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from uuid import UUID
 
 from django.core.exceptions import ValidationError
@@ -50,17 +52,16 @@ class Reader:
     def __init__(self, sheet: Sheet, overrides: dict[str, str]) -> None:
         """overrides: cells, by column, that stand in every row instead of the file's own."""
         self.sheet, self._overrides = sheet, overrides
-        # The numbers of the rows that named a machine first. Hashes, not texts: 25 MB for 100,000 rows.
-        self._first: dict[int, int] = {}
-        self.total = 0
+        named, self.total = array("q"), 0  # hashes, not texts: 1.6 MB for 100,000 rows
         for line in sheet.lines():
             if line.cells.get(ERROR):
                 raise SheetError(
                     f"Error not empty: row {line.number} of {sheet.name}; clear the column {ERROR!r} first"
                 )
             self.total = line.number
-            for name in _names_of_machine(line):
-                self._first.setdefault(hash(name), line.number)
+            named.extend(map(hash, _names_of_machine(line)))
+        in_order = sorted(named)
+        self._twice = {one for one, following in pairwise(in_order) if one == following}
 
     def rows(self) -> Iterator[Row]:
         for line in self.lines():
@@ -68,9 +69,11 @@ class Reader:
 
     def lines(self) -> Iterator[Line]:
         """Of the sheet; a machine that an earlier one names, too, is a problem of the line."""
+        first: dict[int, int] = {}  # the rows that named a machine before others
         for line in self.sheet.lines():
-            firsts = ((what, self._first[hash((what, text))]) for what, text in _names_of_machine(line))
-            line.problems.extend(f"Duplicate {what} : Row {first}" for what, first in firsts if first != line.number)
+            for name in _names_of_machine(line):
+                if (named := hash(name)) in self._twice and first.setdefault(named, line.number) != line.number:
+                    line.problems.append(f"Duplicate {name[0]} : Row {first[named]}")
             yield line
 
 

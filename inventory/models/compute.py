@@ -2,8 +2,9 @@
 
 from django.core.exceptions import ValidationError
 from django.db import models, transaction
+from django.utils import timezone
 
-from inventory import errors
+from inventory import addresses, errors
 from inventory.models.access import CustomConfig, LocalAccount, RemoteAccess
 from inventory.models.base import EpochField, Resource, name_field, status, wish
 from inventory.models.columns import late, said
@@ -15,7 +16,8 @@ from inventory.models.policy import OsUpdatePolicy
 from inventory.models.provider import Provider
 from inventory.models.workload import WorkloadMember
 from inventory.naming import camel
-from tenants import claims, credentials, enrolment
+from inventory.vendors import Can
+from tenants import claims, credentials, enrolment, events
 
 
 class HostState(models.TextChoices):
@@ -128,7 +130,7 @@ class Host(Resource):
         "kind", "hardware_kind", "mgmt_ip", "bmc_kind", "power_on_time", "amt_sku", "kvm_status", "sol_status",
         "hardware", "product_name", "memory_bytes", "cpu_model", "cpu_sockets", "cpu_cores", "cpu_threads",
         "cpu_architecture", "cpu_capabilities", "cpu_topology", "bios_vendor", "bios_version", "bios_release_date",
-        "bmc_ip", "pxe_mac", "hostname", "uuid", "serial_number",
+        "bmc_ip", "pxe_mac", "hostname", "uuid", "serial_number", "power_command", "power_commanded_at",
     }  # fmt: skip
     allowed = {
         "state": {
@@ -152,6 +154,10 @@ class Host(Resource):
     provider = models.ForeignKey(
         Provider, null=True, blank=True, on_delete=models.PROTECT, related_name="hosts", to_field="resource_id"
     )
+    # What its power is switched through, where that isn't `provider`.
+    power_provider = models.ForeignKey(
+        Provider, null=True, blank=True, on_delete=models.PROTECT, related_name="powered_hosts", to_field="resource_id"
+    )
     metadata = MetadataField()
     user_lvm_size = models.PositiveIntegerField(default=0)  # GB
     # Who the machine is. Asked for when it is registered; after that only the machine itself tells more.
@@ -171,6 +177,9 @@ class Host(Resource):
         models.CharField(max_length=40, choices=PowerCommandPolicy, default=PowerCommandPolicy.IMMEDIATE)
     )
     power_on_time = late(EpochField(default=0, editable=False))
+    # What its machine was told last, and when: a reset is told from the one before, and gets the time that it needs.
+    power_command = observed_choice(PowerState)
+    power_commanded_at = late(EpochField(default=0, editable=False))
 
     desired_amt_state, current_amt_state = map(late, wish(AmtState))
     amt_status, amt_status_indicator, amt_status_timestamp = map(late, status("Unknown"))
@@ -210,6 +219,34 @@ class Host(Resource):
         pass
 
     @transaction.atomic
+    def observe(self, *, only_if=None, **facts):
+        if "hardware" not in facts:
+            return super().observe(only_if=only_if, **facts)
+        before = self._whereabouts()
+        wrote = super().observe(only_if=only_if, **facts)
+        if wrote and before:
+            self._ring_for_others(before - self._whereabouts())
+        return wrote
+
+    @transaction.atomic
+    def _save_plain(self):
+        before = self._whereabouts()
+        super()._save_plain()
+        if before:
+            self._ring_for_others(before - self._whereabouts())
+
+    def _whereabouts(self) -> set[tuple[str, str]]:
+        """(site, address): where others with the same are in each other's way."""
+        rows = Host.objects.filter(pk=self.pk).values_list("site_id", "hardware")
+        return {(site, address) for site, hardware in rows if site for address in addresses.of(hardware)}
+
+    def _ring_for_others(self, gone: set[tuple[str, str]]) -> None:
+        """For those who may have an address for themselves again, now that this one is not there with it any more."""
+        for site in {site for site, _ in gone}:
+            found = addresses.others({address for where, address in gone if where == site}, site, self.pk)
+            events.ring_for(Host, {pk for pks in found.values() for pk in pks})
+
+    @transaction.atomic
     def ask(self, **wishes):
         if wishes.get("power_state") == PowerState.RESET and not self._state.adding:
             wishes["power_state"] = self._next_reset()
@@ -231,6 +268,8 @@ class Host(Resource):
     def clean(self):
         if self.power_command_policy == PowerCommandPolicy.UNSPECIFIED:
             self.power_command_policy = PowerCommandPolicy.IMMEDIATE
+        if self.power_provider and not self.power_provider.can(Can.POWER):
+            raise ValidationError(f"powerProviderId: {self.power_provider_id} can't {Can.POWER}")
 
     def _refuse_guarded(self):
         """A new host may name its machine; of a registered one only observe() does."""
@@ -255,6 +294,7 @@ class Host(Resource):
     def delete(self, *args, **kwargs):
         claims.release(self.resource_id)
         enrolment.forget(self)
+        self._ring_for_others(self._whereabouts())
         return super().delete(*args, **kwargs)
 
     def duplicate_sentence(self):
@@ -356,6 +396,13 @@ class Instance(Resource):
     def _forget_updates(self) -> None:
         for run in self.os_update_runs.all():
             run.delete()
+
+    @transaction.atomic
+    def now_runs(self, os: OperatingSystem) -> None:
+        """Write down that its machine has updated itself to this one: a fact, about a column that operators write."""
+        Instance.objects.filter(pk=self.pk).update(os=os, updated_at=timezone.now())
+        self.os = os
+        events.announce(self, "observed")
 
     def must_be_taken_down(self):
         """Not before its installation can have begun, which is when its host is onboarded."""

@@ -80,6 +80,7 @@ def _height(node: Resource, parents_of: dict[str, str | None]) -> int:
 def places(site: str | None = None, *, region: str | None = None) -> dict[str, list[str]]:
     """The ids of a site and of all regions that it, or this region, lies in, from the inside out."""
     above = ["parent_region__" * steps + "parent_region_id" for steps in range(DEEPEST - 1)]
+    rows: models.QuerySet[Any, Any]
     if site:
         regions = ("region_id", *(f"region__{column}" for column in above))
         rows = Site.objects.filter(resource_id=site).values_list(*regions)

@@ -8,6 +8,7 @@ from inventory.models.base import EpochField, Resource, name_field, status
 from inventory.models.columns import PLAIN, QUOTED, letters, said, texts
 from inventory.models.os import OperatingSystem
 
+OPEN = 9_999_999_999  # the end of a run that has none yet, as clients know it
 SOURCE = r'[a-zA-Z0-9\-_./:;=@?!#,<>*+()\[\]" \n]*'
 
 

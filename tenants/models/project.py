@@ -117,6 +117,9 @@ class Project(Named):
     teardown_step = models.PositiveSmallIntegerField(default=0, db_default=0, editable=False)
     teardown_since = EpochField(default=0, db_default=0, editable=False)
 
+    # Whether the exporter tells series of each single host: some thirty a host.
+    host_metrics = models.BooleanField(default=False, db_default=False)
+
     objects = Projects.as_manager()
 
     def _insert(self):

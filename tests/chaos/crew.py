@@ -23,7 +23,16 @@ from workers.models import Work
 
 LEASE = 3  # seconds; the sooner somebody takes over from the dead, the more rounds fit into a minute
 WORKERS = ("worker-1", "worker-2")  # while one is started again or frozen, the other takes over
-BEAT = "beat"
+BEAT, BMC = "beat", "bmc"
+WITH_SLOW_TALKS = """
+import os
+import django
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "eim_project.settings")
+django.setup()
+import tests.chaos.slow
+from django.core.management import call_command
+call_command("bmc")
+"""
 
 
 class Crew:
@@ -42,8 +51,10 @@ class Crew:
         else:
             arguments = f"worker --without-mingle --without-gossip -n {name}@%h -c {processes} -Q {queues}".split()
             arguments += ["-I", "tests.chaos.slow"]
-        celery = [sys.executable, "-m", "celery", "-A", "eim_project.celery:app", *arguments, "--loglevel=INFO"]
-        program = Program(name, celery, self.environment, cwd=settings.BASE_DIR)
+        command = [sys.executable, "-m", "celery", "-A", "eim_project.celery:app", *arguments, "--loglevel=INFO"]
+        if name == BMC:
+            command = [sys.executable, "-c", WITH_SLOW_TALKS]
+        program = Program(name, command, self.environment, cwd=settings.BASE_DIR)
         self._logs[name] = self.folder / f"{name} {time.monotonic():.3f}.log"
         with self._logs[name].open("w") as log:
             self.running[name] = subprocess.Popen(program.argv, stdout=log, stderr=log, **program.popen_options())

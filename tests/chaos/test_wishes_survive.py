@@ -74,7 +74,8 @@ def play(lives: list[Life], address: str, disturb=lambda: None) -> dict:
 
 def test_slow_queues_do_not_delay_the_others(crew):
     """With the processes of `manage.py up`: those that talk and build, and those that do the rest."""
-    crew.start("builders", "build,bmc", processes=1)
+    crew.start("builders", "build", processes=1)
+    crew.start("bmc")
     crew.wait_until_ready()
     with fresh_project() as project, schema_context(project.schema_name):
         for number in range(8):
@@ -90,7 +91,7 @@ def test_slow_queues_do_not_delay_the_others(crew):
             until(lambda pk=host.pk: not Host.objects.filter(pk=pk).exists(), "the host is gone")
             waits.append(round(time.monotonic() - asked, 2))
         assert slow.count() == 16 and slow.filter(leased_until__isnull=False), "the slow work was to fill its queues"
-        crew.stop("builders")
+        crew.stop("builders", "bmc")
     assert max(waits) < 2, waits
 
 

@@ -350,7 +350,7 @@ def test_filters_know_the_hardware_as_agents_report_it():
         hardware.Nic: host.nic(hm.SystemNetwork()),
         hardware.IpAddress: host.ip_address(hm.IPAddress(ip_address="10.0.2.15", network_prefix_bits=24)),
         hardware.Usb: host.usb(hm.SystemUSB()),
-        hardware.Gpu: host.gpu(hm.SystemGPU()),
+        hardware.Gpu: host.gpu(hm.SystemGPU(pci_id="00:02.0")),
     }
     for shape, item in reported.items():
         assert shape.__annotations__.keys() == item.keys(), shape

@@ -81,7 +81,7 @@ def host(id, **more):
         "amtDnsSuffix": "", "kvmStatus": "KVM_STATUS_UNSPECIFIED", "desiredKvmState": "KVM_STATE_UNSPECIFIED",
         "currentKvmState": "KVM_STATE_UNSPECIFIED", "kvmSessionStatus": "", "solStatus": "SOL_STATUS_UNSPECIFIED",
         "desiredSolState": "SOL_STATE_UNSPECIFIED", "currentSolState": "SOL_STATE_UNSPECIFIED", "solSessionStatus": "",
-        "siteId": "", "metadata": [], "inheritedMetadata": [], "timestamps": TIMES, **more,
+        "siteId": "", "powerProviderId": "", "metadata": [], "inheritedMetadata": [], "timestamps": TIMES, **more,
     }  # fmt: skip
 
 

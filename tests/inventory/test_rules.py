@@ -206,9 +206,8 @@ def test_an_operating_system_that_breaks_a_rule_is_refused(acme, change, why):
     ("change", "why"),
     [
         ({"provider_kind": "PROVIDER_KIND_UNSPECIFIED"}, "providerKind is PROVIDER_KIND_BAREMETAL"),
-        ({"api_credentials": ["a|b"]}, "letters that it can't have"),
-        ({"api_credentials": "secret"}, "a list of at most 100 texts"),
-        ({"api_credentials": [1]}, "letters that it can't have"),
+        ({"config": "not JSON"}, "config is a JSON object"),
+        ({"config": '{"autoProvision":"yes"}'}, "config.autoProvision: 'yes' is not of type 'boolean'"),
     ],
 )
 def test_a_provider_that_breaks_a_rule_is_refused(acme, change, why):

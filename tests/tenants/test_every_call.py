@@ -14,11 +14,22 @@ import pytest
 from tenants import credentials, tokens
 from tests.conftest import fresh_project, settle, token_with
 from tests.southbound import MAC, Node, registered, wanted
-from wire import attestmgr_pb2, hostmgr_pb2, onboarding_pb2, tink
+from wire import (
+    attestmgr_pb2,
+    device_pb2,
+    hostmgr_pb2,
+    maintmgr_pb2,
+    onboarding_pb2,
+    telemetrymgr_pb2,
+    tink,
+)
 from workers.server import doors
 
 ATTESTMGR = "/attestmgr.v1.AttestationStatusMgrService"
+MAINTMGR = "/maintmgr.v1.MaintmgrService"
+TELEMETRYMGR = "/telemetrymgr.v1.TelemetryMgr"
 HOSTMGR = "/hostmgr_southbound_proto.Hostmgr"
+DEVICES = "/device_management.DeviceManagement"
 TINK = "/proto.WorkflowService"
 
 
@@ -64,6 +75,28 @@ CALLS = {
             host_guid=str(node.uuid), attestation_status=attestmgr_pb2.ATTESTATION_STATUS_VERIFIED
         ),
         own=EMPTY,
+    ),
+    f"{MAINTMGR}/PlatformUpdateStatus": speaks_for_itself(
+        lambda node: maintmgr_pb2.PlatformUpdateStatusRequest(
+            host_guid=str(node.uuid), update_status=maintmgr_pb2.UpdateStatus()
+        ),
+        own=("FAILED_PRECONDITION", 0),
+    ),
+    f"{TELEMETRYMGR}/GetTelemetryConfigByGUID": speaks_for_itself(
+        lambda node: telemetrymgr_pb2.GetTelemetryConfigByGuidRequest(guid=str(node.uuid)), own=EMPTY
+    ),
+    f"{DEVICES}/ReportAMTStatus": speaks_for_itself(
+        lambda node: device_pb2.AMTStatusRequest(host_id=str(node.uuid), status=device_pb2.ENABLED, feature="AMT"),
+        own=EMPTY,
+    ),
+    f"{DEVICES}/RetrieveActivationDetails": speaks_for_itself(
+        lambda node: device_pb2.ActivationRequest(host_id=str(node.uuid)), own=("FAILED_PRECONDITION", 0)
+    ),
+    f"{DEVICES}/ReportActivationResults": speaks_for_itself(
+        lambda node: device_pb2.ActivationResultRequest(
+            host_id=str(node.uuid), activation_status=device_pb2.ACTIVATED
+        ),
+        own=("FAILED_PRECONDITION", 0),
     ),
     # A machine out of the box has no token. Whoever knows a machine's UUID and serial number is taken for it.
     "/onboardingmgr.v1.NonInteractiveOnboardingService/OnboardNodeStream": Call(

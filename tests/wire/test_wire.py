@@ -7,13 +7,14 @@ import pytest
 from google.protobuf import descriptor
 from google.protobuf.message import DecodeError
 
-from wire import attestmgr_pb2, generate, hostmgr_pb2, maintmgr_pb2, onboarding_pb2, telemetrymgr_pb2, tink
+from wire import attestmgr_pb2, device_pb2, generate, hostmgr_pb2, maintmgr_pb2, onboarding_pb2, telemetrymgr_pb2, tink
 
 CONTRACT = json.loads(Path(__file__).with_name("contract.json").read_text())
 FILES = {
     "attestmgr": attestmgr_pb2.DESCRIPTOR,
     "onboarding": onboarding_pb2.DESCRIPTOR,
     "hostmgr": hostmgr_pb2.DESCRIPTOR,
+    "device": device_pb2.DESCRIPTOR,
     "maintmgr": maintmgr_pb2.DESCRIPTOR,
     "telemetrymgr": telemetrymgr_pb2.DESCRIPTOR,
     "tink_old": tink.old.file,

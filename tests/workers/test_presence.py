@@ -1,5 +1,6 @@
 """Who falls silent has no connection, and nobody else: whatever is restarted or lost meanwhile."""
 
+from datetime import UTC, datetime
 from uuid import uuid4
 
 import pytest
@@ -10,7 +11,8 @@ from django.test.utils import CaptureQueriesContext
 
 from inventory import presence
 from inventory.models import Indicator, Status
-from tests.conftest import settle
+from tenants.models import User
+from tests.conftest import client_of, settle
 from tests.southbound import Node, registered, wanted
 from wire import hostmgr_pb2 as hm
 from workers import silence, tasks
@@ -203,3 +205,16 @@ def test_an_instance_that_is_gone_ends_the_heartbeats_of_its_host(node):
     settle()
     with pytest.raises(Exception, match="FAILED_PRECONDITION"):
         node.heartbeat()
+
+
+def test_when_a_host_was_last_seen_is_told_by_rest_and_in_the_admin(node, memory, there, client):
+    api = client_of(there, "im-r")
+    told = api.get(f"{api.base}/compute/hosts/{node.host.resource_id}/presence").json()
+    seen = presence.last_seen(connection.schema_name, node.uuid)
+    assert told["hostStatus"] == "Running" and told["silentAfterSeconds"] == 90
+    assert datetime.fromisoformat(told["lastSeen"]).timestamp() == seen
+    client.force_login(User.objects.create_superuser(f"root{uuid4().hex[:8]}"))
+    page = client.get(f"/p/{there.name}/admin/inventory/host/{node.host.pk}/change/").content.decode()
+    assert "Last seen" in page and datetime.fromtimestamp(seen, UTC).strftime("%Y") in page
+    memory.flushdb()
+    assert api.get(f"{api.base}/compute/hosts/{node.host.resource_id}/presence").json()["lastSeen"] is None

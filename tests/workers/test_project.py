@@ -35,6 +35,7 @@ from tenants.errors import BadDefaults, LeaseLost
 from tenants.models import Claim, EdgeCredential, Event, Grant, Organization, Project, Ring, Role, TenantState, User
 from tenants.resource import fence
 from tests.conftest import remove, settle
+from tests.southbound import wanted
 from tests.tenants.test_schema import structure
 from workers import engine, models, teardown
 from workers.engine import Later
@@ -103,8 +104,7 @@ def fill(project: Project, hosts: int = 3) -> None:
             host.ask(state=HostState.ONBOARDED)
             host.observe(state=HostState.ONBOARDED, pxe_mac=f"52:54:00:00:00:{number:02x}")
             credentials.issue(host.uuid)
-            instance = Instance(host=host, os=OperatingSystem.objects.first())
-            instance.ask(state=InstanceState.RUNNING)
+            instance = wanted(host)
             workflow.start(instance)
             OsUpdateRun(name="run", instance=instance, start_time=1).ask()
 
@@ -305,7 +305,7 @@ def test_an_image_that_nobody_vouches_for_is_not_installed(till):
     [
         ("{name: x}", "spec needs osImageUrl, osImageVersion, profileName, provider, type"),
         ("{name: x, type: OS_TYPE_MUTABLE, provider: OS_PROVIDER_KIND_INFRA, profileName: mine, osImageUrl: u, "
-         "osImageVersion: 24.10}", "every value of spec is a text"),
+         "osImageVersion: [24.10]}", "every value of spec is a text"),
         ("{name: x, type: OS_TYPE_SOFT, provider: OS_PROVIDER_KIND_INFRA, profileName: mine, osImageUrl: u, "
          "osImageVersion: '1'}", "OS_TYPE_SOFT"),
         ("{name: x, type: OS_TYPE_MUTABLE, provider: OS_PROVIDER_KIND_INFRA, profileName: other, osImageUrl: u, "
@@ -329,9 +329,10 @@ def test_an_administrators_profile_replaces_the_one_of_its_name(tmp_path):
     file = tmp_path / "debian-12.yaml"
     shipped = (profiles.SHIPPED / "debian-12.yaml").read_text()
     file.write_text(f"{shipped}  osImageSha256: {'ab' * 32}\n")
-    found = {one.profile_name: one for one in profiles.resources((profiles.SHIPPED, tmp_path))}
-    assert len(found) == 4 and found["debian-12"].sha256 == "ab" * 32
-    assert found["debian-12"].metadata == '{"release":"12"}' and found["debian-12"].profile_version == "12"
+    found = {one["profile_name"]: one for one in profiles.in_folders((profiles.SHIPPED, tmp_path))}
+    debian = found["debian-12"]
+    assert len(found) == 4 and debian["sha256"] == "ab" * 32
+    assert debian["metadata"] == '{"release":"12"}' and debian["profile_version"] == "12"
 
 
 def test_a_bad_list_of_telemetry_groups_is_refused_with_its_file_named(tmp_path):

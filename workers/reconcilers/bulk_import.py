@@ -1,8 +1,10 @@
 """Imports the rows of an uploaded file, some in a step: a step is there whole, with what it tells, or not at all."""
 
+import json
+from collections import Counter
 from datetime import timedelta
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from inventory.bulk.importer import Importer
@@ -37,11 +39,9 @@ class BulkImports(Reconciler):
         importer = Importer(onboard=bulk.onboard, dry_run=bulk.dry_run)
         with acting_as(bulk.who):
             told = importer.import_together([_read(row, bulk) for row in rows])
-        counted = {column: getattr(bulk, column) for column in COUNTED.values()}
-        for row, (understood, outcome) in zip(rows, told, strict=True):
-            row.outcome, row.problems, row.resource_id = outcome, understood.problems, understood.host_id
-            counted[COUNTED[outcome]] += 1
-        BulkRow.objects.bulk_update(rows, ["outcome", "problems", "resource_id"])
+        _note(bulk, told)
+        counts = Counter(COUNTED[outcome] for _, outcome in told)
+        counted = {column: getattr(bulk, column) + count for column, count in counts.items()}
         bulk.observe(done=rows[-1].number, **counted)
 
     def _summary(self, bulk: BulkImport) -> str:
@@ -49,6 +49,23 @@ class BulkImports(Reconciler):
             f"{getattr(bulk, column):,} {outcome}" for outcome, column in COUNTED.items() if getattr(bulk, column)
         )
         return f"{'Tried' if bulk.dry_run else 'Imported'}: {counted}"
+
+
+def _note(bulk: BulkImport, told: list[tuple[Row, Outcome]]) -> None:
+    """In one statement; Django's bulk_update() takes half as long as the import itself."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE tenants_bulkrow AS row
+            SET outcome = told.outcome, problems = told.problems::jsonb, resource_id = told.resource_id
+            FROM unnest(%s::int[], %s::text[], %s::text[], %s::text[]) AS told(number, outcome, problems, resource_id)
+            WHERE row.bulk_import_id = %s AND row.number = told.number
+            """,
+            [
+                [row.number for row, _ in told], [outcome.value for _, outcome in told],
+                [json.dumps(row.problems) for row, _ in told], [row.host_id for row, _ in told], bulk.pk,
+            ],
+        )  # fmt: skip
 
 
 def _read(row: BulkRow, bulk: BulkImport) -> Row:

@@ -13,7 +13,7 @@ from hashlib import blake2b
 from django.db import connection, transaction
 from google.protobuf.json_format import MessageToDict
 
-from inventory import presence
+from inventory import addresses, presence
 from inventory.models import Host, Indicator, Instance, Status
 from wire import hostmgr_pb2 as wire
 from wire import hostmgr_pb2_grpc
@@ -149,7 +149,7 @@ def system_facts(info: wire.SystemInfo, host: Host) -> dict:
     }
     if hw.HasField("storage"):
         parts["storages"] = last_of_each((disk.name, storage(disk)) for disk in hw.storage.disk)
-    facts["hardware"] = host.hardware | parts
+    facts["hardware"] = addresses.marked(host.hardware | parts, addresses.duplicates_in(host.hardware))
     return facts
 
 

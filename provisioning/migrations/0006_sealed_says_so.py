@@ -4,6 +4,6 @@ from django.db import migrations
 
 
 class Migration(migrations.Migration):
-    dependencies = [("provisioning", "0003_boot_keys_held_and_mirrored")]
+    dependencies = [("provisioning", "0005_inputs_of_actions_are_sealed")]
 
     operations = [migrations.RenameField("bootkey", "private_key", "private_key_sealed")]

@@ -1,0 +1,94 @@
+"""Ten thousand nodes in ten tenants that report with all four agents and say nothing new: 700 calls a second."""
+
+import asyncio
+import os
+import time
+from contextlib import contextmanager
+from itertools import cycle
+
+import grpc
+
+from bench import fleet, nodes
+from bench.declare import Bench, Figures, Side, Unit
+from bench.load import percentile
+from bench.rig import Rig
+
+SECONDS = float(os.environ.get("BENCH_FLEET_SECONDS", "20"))  # of one repetition; 300 is what was promised
+RATE = 700  # calls a second of the floor
+_running: list[fleet.Fleet] = []
+
+
+@contextmanager
+def around(rig: Rig):
+    with rig.running("reconcilers", "builders", "beat"), fleet.running(rig) as steady:
+        _running.append(steady)
+        yield
+    _running.clear()
+
+
+def steady(rig: Rig) -> Figures:
+    [running] = _running
+    before, used, began = running.told()["calls"], fleet.servers_cpu(rig, running), time.perf_counter()
+    time.sleep(SECONDS)
+    seconds = time.perf_counter() - began
+    cpu, told = fleet.servers_cpu(rig, running) - used, running.told()
+    new = {name: number - before.get(name, 0) for name, number in told["calls"].items()}
+    return {
+        "calls": sum(new.values()) / seconds,
+        "CPU of all servers": 100 * cpu / seconds,
+        "p99": told["p99_ms"],
+        "calls lost": sum(number for name, number in new.items() if not name.endswith(" OK")),
+        "false No Connection": fleet.count(fleet.tenants(rig), host_status="No Connection"),
+        "memory of all servers": fleet.servers_memory(running),
+    }
+
+
+def bare(rig: Rig) -> Figures:
+    """Beside the fleet's calls, which go on: what the floor adds to them."""
+    [running] = _running
+    quiet = _cpu_of(rig, running, lambda: time.sleep(SECONDS / 2)) / (SECONDS / 2)
+    callers = [nodes.Node.of(rig, number, False) for number in range(100)]
+    waits: list[float] = []
+    busy = _cpu_of(rig, running, lambda: waits.extend(asyncio.run(_paced(rig, callers)))) / SECONDS
+    return {
+        "calls": len(waits) / SECONDS, "CPU of all servers": max(100 * (busy - quiet), 0.1),
+        "p99": percentile(waits, 99) * 1000, "calls lost": 0, "false No Connection": 0,
+        "memory of all servers": fleet.servers_memory(running),
+    }  # fmt: skip
+
+
+def _cpu_of(rig: Rig, running: fleet.Fleet, work) -> float:
+    before = fleet.servers_cpu(rig, running)
+    work()
+    return fleet.servers_cpu(rig, running) - before
+
+
+async def _paced(rig: Rig, callers: list[nodes.Node]) -> list[float]:
+    root, turns, waits = nodes.trust(rig), cycle(callers), []
+
+    async def beat(call, node):
+        began = time.perf_counter()
+        await node.beat(call)
+        waits.append(time.perf_counter() - began)
+
+    async with grpc.aio.secure_channel(rig.stack.grpc, root) as channel:
+        call = channel.unary_unary(nodes.floor("Heard"))
+        async with asyncio.TaskGroup() as tasks:
+            began = time.perf_counter()
+            for number in range(int(RATE * SECONDS)):
+                if (pause := began + number / RATE - time.perf_counter()) > 0:
+                    await asyncio.sleep(pause)
+                tasks.create_task(beat(call, next(turns)))
+    return waits
+
+
+bench = Bench(
+    name="fleet-steady",
+    ours=Side("10,000 nodes in 10 tenants with all four agents' periods", steady),
+    floor=Side(f"{RATE} calls a second of a method that verifies the token and asks Redis once", bare),
+    figures={
+        "calls": Unit.PER_SECOND, "CPU of all servers": Unit.PERCENT, "p99": Unit.MS, "calls lost": Unit.COUNT,
+        "false No Connection": Unit.COUNT, "memory of all servers": Unit.MEGABYTES,
+    },
+    around=around,
+)  # fmt: skip

@@ -1,0 +1,54 @@
+"""What servers use when nothing happens: 100,000 hosts in 300 tenants that have nothing to say."""
+
+import time
+from contextlib import contextmanager
+from functools import cache
+
+from django_tenants.utils import schema_context
+
+from bench import rows, thousand
+from bench.declare import Bench, Figures, Side, Unit
+from bench.rig import Rig
+
+TENANTS, HOSTS = 300, 334
+SECONDS = 20
+FIRST = 10_000_000
+
+
+@cache
+def _filled() -> None:
+    for number, project in enumerate(thousand.tenants()[:TENANTS]):
+        with schema_context(project.schema_name):
+            rows.fill(HOSTS, first=FIRST + number * HOSTS)
+
+
+@contextmanager
+def around(rig: Rig):
+    _filled()
+    with rig.worker(), rig.running("builders", "beat"):
+        time.sleep(10)  # what was rung for while they were made is heard
+        yield
+
+
+def idle(rig: Rig) -> Figures:
+    return {"CPU of all servers": _used(rig)}
+
+
+def bare(rig: Rig) -> Figures:
+    """Nothing is less: so that it can be divided by, a hundredth of a percent."""
+    return {"CPU of all servers": 0.01}
+
+
+def _used(rig: Rig) -> float:
+    before, began = rig.cpu(), time.perf_counter()
+    time.sleep(SECONDS)
+    return 100 * (rig.cpu() - before) / (time.perf_counter() - began)
+
+
+bench = Bench(
+    name="thousand-idle",
+    ours=Side("all servers while nothing happens, 100,000 hosts in 300 tenants", idle),
+    floor=Side("nothing", bare),
+    figures={"CPU of all servers": Unit.PERCENT},
+    around=around,
+)

@@ -1,0 +1,1 @@
+"""What machines' management is spoken to by: a file for each kind of it."""
