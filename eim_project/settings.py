@@ -363,6 +363,10 @@ RPS_URL = os.environ.get("EIM_RPS_URL", "").rstrip("/")
 MPS_HOST = os.environ.get("EIM_MPS_HOST", EIM_PUBLIC_HOST)  # where machines' AMT calls home (CIRA), port 4433
 AMT_RANDOM_PASSWORDS = os.environ.get("EIM_AMT_PASSWORDS", "static") == "dynamic"  # of machines; else one a project
 
+# Where PROVISIONING_ENGINE=tinkerbell makes its objects. Without a kubeconfig: in the cluster that we run in ourselves.
+TINKERBELL_KUBECONFIG = os.environ.get("TINKERBELL_KUBECONFIG", "")
+TINKERBELL_NAMESPACE = os.environ.get("TINKERBELL_NAMESPACE", "tinkerbell")
+
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
