@@ -417,13 +417,22 @@ def deadline(run: Workflow) -> tuple[datetime, str] | None:
     return min(ends)
 
 
-@transaction.atomic
 def expire(run: Workflow) -> Workflow:
     """The run as it is now: ended, if it has passed its deadline."""
+    return _expire(run) if _is_over(run) else run
+
+
+def _is_over(run: Workflow) -> bool:
+    due = deadline(run)
+    return due is not None and due[0] <= timezone.now()
+
+
+@transaction.atomic
+def _expire(run: Workflow) -> Workflow:
     run = _writable(Workflow.objects.all()).get(pk=run.pk)
     due = deadline(run)
     if due is None or due[0] > timezone.now():
-        return run
+        return run  # it was heard just now
     action = run.actions[run.current]
     if action["state"] == WorkflowState.RUNNING:
         _note(run, action, WorkflowState.TIMEOUT, due[1])
