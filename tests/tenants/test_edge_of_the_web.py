@@ -495,8 +495,9 @@ def test_the_old_ui_works_with_authentication_off_from_the_origin_that_is_config
 
 def test_the_welcome_says_loudly_that_authentication_is_off(settings):
     here = stack.Stack(
-        http="http://127.0.0.1:1", https="", grpc="", flower="", exporter="", ca="", database_url="", redis_url="", pid=1
-    )
+        http="http://127.0.0.1:1", https="", grpc="", flower="", exporter="", ca="", database_url="", redis_url="",
+        pid=1,
+    )  # fmt: skip
     assert "AUTHENTICATION IS OFF" not in stack._welcome(here, "admin")
     settings.AUTHENTICATION = False
     assert "!!! AUTHENTICATION IS OFF" in stack._welcome(here, "admin")
