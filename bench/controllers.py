@@ -24,6 +24,7 @@ SYSTEM = {
 }  # fmt: skip
 
 hanging: set[str] = set()
+ever: set[str] = set()  # hung; they are asked less often for a while
 asked: dict[str, float] = {}
 longest: dict[str, float] = {}
 
@@ -46,13 +47,14 @@ async def system(request: web.Request) -> web.Response:
 async def hang(request: web.Request) -> web.Response:
     hanging.clear()
     hanging.update(filter(None, request.query["addresses"].split(",")))
+    ever.update(hanging)
     longest.clear()
     return web.json_response({})
 
 
 async def late(request: web.Request) -> web.Response:
-    """Seconds from one look to the next, at most, of those that don't hang; and how many were looked at."""
-    well = [seconds for address, seconds in longest.items() if address not in hanging]
+    """Seconds from one look to the next, at most, of those that never hung; and how many were looked at."""
+    well = [seconds for address, seconds in longest.items() if address not in ever]
     return web.json_response({"longest": max(well, default=0.0), "looks": len(well)})
 
 

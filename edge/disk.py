@@ -9,6 +9,8 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
+import yaml
+
 from edge.errors import ActionFailed
 from edge.link import HTTP_SECONDS
 
@@ -78,18 +80,12 @@ class Disk:
 
 
 def cloud_config(text: str) -> dict[str, Any]:
-    """A cloud-init configuration that is one JSON document, or has a line `key: JSON` per key; both are YAML too.
-
-    Empty when it is written in any other way: reading all of YAML takes a library that a node doesn't have.
-    """
-    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    """A cloud-init configuration. Empty when it isn't one."""
     try:
-        if lines and lines[0].startswith("{"):
-            return json.loads("\n".join(lines))
-        pairs = (line.partition(": ") for line in lines)
-        return {key: json.loads(value) for key, _, value in pairs}
-    except json.JSONDecodeError:
+        made = yaml.load(text, Loader=yaml.CSafeLoader)
+    except yaml.YAMLError:
         return {}
+    return made if isinstance(made, dict) else {}
 
 
 def opener(environment: dict[str, str]) -> urllib.request.OpenerDirector:

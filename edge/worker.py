@@ -23,6 +23,7 @@ Action = Callable[[dict[str, str]], None] | Callable[[dict[str, str]], Awaitable
 State = Literal["RUNNING", "SUCCESS", "FAILED", "TIMEOUT"]
 
 POLL_SECONDS = 3.0
+BEAT_SECONDS = 30.0  # between two signs of life during an action
 HOUR_SECONDS = 3600.0
 REBOOT = "reboot-action"
 # A report that fails so is sent again without end; any other answer means that this run is no longer the current one.
@@ -212,7 +213,11 @@ class Worker:
         self.watch(step.name, "RUNNING", "")
         if not step.announced:
             await self.tell(step, "RUNNING", self.sayings["RUNNING"], started)
-        state, message = await self.perform(step)
+        beats = asyncio.create_task(self.stay_heard(step, started))
+        try:
+            state, message = await self.perform(step)
+        finally:
+            beats.cancel()
         self.watch(step.name, state, message)
         try:
             await self.tell(step, state, message or self.sayings["SUCCESS"], started)
@@ -243,6 +248,17 @@ class Worker:
             log.exception("action crashed", extra={"action": step.name})
             return "FAILED", f"{type(crash).__name__}: {crash}"
         return "SUCCESS", ""
+
+    async def stay_heard(self, step: Step, started: float) -> None:
+        """Say RUNNING again and again: a server that heard that once takes our silence for our end."""
+        while True:
+            await asyncio.sleep(BEAT_SECONDS)
+            report = self.dialect.status(step, "RUNNING", self.sayings["RUNNING"], started)
+            try:
+                await self.dialect.report(report, metadata=await self.dialect.token.metadata(), timeout=RPC_SECONDS)
+            except (grpc.aio.AioRpcError, OSError) as fault:
+                self.distrust_token(fault)
+                log.info("a sign of life of %s was not heard: %s", step.name, reason(fault))
 
     async def tell(self, step: Step, state: State, message: str, started: float) -> None:
         """Report, again and again until the server has heard it; raises Superseded when it doesn't want to."""

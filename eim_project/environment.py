@@ -35,6 +35,8 @@ class Setting:
             return "[hidden]"
         if isinstance(value, bool):
             return "on" if value else "off"
+        if isinstance(value, dict):
+            return ",".join(f"{name}={told}" for name, told in value.items())
         return ",".join(map(str, value)) if isinstance(value, list) else "" if value is None else str(value)
 
 
@@ -138,6 +140,14 @@ def listed(value: str) -> list[str]:
     return [item.strip() for item in value.split(",") if item.strip()]
 
 
+def pairs(value: str) -> dict[str, str]:
+    """Like name=image,name=image."""
+    found = [item.partition("=") for item in listed(value)]
+    if not all(name and told for name, _, told in found):
+        raise ValueError("pairs are expected, like name=value,name=value")
+    return {name: told for name, _, told in found}
+
+
 def networks(value: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
     try:
         return [ipaddress.ip_network(item, strict=False) for item in listed(value)]
@@ -147,6 +157,11 @@ def networks(value: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
 
 def path(value: str) -> Path:
     return Path(value)
+
+
+def prefix(value: str) -> str:
+    """What a slash and a name are put behind."""
+    return value.rstrip("/")
 
 
 def url(*schemes: str) -> Callable[[str], str]:

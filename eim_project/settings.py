@@ -392,8 +392,36 @@ TEARDOWN_PATIENCE = setting(
 TEARDOWN_PATIENCE_WORKLOADS = setting(
     "EIM_TEARDOWN_PATIENCE_WORKLOADS", env.number(0), 300, "seconds that it waits for its workloads before"
 )
-WORKFLOW_SILENCE = 600  # no report from the machine for so long: the workflow has failed
-WORKFLOW_TIMEOUT = 9800  # of a whole workflow, as in the archived system's templates
+
+# Provisioning ---------------------------------------------------------------------------------------------------------
+_engines = sorted(file.stem for file in (BASE_DIR / "provisioning/engines").glob("[a-z]*.py"))
+PROVISIONING_ENGINE = setting("PROVISIONING_ENGINE", env.one_of(*_engines), "embedded", "what runs the workflows")
+PROVISIONING_LIMIT = setting("EIM_PROVISIONING_LIMIT", env.number(1), 500, "machines installed at once; others queue")
+PROVISIONING_LIMIT_TENANT = setting("EIM_PROVISIONING_LIMIT_TENANT", env.number(1), 200, "of these of one tenant")
+WORKFLOW_FIRST_WORD = setting(
+    "EIM_WORKFLOW_FIRST_WORD", env.number(1), 1800, "seconds that a run waits for the machine's first word"
+)
+WORKFLOW_SILENCE = setting(
+    "EIM_WORKFLOW_SILENCE", env.number(1), 600, "seconds that a machine may be silent that was heard"
+)
+WORKFLOW_GRACE = setting(
+    "EIM_WORKFLOW_GRACE", env.number(0), 60, "seconds beyond its time after which we end an action for the worker"
+)
+WORKFLOW_PAUSE = setting("EIM_WORKFLOW_PAUSE", env.number(1), 86400, "seconds that a pause may last")
+ACTION_IMAGES = setting(
+    "EIM_ACTION_IMAGES", env.prefix, "localhost:7443/eim", "registry of the actions' images, as machines see it"
+)
+ACTION_VERSION = setting("EIM_ACTION_VERSION", env.text, "v1.0.0", "version of the actions' images")
+ACTION_IMAGE_OVERRIDES = setting(
+    "EIM_ACTION_IMAGE_OVERRIDES", env.pairs, {}, "other images for single actions: name=image,..."
+)
+EIM_TEMPLATES = setting("EIM_TEMPLATES", env.path, None, "folder of workflow templates, before those we ship")
+EIM_INFRA_CONFIG = setting("EIM_INFRA_CONFIG", env.path, None, "file that provisioning/infra.py reads")
+EIM_IMAGE_NETWORKS = setting(
+    "EIM_IMAGE_NETWORKS", env.networks, [], "loopback and link-local networks that images may lie in, for trials"
+)
+EIM_DEV_USER = setting("EIM_DEV_USER", env.text, "", "a user with a password on every machine, for development")
+EIM_DEV_PASSWORD_HASH = setting("EIM_DEV_PASSWORD_HASH", env.text, "", "of that user, by mkpasswd", secret=True)
 
 # Machines' management: their power, by Redfish and AMT ---------------------------------------------------------------
 BMC_NETWORKS = setting(

@@ -3,29 +3,37 @@
 from django.core.validators import RegexValidator, URLValidator
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
+from django.utils import timezone
 
 from inventory.models.base import Resource, status
 from tenants.secrets import SealedField
 
 
 class WorkflowState(models.TextChoices):
-    PENDING = "STATE_PENDING"
+    """Where a run is. Each state on its way has a deadline (workflow.deadline), but QUEUED, which waits for others'."""
+
+    QUEUED = "STATE_QUEUED"  # for a place among those that are installed at once
+    PENDING = "STATE_PENDING"  # it has its place; the machine has not begun
     RUNNING = "STATE_RUNNING"
+    PAUSED = "STATE_PAUSED"  # by an operator; an action that was begun goes on to its end
     SUCCESS = "STATE_SUCCESS"
     FAILED = "STATE_FAILED"
     TIMEOUT = "STATE_TIMEOUT"
     CANCELLED = "STATE_CANCELLED"
 
 
-ACTIVE = [WorkflowState.PENDING, WorkflowState.RUNNING]
+BUSY = [WorkflowState.PENDING, WorkflowState.RUNNING]  # they have a place
+ACTIVE = [WorkflowState.QUEUED, *BUSY, WorkflowState.PAUSED]
 
 
 class Workflow(models.Model):
-    """One attempt to install one host. Shared by all tenants, so that a poll is one indexed query.
+    """One attempt to install one host: a run. Shared by all tenants, so that a poll is one indexed query.
 
-    A report names its workflow, and each attempt is one of its own: a machine that comes back from the dead changes
-    nothing of a newer attempt. actions: [{"name", "image", "timeout" in seconds, "environment", "volumes", "pid",
-    "state", "started" and "seconds" when known, "message"}]; secrets are in it as markers only.
+    A report names its run, and each attempt is one of its own: the id is the epoch, by which a machine that comes back
+    from the dead changes nothing of a newer attempt. actions: [{"name", "image", "timeout" in seconds, "volumes",
+    "pid", "state", "message", "log": [{"at", "state", "message"}], "started" and "seconds" when known}]; times are
+    seconds since 1970. What the actions get is sealed, and has markers where the machine's own secrets go.
     """
 
     schema = models.CharField(max_length=63)
@@ -35,21 +43,31 @@ class Workflow(models.Model):
     host_uuid = models.UUIDField()
     worker_id = models.CharField(max_length=17)  # the MAC address that the machine booted from, lower case
     attempt = models.PositiveIntegerField(default=1)
+    template = models.CharField(max_length=63, blank=True, default="", db_default="")  # that the actions come from
+    os_id = models.CharField(max_length=24, blank=True, default="", db_default="")
+    who = models.CharField(max_length=255, blank=True, default="", db_default="")  # asked for this attempt
     state = models.CharField(max_length=24, choices=WorkflowState, default=WorkflowState.PENDING)
     actions = models.JSONField(default=list)
-    reason = models.TextField(blank=True)  # it failed
+    inputs_sealed = SealedField(blank=True, default="", db_default="")  # JSON: the environment of each action, K -> V
+    timeout = models.PositiveIntegerField(default=9800, db_default=9800)  # seconds, of the whole
+    outside = models.BooleanField(default=False, db_default=False)  # the engine may have something of it elsewhere
+    reason = models.TextField(blank=True)  # it failed, or waits
     created_at = models.DateTimeField(auto_now_add=True)
+    queued_at = models.DateTimeField(default=timezone.now, db_default=Now())
+    placed_at = models.DateTimeField(null=True)  # it got its place
     heard_at = models.DateTimeField(null=True)  # the last time that the machine asked or reported
     started_at = models.DateTimeField(null=True)
+    paused_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["host_uuid"], condition=Q(state__in=ACTIVE), name="one_active_a_host"),
+            models.UniqueConstraint(fields=["host_uuid"], condition=Q(state__in=ACTIVE), name="one_active_run_a_host"),
         ]
         indexes = [
-            models.Index(fields=["worker_id"], condition=Q(state__in=ACTIVE), name="active_by_worker"),
+            models.Index(fields=["state", "queued_at"], condition=Q(state__in=ACTIVE), name="runs_on_their_way"),
             models.Index(fields=["schema", "instance_id", "-id"], name="attempts_of_an_instance"),
+            models.Index(fields=["schema", "-id"], name="runs_of_a_tenant"),
         ]
 
     def __str__(self):

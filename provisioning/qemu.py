@@ -164,7 +164,8 @@ class Machine:
     def _media(self) -> list[str]:
         if self.boot.usb:
             stick = f"if=none,id=stick,file={self.boot.usb},format=raw,readonly=on"
-            return ["-drive", stick, "-device", "qemu-xhci", "-device", "usb-storage,drive=stick,removable=on,bootindex=0"]
+            storage = "usb-storage,drive=stick,removable=on,bootindex=0"
+            return ["-drive", stick, "-device", "qemu-xhci", "-device", storage]
         if self.boot.dvd:
             return ["-drive", f"if=none,id=dvd,media=cdrom,file={self.boot.dvd},readonly=on", *_DVD]
         return []

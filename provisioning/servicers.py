@@ -6,8 +6,10 @@ import grpc
 
 from provisioning import workflow
 from provisioning.models import ACTIVE, Workflow, WorkflowState
+from provisioning.plans import TASK
+from tenants.models.token import NODE_CLIENT
 from wire import tink
-from workers.southbound import Node, Refusal, bearer, in_database, node_of, project_named_by
+from workers.southbound import Node, Refusal, caller_of, in_database
 
 _MAC = re.compile(r"^([0-9a-f]{2}:){5}[0-9a-f]{2}$")
 
@@ -22,12 +24,12 @@ class WorkflowService:
     async def GetWorkflowContexts(self, request, context):
         """The old worker's poll: its workflow, if there is one that it should be at, once."""
         run = await self._asked(context, _workflow_for, request.worker_id)
-        if run is not None:
+        if run is not None and workflow.may_begin(run):
             action = run.actions[run.current]
             yield tink.old.WorkflowContext(
                 workflow_id=run.workflow_id,
                 current_worker=run.worker_id,
-                current_task="OS provisioning",
+                current_task=TASK,
                 current_action="" if action["state"] == WorkflowState.PENDING and run.current == 0 else action["name"],
                 current_action_index=run.current,
                 current_action_state=OLD_STATES.get(action["state"], 0),
@@ -38,7 +40,7 @@ class WorkflowService:
         run, environments = await self._asked(context, _actions_of, request.workflow_id)
         listed = [
             tink.old.WorkflowAction(
-                task_name="OS provisioning", name=action["name"], image=action["image"], timeout=action["timeout"],
+                task_name=TASK, name=action["name"], image=action["image"], timeout=action["timeout"],
                 worker_id=run.worker_id, volumes=action["volumes"], environment=environment, pid=action["pid"],
             )
             for action, environment in zip(run.actions, environments, strict=True)
@@ -50,7 +52,7 @@ class WorkflowService:
         run, environment = await self._asked(context, _action_for, request.agent_id)
         action = run.actions[run.current]
         return tink.new.ActionResponse(
-            workflow_id=run.workflow_id, task_id="OS provisioning", agent_id=run.worker_id,
+            workflow_id=run.workflow_id, task_id=TASK, agent_id=run.worker_id,
             action_id=str(run.current), name=action["name"], image=action["image"], timeout=action["timeout"],
             volumes=action["volumes"], environment=environment, pid=action["pid"],
         )  # fmt: skip
@@ -64,7 +66,9 @@ class WorkflowService:
     async def _asked(self, context, work, asked):
         """Run `work(node, asked)` in the schema of the node that calls."""
         try:
-            node = await in_database(node_of, bearer(context), project_named_by(context))
+            node = await caller_of(context)
+            if not node.client_id.startswith(NODE_CLIENT):
+                raise Refusal(grpc.StatusCode.PERMISSION_DENIED, "This token isn't a machine's")
             return await in_database(work, node, asked, schema=node.schema, who=node.client_id)
         except workflow.NotTrusted as distrust:
             raise Refusal(grpc.StatusCode.UNAUTHENTICATED, str(distrust)) from distrust
@@ -82,33 +86,49 @@ def _actions_of(node: Node, workflow_id: str) -> tuple[Workflow, list[list[str]]
     run = Workflow.objects.filter(schema=node.schema, workflow_id=workflow_id, host_uuid=node.host_uuid).first()
     if run is None or run.state not in ACTIVE:
         raise Refusal(grpc.StatusCode.UNKNOWN, f"no active workflow {workflow_id} of this machine")
-    return run, [workflow.environment_of(run, action) for action in run.actions]
+    return run, workflow.unmasked(run, workflow.environments_of(run))
 
 
 def _action_for(node: Node, agent_id: str) -> tuple[Workflow, list[str]]:
     run = _workflow_for(node, agent_id)
     if run is None:
         raise Refusal(grpc.StatusCode.NOT_FOUND, "no action for this machine")
-    return run, workflow.environment_of(run, run.actions[run.current])
+    if not workflow.may_begin(run):
+        raise Refusal(grpc.StatusCode.FAILED_PRECONDITION, f"{run.workflow_id} has to wait: {run.state}")
+    [environment] = workflow.unmasked(run, [workflow.environments_of(run)[run.current]])
+    return run, environment
 
 
 def _report_old(node: Node, told) -> None:
     if not (told.workflow_id and told.task_name and told.action_name):
         raise Refusal(grpc.StatusCode.INVALID_ARGUMENT, "workflow_id, task_name and action_name are needed")
-    _report(node, told.workflow_id, told.action_name, _TOLD["old"].get(told.action_status), told.message)
+    _must_be_the_task(told.task_name)
+    _report(node, told.workflow_id, told.action_name, _TOLD["old"].get(told.action_status), told.message, None)
 
 
 def _report_new(node: Node, told) -> None:
     if not (told.workflow_id and told.action_name):
         raise Refusal(grpc.StatusCode.INVALID_ARGUMENT, "workflow_id and action_name are needed")
-    _report(node, told.workflow_id, told.action_name, _TOLD["new"].get(told.action_state), told.message.message)
+    if told.task_id:
+        _must_be_the_task(told.task_id)
+    if told.action_id and not (told.action_id.isascii() and told.action_id.isdigit() and len(told.action_id) < 4):
+        raise Refusal(grpc.StatusCode.INVALID_ARGUMENT, f"there is no action with the id {told.action_id[:40]!r}")
+    index = int(told.action_id) if told.action_id else None
+    _report(
+        node, told.workflow_id, told.action_name, _TOLD["new"].get(told.action_state), told.message.message, index
+    )
 
 
-def _report(node: Node, workflow_id: str, action_name: str, state: str | None, message: str) -> None:
+def _must_be_the_task(name: str) -> None:
+    if name != TASK:
+        raise Refusal(grpc.StatusCode.INVALID_ARGUMENT, f"the current task is {TASK!r}, the report is about {name!r}")
+
+
+def _report(node: Node, workflow_id: str, action: str, state: str | None, message: str, index: int | None) -> None:
     if state is None or state == WorkflowState.PENDING:
         raise Refusal(grpc.StatusCode.INVALID_ARGUMENT, "an action can be reported running or ended, nothing else")
     try:
-        workflow.report(node.host_uuid, workflow.Report(workflow_id, action_name, state, message))
+        workflow.report(node.host_uuid, workflow.Report(workflow_id, action, state, message, index))
     except Workflow.DoesNotExist:
         raise Refusal(grpc.StatusCode.INVALID_ARGUMENT, f"no workflow {workflow_id} of this machine") from None
     except workflow.StaleReport as stale:

@@ -1,36 +1,57 @@
-"""How a host gets its operating system: the list of actions, who works at it, and how far it is."""
+"""The life of a run, one attempt to install a host: made, given its place, reported on, ended; and what is shown of it.
 
-import base64
+Who works at it is an engine's matter (provisioning/engines), what there is to do a template's (provisioning/plans.py),
+and what operators do to it is in provisioning/verbs.py.
+"""
+
+import json
+import re
 import secrets
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
 from django.db import connection, transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 from django_tenants.utils import schema_context
 
 from inventory.errors import Gone
-from inventory.models import HostState, Indicator, Instance, InstanceState, Status
-from provisioning import mirror
-from provisioning.dkam.cloudinit import CloudInitFacts, render
-from provisioning.models import ACTIVE, Workflow, WorkflowState
+from inventory.models import Indicator, Instance, InstanceState, Status
+from provisioning import places
+from provisioning.models import ACTIVE, BUSY, Workflow, WorkflowState
+from provisioning.plans import SECRET_MARK, TASK, Plan, plan_for
 from tenants import credentials, events
-from tenants.models import Claim, Project
+from tenants.models import Claim
+from tenants.secrets import seal, unseal
 
-SECRET_MARK = "@@client_secret@@"  # noqa: S105  stands in stored actions where the machine gets its secret
-IMAGES = "localhost:7443/eim"  # the registry of the action images, as the machine sees it
-DONE = WorkflowState.SUCCESS
+ENDS = {WorkflowState.SUCCESS, WorkflowState.FAILED, WorkflowState.TIMEOUT}  # as machines report them, of an action
+MESSAGE = 2000  # characters of an action's last message that are kept
+LOG_LINES, LOG_MESSAGE = 50, 500  # of an action's log, and characters of each
+ATTEMPTS = 20  # of an instance that are kept
+HEARD_EVERY = timedelta(seconds=30)  # a machine that only asks is noted as heard so often
+_LIKE_A_SECRET = re.compile(r"(?<![\w-])[\w-]{43}(?![\w-])")  # what tenants.credentials makes
 
 # What an operator reads while an action runs (reference: provisioning.md 2.7).
 PROGRESS = {
     "secure-boot-status-flag-read": "Verifying Secure Boot settings",
     "erase-non-removable-disk": "Erasing data from all non-removable disks",
     "stream-os-image": "Streaming OS image",
+    "add-apt-proxy": "Configuring APT proxy settings",
     "install-cloud-init": "Installing cloud-init",
+    "custom-configs": "Copying custom cloud-init configs",
+    "custom-configs-split": "Installing custom cloud-init configs",
     "cloud-init-ds-identity": "Setting up cloud-init",
+    "profile-pkg-and-node-agents-install-script-download": "Downloading installation scripts",
+    "service-script-for-profile-pkg-and-node-agents-install": "Installing packages",
+    "system-configuration": "Applying system configuration",
+    "fde-encryption": "Setting FDE encryption",
+    "enable-security-features": "Enabling OS security features",
+    "kernel-upgrade": "Upgrading kernel",
     "efibootset-for-diskboot": "Setting boot option",
     "reboot": "Rebooting",
 }
@@ -44,191 +65,314 @@ class NotTrusted(Exception):
     """The machine's credentials were revoked."""
 
 
-class NotToBeInstalled(Exception):
-    """There is nothing to try again. str() says what is so."""
-
-
 @dataclass(frozen=True)
 class Report:
-    """One word from a machine about one action. seconds as the machine measured them."""
+    """One word from a machine about one action."""
 
     workflow_id: str
     action_name: str
     state: str  # RUNNING, SUCCESS, FAILED or TIMEOUT of WorkflowState
     message: str = ""
+    index: int | None = None  # of the action, where the machine says it
+
+
+@dataclass(frozen=True)
+class Seen:
+    """How an action is, as an engine outside knows it: for follow()."""
+
+    state: str
+    message: str = ""
+    started: float | None = None  # seconds since 1970
+    seconds: float | None = None  # it took
+
+
+# Begin and end ----------------------------------------------------------------------------------------------------
 
 
 @transaction.atomic
 def start(instance: Instance) -> Workflow:
-    """Make the workflow that installs this instance. One is active for a host; those that ended stay as history.
+    """Make the run that installs this instance, unless there is one on its way. The loop calls this.
 
-    Raises Gone, or LeaseLost in a worker that isn't meant to any more; then there is no workflow.
+    Raises Gone, or LeaseLost in a worker that isn't meant to any more, and CannotInstall; then there is no run.
     """
-    instance.observe(provisioning_status=Status("Provisioning In Progress", Indicator.IN_PROGRESS))
-    host = instance.host
-    attempt = Workflow.objects.filter(schema=connection.schema_name, instance_id=str(instance)).count() + 1
-    return Workflow.objects.create(
+    instance.observe(provisioning_status=Status("Provisioning In Progress", Indicator.IN_PROGRESS))  # which locks it
+    run = latest(instance)
+    return run if run and run.state in ACTIVE else queue(instance)
+
+
+def queue(instance: Instance, *, since: Workflow | None = None, who: str = "") -> Workflow:
+    """Make a run, which waits for its place. Call with the instance's row locked, and no run of its host on its way.
+
+    since: the attempt before. What of it is done, and would be done just so again, isn't done again.
+    Raises CannotInstall: nothing was begun.
+    """
+    plan = plan_for(instance)
+    attempts = Workflow.objects.filter(schema=connection.schema_name, instance_id=str(instance)).order_by("-id")
+    last = attempts.first()
+    run = Workflow.objects.create(
         schema=connection.schema_name,
         workflow_id=f"workflow-{secrets.token_hex(8)}",
         instance_id=str(instance),
-        host_id=str(host),
-        host_uuid=host.uuid,
-        worker_id=host.pxe_mac,
-        attempt=attempt,
-        actions=actions_for(instance),
+        host_id=str(instance.host),
+        host_uuid=instance.host.uuid,
+        worker_id=instance.host.pxe_mac,
+        attempt=last.attempt + 1 if last else 1,
+        template=plan.template,
+        os_id=instance.os_id,
+        who=who,
+        state=WorkflowState.QUEUED,
+        timeout=plan.timeout,
+        actions=_actions(plan, since),
+        inputs_sealed=seal(json.dumps(plan.environments)),
     )
+    attempts.filter(outside=False, pk__in=[*attempts.values_list("pk", flat=True)[ATTEMPTS:]]).delete()
+    places.give_out()
+    run.refresh_from_db()
+    return run
+
+
+def _actions(plan: Plan, since: Workflow | None) -> list[dict[str, Any]]:
+    fresh = [action | {"state": WorkflowState.PENDING.value, "message": "", "log": []} for action in plan.actions]
+    if since is None or not since.inputs_sealed:
+        return fresh
+    done = zip(since.actions, environments_of(since), strict=True)
+    for action, environment, (before, was) in zip(fresh, plan.environments, done, strict=False):
+        same = all(action[key] == before[key] for key in ("name", "image")) and environment == was
+        if not same or before["state"] != WorkflowState.SUCCESS:
+            break
+        action |= {"state": WorkflowState.SUCCESS.value, "message": f"done in attempt {since.attempt}"}
+    return fresh
+
+
+def of(instance: Instance) -> QuerySet[Workflow]:
+    """All attempts, the newest first."""
+    return Workflow.objects.filter(schema=connection.schema_name, instance_id=str(instance)).order_by("-id")
 
 
 def latest(instance: Instance) -> Workflow | None:
-    attempts = Workflow.objects.filter(schema=connection.schema_name, instance_id=str(instance))
-    return attempts.order_by("-id").first()
+    return of(instance).first()
 
 
-def cancel(instance: Instance, reason: str) -> None:
-    Workflow.objects.filter(schema=connection.schema_name, instance_id=str(instance), state__in=ACTIVE).update(
+def cancel(runs: QuerySet[Workflow], reason: str) -> int:
+    """End those that are on their way. Returns how many."""
+    ended = runs.filter(state__in=ACTIVE).update(
         state=WorkflowState.CANCELLED, reason=reason, finished_at=timezone.now()
     )
+    if ended:
+        places.give_out()
+    return ended
 
 
-def cancel_all(reason: str) -> None:
-    """Those of all instances of the current schema."""
-    Workflow.objects.filter(schema=connection.schema_name, state__in=ACTIVE).update(
-        state=WorkflowState.CANCELLED, reason=reason, finished_at=timezone.now()
-    )
+def left_alone(run: Workflow, instance: Instance) -> bool:
+    """Whether this run, which ended, was of a machine that is installed all the same: it did nothing to it yet."""
+    if run.started_at is not None:
+        return False
+    before = of(instance).filter(pk__lt=run.pk).exclude(started_at=None).first()
+    return before is not None and before.state == WorkflowState.SUCCESS and before.os_id == instance.os_id
 
 
-def actions_for(instance: Instance) -> list[dict]:
-    """Template and inputs as data. Relative image URLs are this server's own."""
-    host, os = instance.host, instance.os
-    mirrored = mirror.path_of(os.sha256)
-    own = bool(mirrored) or not os.image_url.startswith(("http://", "https://"))
-    server = f"https://{settings.EIM_PUBLIC_HOST}:{settings.EIM_HTTPS_PORT}"
-    ca = settings.EIM_CA_FILE.read_text()
-    url = f"{server}/{(mirrored or os.image_url).lstrip('/')}" if own else os.image_url
-    facts = CloudInitFacts(
-        hostname=host.resource_id,
-        mac=host.pxe_mac,
-        guid=str(host.uuid),
-        project_id=str(Project.objects.get(schema_name=connection.schema_name).uuid),
-        client_id=credentials.client_id_of(host.uuid),
-        client_secret=SECRET_MARK,
-        eim_url=server,
-        grpc_authority=f"{settings.EIM_PUBLIC_HOST}:{settings.EIM_GRPC_PORT}",
-        ca_pem=ca,
-    )
-    listed = [
-        _action("secure-boot-status-flag-read", "securebootflag", 560, SECURITY_FEATURE_FLAG=instance.security_feature),
-        _action("erase-non-removable-disk", "erase_non_removable_disks", 560),
-        _action(
-            "stream-os-image", "image2disk", 9800, pid="host",
-            IMG_URL=url,
-            SHA256=os.sha256,
-            COMPRESSED=str(url.endswith((".gz", ".xz", ".bz2", ".zst"))).lower(),
-            TLS_CA_CERT=base64.b64encode(ca.encode()).decode() if own else os.tls_ca_cert,
-        ),
-        _writefile("install-cloud-init", "/etc/cloud/cloud.cfg.d/99_infra.cfg", render(facts), mode="0600"),
-        _writefile("cloud-init-ds-identity", "/etc/cloud/ds-identify.cfg", "datasource: NoCloud\n", mode="0600"),
-        _action("efibootset-for-diskboot", "efibootset", 560),
-        _action("reboot", "reboot-action", 90, volumes=["/worker:/worker"]),
-    ]  # fmt: skip
-    return listed
+# What the machine gets --------------------------------------------------------------------------------------------
 
 
-def _action(name: str, image: str, timeout: int, *, pid: str = "", volumes: list[str] = (), **environment: str) -> dict:
-    return {
-        "name": name, "image": f"{IMAGES}/{image}:v1.0.0", "timeout": timeout, "pid": pid,
-        "volumes": ["/dev:/dev", "/dev/console:/dev/console", "/lib/firmware:/lib/firmware:ro", *volumes],
-        "environment": environment, "state": WorkflowState.PENDING.value, "message": "",
-    }  # fmt: skip
+def environments_of(run: Workflow) -> list[dict[str, str]]:
+    """What each action gets, with markers where secrets go."""
+    return json.loads(unseal(run.inputs_sealed)) if run.inputs_sealed else [{} for _ in run.actions]
 
 
-def _writefile(name: str, path: str, contents: str, *, mode: str) -> dict:
-    return _action(
-        name, "writefile", 90, FS_TYPE="ext4", DEST_PATH=path, CONTENTS=contents, UID="0", GID="0", MODE=mode,
-        DIRMODE="0755",
-    )  # fmt: skip
-
-
-def environment_of(workflow: Workflow, action: dict) -> list[str]:
+def unmasked(run: Workflow, environments: Iterable[dict[str, str]]) -> list[list[str]]:
     """K=V, sorted, with the secrets in their places: only for the machine itself, never kept.
 
     Raises NotTrusted: a token outlives the trust by up to an hour, and must not get a new secret meanwhile.
     """
-    environment = action["environment"]
-    if any(SECRET_MARK in value for value in environment.values()):
-        secret = credentials.secret_of(workflow.host_uuid)
+    environments = [*environments]
+    if any(SECRET_MARK in value for environment in environments for value in environment.values()):
+        secret = credentials.secret_of(run.host_uuid)
         if secret is None:
             raise NotTrusted("The host is not trusted any more")
-        # The mark stands inside JSON inside a file: a secret has only letters that mean nothing there.
-        environment = {key: value.replace(SECRET_MARK, secret) for key, value in environment.items()}
-    return sorted(f"{key}={value}" for key, value in environment.items())
+        # The mark stands inside YAML inside a file: a secret has only letters that mean nothing there.
+        environments = [{k: v.replace(SECRET_MARK, secret) for k, v in one.items()} for one in environments]
+    return [sorted(f"{key}={value}" for key, value in environment.items()) for environment in environments]
+
+
+def document(run: Workflow) -> dict[str, Any]:
+    """All of the run in the form of Tinkerbell's templates, secrets included. Raises NotTrusted."""
+    environments = unmasked(run, environments_of(run))
+    actions = [
+        {key: action[key] for key in ("name", "image", "timeout", "volumes")}
+        | ({"pid": action["pid"]} if action["pid"] else {})
+        | {"environment": dict(pair.split("=", 1) for pair in environment)}
+        for action, environment in zip(run.actions, environments, strict=True)
+    ]
+    task = {"name": TASK, "worker": run.worker_id, "actions": actions}
+    return {"version": "0.1", "name": run.workflow_id, "global_timeout": run.timeout, "tasks": [task]}
 
 
 def for_worker(worker_id: str, host_uuid: UUID) -> Workflow | None:
-    """The active workflow of this machine, in the current schema. The UUID is the token's, the MAC what it says."""
-    workflow = Workflow.objects.filter(
-        schema=connection.schema_name, worker_id=worker_id.lower(), host_uuid=host_uuid, state__in=ACTIVE
-    ).first()
-    if workflow:
-        Workflow.objects.filter(pk=workflow.pk).update(heard_at=timezone.now())
-    return workflow
+    """The run of this machine that is on its way, in the current schema. The UUID is the token's, the MAC what it says.
+
+    One indexed query; if there is a run, now and then a second one, which notes that the machine was heard.
+    """
+    found = Workflow.objects.filter(
+        host_uuid=host_uuid, state__in=ACTIVE, schema=connection.schema_name, worker_id=worker_id.lower()
+    ).defer("inputs_sealed")
+    run = next(iter(found), None)  # first() would put them in order, for which the planner reads the tenant's history
+    now = timezone.now()
+    if run and (run.heard_at is None or now - run.heard_at > HEARD_EVERY):
+        Workflow.objects.filter(pk=run.pk).update(heard_at=now)
+    return run
+
+
+def may_begin(run: Workflow) -> bool:
+    """Whether its due action is given out, also to a worker that comes back to one that it began."""
+    return run.state in BUSY
+
+
+# What is reported -------------------------------------------------------------------------------------------------
 
 
 @transaction.atomic
 def report(host_uuid: UUID, told: Report) -> None:
-    """Write down what the machine says of its current action, show it, and ring when that ends the workflow.
+    """Write down what the machine says of its current action, show it, and ring when that ends the run.
 
-    Raises Workflow.DoesNotExist, or StaleReport if the report isn't about what is due: the machine then asks again.
+    An end that was reported already is heard once more and changes nothing: its answer may have been lost. RUNNING may
+    be said again and again, as a sign of life and with a message. Raises Workflow.DoesNotExist, or StaleReport if the
+    report isn't about what is due: the machine then asks again.
     """
-    workflow = Workflow.objects.select_for_update().get(
-        schema=connection.schema_name, workflow_id=told.workflow_id, host_uuid=host_uuid
-    )
-    at = workflow.current
-    if workflow.state not in ACTIVE:
-        raise StaleReport(f"{workflow.workflow_id} has ended: {workflow.state}")
-    action = workflow.actions[at]
-    if action["name"] != told.action_name:
+    run = _writable().get(schema=connection.schema_name, workflow_id=told.workflow_id, host_uuid=host_uuid)
+    known = next((action for action in run.actions if action["name"] == told.action_name), None)
+    if known and told.state in ENDS and known["state"] == told.state:
+        return
+    if run.state not in ACTIVE:
+        raise StaleReport(f"{run.workflow_id} has ended: {run.state}")
+    action = run.actions[run.current]
+    if action is not known or told.index not in (None, run.current):
         raise StaleReport(f"the current action is {action['name']!r}, the report is about {told.action_name!r}")
-    now = time.time()
-    if told.state == WorkflowState.RUNNING:
+    if not may_begin(run) and action["state"] != WorkflowState.RUNNING:
+        raise StaleReport(f"{run.workflow_id} has to wait: {run.state}")
+    was = run.state, progress(run)
+    _note(run, action, told.state, told.message)
+    _settle(run)
+    if (run.state, progress(run)) != was:
+        _tell(run)
+
+
+def _tell(run: Workflow) -> None:
+    show(run)
+    if run.state not in ACTIVE:
+        places.give_out()
+
+
+def _writable() -> QuerySet[Workflow]:
+    """Without the large column, which save() leaves alone then."""
+    return Workflow.objects.select_for_update().defer("inputs_sealed")
+
+
+def _note(run: Workflow, action: dict[str, Any], state: str, message: str) -> None:
+    now, message = time.time(), _without_secrets(run, message)[:MESSAGE].replace("\0", "\ufffd")  # JSON can't keep it
+    if state == WorkflowState.RUNNING:
+        action["beats"] = action.get("beats", -1) + 1
         action.setdefault("started", now)
-        workflow.started_at = workflow.started_at or timezone.now()
     else:
         action["seconds"] = round(now - action.get("started", now), 3)
-    action["state"], action["message"] = told.state, told.message[:2000]
-    workflow.heard_at = timezone.now()
-    if told.state in (WorkflowState.FAILED, WorkflowState.TIMEOUT):
-        workflow.state, workflow.reason = told.state, progress(workflow)
-    elif workflow.current == len(workflow.actions):
-        workflow.state = WorkflowState.SUCCESS
-    else:
-        workflow.state = WorkflowState.RUNNING
-    if workflow.state not in ACTIVE:
-        workflow.finished_at = timezone.now()
-    workflow.save()
-    show(workflow)
+    action["state"], action["message"] = state, message
+    log = action.setdefault("log", [])
+    line = {"state": state, "message": message[:LOG_MESSAGE]}
+    if not log or log[-1] | line != log[-1]:
+        log.append({"at": round(now, 3)} | line)
+    if len(log) > LOG_LINES:
+        del log[1]  # what stays are the first one and the newest
+    run.heard_at = timezone.now()
+    run.started_at = run.started_at or run.heard_at
 
 
-def show(workflow: Workflow) -> None:
-    """Tell how far it is in the instance's status, and ring for it if the workflow has ended."""
-    instance = Instance.objects.filter(resource_id=workflow.instance_id).first()
+def _without_secrets(run: Workflow, message: str) -> str:
+    """A failed action's last words may be what it was given."""
+    if _LIKE_A_SECRET.search(message) and (secret := credentials.secret_of(run.host_uuid)):
+        return message.replace(secret, "***")
+    return message
+
+
+@transaction.atomic
+def follow(run: Workflow, seen: list[Seen]) -> None:
+    """Write down how all of the run's actions are, as an engine outside knows it; nothing if the run has ended.
+
+    Raises ValueError if they aren't as many as the run has.
+    """
+    run = _writable().get(pk=run.pk)
+    if run.state not in ACTIVE:
+        return
+    changed = False
+    for action, now in zip(run.actions, seen, strict=True):
+        message = now.message or action["message"]
+        if (action["state"], action["message"]) != (now.state, message):
+            _note(run, action, now.state, message)
+            action |= {key: value for key in ("started", "seconds") if (value := getattr(now, key)) is not None}
+            changed = True
+    if changed:
+        _settle(run)
+        _tell(run)
+
+
+def _settle(run: Workflow) -> None:
+    """From the states of the actions follows that of the run."""
+    at = run.current
+    if at == len(run.actions):
+        run.state = WorkflowState.SUCCESS
+    elif run.actions[at]["state"] in ENDS:
+        run.state, run.reason = run.actions[at]["state"], progress(run)
+    elif run.state in BUSY:
+        run.state = WorkflowState.RUNNING
+    if run.state not in ACTIVE:
+        run.finished_at = timezone.now()
+    if run.state == WorkflowState.SUCCESS:
+        run.inputs_sealed = ""  # nobody needs it any more
+    run.save()
+
+
+# What is shown ----------------------------------------------------------------------------------------------------
+
+
+def show(run: Workflow) -> None:
+    """Tell how far it is in the instance's status, and ring for it if the run has ended."""
+    instance = Instance.objects.filter(resource_id=run.instance_id).first()
     if instance is None:
         return
-    if workflow.state in ACTIVE:
-        shown = Status(f"Provisioning In Progress: {progress(workflow)}", Indicator.IN_PROGRESS)
-        try:
+    try:
+        if run.started_at and instance.current_state == InstanceState.RUNNING:
+            not_any_more(instance)
+        if run.state in ACTIVE:
+            shown = Status(f"Provisioning In Progress: {in_words(run)}", Indicator.IN_PROGRESS)
             instance.observe(only_if={"desired_state": InstanceState.RUNNING}, provisioning_status=shown)
-        except Gone:
-            return
-    else:
-        events.announce(instance, "workflow")
+        else:
+            events.announce(instance, "workflow")
+    except Gone:
+        return
 
 
-def progress(workflow: Workflow) -> str:
+def not_any_more(instance: Instance) -> None:
+    """What was installed is to be installed once more, or has begun to be. Raises Gone."""
+    instance.observe(
+        only_if={"desired_state": InstanceState.RUNNING, "current_state": InstanceState.RUNNING},
+        state=InstanceState.UNSPECIFIED,
+        instance_status=Status("Not Installed"),
+        provisioning_status=Status("Provisioning In Progress", Indicator.IN_PROGRESS),
+    )
+
+
+def in_words(run: Workflow) -> str:
+    match run.state:
+        case WorkflowState.QUEUED:
+            return places.why_waiting(run)
+        case WorkflowState.PAUSED:
+            return f"{progress(run)}, {run.reason}"
+    return progress(run)
+
+
+def progress(run: Workflow) -> str:
     """`3/7: Streaming OS image`, and how it ended if it did."""
-    at = min(workflow.current, len(workflow.actions) - 1)
-    action = workflow.actions[at]
-    text = f"{at + 1}/{len(workflow.actions)}: {PROGRESS.get(action['name'], action['name'])}"
+    at = min(run.current, len(run.actions) - 1)
+    action = run.actions[at]
+    text = f"{at + 1}/{len(run.actions)}: {PROGRESS.get(action['name'], action['name'])}"
     match action["state"]:
         case WorkflowState.FAILED:
             text += " failed"
@@ -239,23 +383,60 @@ def progress(workflow: Workflow) -> str:
     return f"{text}: {action['message']}" if action["message"] else text
 
 
-def expire(workflow: Workflow) -> bool:
-    """End a workflow that has taken too long, or whose machine has gone silent. True if it was."""
-    now = timezone.now()
-    silent = now - (workflow.heard_at or workflow.created_at) > timedelta(seconds=settings.WORKFLOW_SILENCE)
-    late = now - (workflow.started_at or now) > timedelta(seconds=settings.WORKFLOW_TIMEOUT)
-    if not (silent or late):
-        return False
-    why = f"no word from the machine for {settings.WORKFLOW_SILENCE} s" if silent else "it took too long"
-    return bool(
-        Workflow.objects.filter(pk=workflow.pk, state__in=ACTIVE).update(
-            state=WorkflowState.TIMEOUT, reason=f"{progress(workflow)} timeout: {why}", finished_at=now
-        )
-    )
+# Deadlines --------------------------------------------------------------------------------------------------------
+
+
+def deadline(run: Workflow) -> tuple[datetime, str] | None:
+    """When this run ends if nothing is heard until then, and why. None if it has ended, or queues.
+
+    A worker is silent while an action runs, unless it has shown that it says RUNNING again and again: from then on its
+    silence means that it is gone. Any other has the time that its action has.
+    """
+    if run.state == WorkflowState.PAUSED:
+        longest = settings.WORKFLOW_PAUSE
+        return run.paused_at + timedelta(seconds=longest), f"it was paused for {longest} s"
+    if run.state not in BUSY:
+        return None
+    placed = run.placed_at or run.created_at
+    ends = [((run.started_at or placed) + timedelta(seconds=run.timeout), f"it took longer than {run.timeout} s")]
+    action = run.actions[run.current]
+    is_at_it = action["state"] == WorkflowState.RUNNING
+    if is_at_it:
+        longest = action["timeout"] + settings.WORKFLOW_GRACE
+        began = datetime.fromtimestamp(action["started"], placed.tzinfo)
+        ends.append((began + timedelta(seconds=longest), f"Action timed out after {action['timeout']} s"))
+    if not is_at_it or action.get("beats"):
+        heard = run.heard_at and run.heard_at > placed
+        longest = settings.WORKFLOW_SILENCE if heard else settings.WORKFLOW_FIRST_WORD
+        since = max(run.heard_at or placed, placed)
+        ends.append((since + timedelta(seconds=longest), f"no word from the machine for {longest} s"))
+    return min(ends)
+
+
+@transaction.atomic
+def expire(run: Workflow) -> Workflow:
+    """The run as it is now: ended, if it has passed its deadline."""
+    run = _writable().get(pk=run.pk)
+    due = deadline(run)
+    if due is None or due[0] > timezone.now():
+        return run
+    action = run.actions[run.current]
+    if action["state"] == WorkflowState.RUNNING:
+        _note(run, action, WorkflowState.TIMEOUT, due[1])
+        run.reason = progress(run)
+    else:
+        run.reason = f"{progress(run)} timeout: {due[1]}"
+    run.state, run.finished_at = WorkflowState.TIMEOUT, timezone.now()
+    run.save()
+    places.give_out()
+    return run
+
+
+# What a machine boots ---------------------------------------------------------------------------------------------
 
 
 def boots_from_disk(uuid: str, serial: str) -> bool:
-    """Is this machine installed, as we know it at this moment? An unknown one isn't."""
+    """Is this machine installed, and to stay so, as we know it at this moment? An unknown one isn't."""
     try:
         claim = Claim.objects.filter(uuid=UUID(uuid)).first() if uuid else None
     except ValueError:
@@ -266,21 +447,7 @@ def boots_from_disk(uuid: str, serial: str) -> bool:
     if claim is None:
         return False
     with schema_context(claim.schema):
-        return Instance.objects.filter(
+        installed = Instance.objects.filter(
             host_id=claim.resource_id, desired_state=InstanceState.RUNNING, current_state=InstanceState.RUNNING
-        ).exists()
-
-
-@transaction.atomic
-def retry(instance: Instance) -> Workflow:
-    """Install again, from the start: the attempt before stays as history, ended if it hadn't."""
-    rows = Instance.objects.select_related("host", "os").select_for_update(of=("self",))
-    instance = rows.get(pk=instance.pk)
-    if instance.desired_state != InstanceState.RUNNING or instance.current_state != InstanceState.UNSPECIFIED:
-        raise NotToBeInstalled(f"{instance} is {instance.current_state} and wanted {instance.desired_state}")
-    if instance.host.current_state != HostState.ONBOARDED:
-        raise NotToBeInstalled(f"{instance.host} must be onboarded first: it is {instance.host.current_state}")
-    cancel(instance, "tried again")
-    run = start(instance)
-    instance.ask(state=InstanceState.RUNNING)
-    return run
+        )
+        return installed.exists() and not Workflow.objects.filter(host_id=claim.resource_id, state__in=ACTIVE).exists()

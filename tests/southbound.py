@@ -138,9 +138,9 @@ class Node:
         )  # fmt: skip
 
     def work_through(self) -> None:
-        """Report every action of the workflow done, as the old worker would."""
+        """Report every action that is left of the workflow done, as the old worker would."""
         [context] = self.contexts()
-        for action in self.actions(context.workflow_id):
+        for action in self.actions(context.workflow_id)[context.current_action_index :]:
             self.report(context.workflow_id, action.name, "STATE_RUNNING")
             self.report(context.workflow_id, action.name, "STATE_SUCCESS")
 
@@ -157,7 +157,7 @@ def wanted(host: Host) -> Instance:
     os = OperatingSystem.objects.filter(name="debian").first()
     if os is None:
         os = OperatingSystem(
-            name="debian", sha256="a" * 64, image_url="tink-stack/images/debian.raw.gz",
+            name="debian", profile_name="debian", sha256="a" * 64, image_url="tink-stack/images/debian.raw.gz",
             os_type="OS_TYPE_MUTABLE", os_provider="OS_PROVIDER_KIND_INFRA",
         )  # fmt: skip
         os.ask()

@@ -18,7 +18,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from django.conf import settings
-from django.db import close_old_connections
+from django.db import close_old_connections, connections
 from django_tenants.utils import schema_context
 
 from inventory.models import Host, PowerState
@@ -180,11 +180,10 @@ def run(stop: threading.Event) -> None:
     cleaned = time.monotonic()
 
     def do(work: Callable, *about: object) -> None:
-        close_old_connections()
         try:
             work(*about)
         finally:
-            close_old_connections()
+            connections.close_all()  # wishes are rare; a connection for each hand isn't kept open for them
             hands.release()
 
     with closing(Watcher()) as watcher, ThreadPoolExecutor(HANDS, thread_name_prefix="wish") as threads:
@@ -202,3 +201,4 @@ def run(stop: threading.Event) -> None:
                 cleaned = time.monotonic()
                 threads.submit(do, activation.clean).add_done_callback(_told)
             stop.wait(max(0.0, LOOK_EVERY - (time.monotonic() - began)))
+    connections.close_all()

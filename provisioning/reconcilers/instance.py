@@ -3,16 +3,20 @@
 from datetime import timedelta
 
 from django.db import connection
-from django.db.models import Q
+from django.db.models import F, Q
+from django.utils import timezone
 
 from inventory import presence
-from inventory.models import Host, HostState, Indicator, Instance, InstanceState, Status
-from inventory.profiles import NOT_PINNED
-from provisioning import workflow
-from provisioning.models import ACTIVE, WorkflowState
+from inventory.models import Host, HostState, Indicator, Instance, InstanceState, OsProviderKind, ProviderVendor, Status
+from provisioning import places, workflow
+from provisioning.engines import engine
+from provisioning.errors import CannotInstall
+from provisioning.models import ACTIVE, Workflow, WorkflowState
 from workers.engine import Done, Later, Reconciler, Refused, register
 
-LOOK_AGAIN = timedelta(seconds=60)  # a machine's reports ring by themselves; this is for the one that went silent
+LOOK_AGAIN = timedelta(seconds=60)  # a machine's reports ring by themselves; this is for what nobody tells
+QUEUED_LOOK = timedelta(minutes=10)  # whoever ends gives its place on; thousands may be waiting
+VENDORS = [ProviderVendor.LENOVO_LXCA, ProviderVendor.LENOVO_LOCA]  # who install their machines themselves
 
 
 @register
@@ -21,10 +25,18 @@ class InstanceOnHost(Reconciler):
     watches = {Host: lambda host: Instance.objects.filter(host_id=host.resource_id).values_list("pk", flat=True)}
 
     def outstanding(self):
-        """An instance waits, and costs nothing, until its host is onboarded. One whose host is not trusted ends."""
+        """Also what is installed and is to be once more. An instance waits, and costs nothing, until its host is
+
+        onboarded; one whose host isn't trusted ends; what another installs is that one's.
+        """
+        here = Workflow.objects.filter(schema=connection.schema_name, state__in=ACTIVE).values("instance_id")
+        unspecified = InstanceState.UNSPECIFIED
+        unlike = ~Q(desired_state=F("current_state")) & ~Q(desired_state=unspecified)
+        again = Q(desired_state=InstanceState.RUNNING, resource_id__in=here)
         decided = Q(host__current_state__in=[HostState.ONBOARDED, HostState.UNTRUSTED])
-        ready = decided | ~Q(desired_state=InstanceState.RUNNING)
-        return super().outstanding().filter(ready).select_related("host", "os")
+        ours = Q(os__os_provider=OsProviderKind.INFRA) & ~Q(host__provider__provider_vendor__in=VENDORS)
+        ready = (decided & ours) | ~Q(desired_state=InstanceState.RUNNING)
+        return Instance.objects.filter((unlike | again) & ready).select_related("host", "os", "local_account")
 
     def reconcile(self, instance):
         match instance.desired_state:
@@ -33,42 +45,77 @@ class InstanceOnHost(Reconciler):
             case InstanceState.DELETED if held := instance.held_by():
                 return Later(LOOK_AGAIN, f"Deleting: waiting on {' and '.join(held)} deletion")
             case InstanceState.DELETED:
-                workflow.cancel(instance, "the instance is deleted")
-                forget(instance)
+                self.end(instance, "the instance is deleted")
                 return Done(state=InstanceState.DELETED)
             case InstanceState.UNTRUSTED:
-                workflow.cancel(instance, "the instance is not trusted any more")
-                forget(instance)
+                self.end(instance, "the instance is not trusted any more")
                 return Done("Unknown", state=InstanceState.UNTRUSTED)
 
     def end_all(self):
-        workflow.cancel_all("the project is deleted")
+        runs = Workflow.objects.filter(schema=connection.schema_name)
+        workflow.cancel(runs, "the project is deleted")
+        self.take_back(runs)
         return True
+
+    def end(self, instance, reason):
+        workflow.cancel(workflow.of(instance), reason)
+        self.take_back(workflow.of(instance))
+        forget(instance)
+
+    def take_back(self, runs):
+        """What the engine made of those that have ended."""
+        for run in runs.filter(outside=True).exclude(state__in=ACTIVE):
+            engine().end(run)
+            Workflow.objects.filter(pk=run.pk).update(outside=False)
 
     def install(self, instance):
         if instance.host.current_state == HostState.UNTRUSTED:
-            workflow.cancel(instance, "the host is not trusted any more")
+            self.end(instance, "the host is not trusted any more")
             raise Refused("Provisioning Failed: the host is not trusted any more")
-        if instance.os.sha256 == NOT_PINNED:
-            raise Refused(f"Provisioning Failed: {instance.os.name} has no digest yet: an administrator must enter one")
+        self.take_back(workflow.of(instance))
         run = workflow.latest(instance)
-        if run is None or run.state == WorkflowState.CANCELLED:
-            workflow.start(instance)
-            return self.in_progress()
-        if run.state in ACTIVE and workflow.expire(run):
-            run.refresh_from_db()
+        if run is None:
+            try:
+                run = workflow.start(instance)
+            except CannotInstall as why:
+                raise Refused(f"Provisioning Failed: {why}") from why
         if run.state in ACTIVE:
-            return self.in_progress()
-        if run.state != WorkflowState.SUCCESS:
-            raise Refused(f"Provisioning Failed: {run.reason}")
-        instance.host.observe(
-            only_if={"host_status": "Not Connected"}, host_status=Status("Rebooting", Indicator.IN_PROGRESS)
-        )
-        return Done("Provisioned", state=InstanceState.RUNNING)
+            if instance.current_state == InstanceState.RUNNING:
+                workflow.not_any_more(instance)
+                forget(instance)
+            run = self.attend(run)
+        match run.state:
+            case WorkflowState.SUCCESS:
+                instance.host.observe(
+                    only_if={"host_status": "Not Connected"}, host_status=Status("Rebooting", Indicator.IN_PROGRESS)
+                )
+                return self.settled(instance, Done("Provisioned", state=InstanceState.RUNNING))
+            case WorkflowState.CANCELLED if workflow.left_alone(run, instance):
+                return self.settled(instance, Done("Provisioned", state=InstanceState.RUNNING))
+            case WorkflowState.FAILED | WorkflowState.TIMEOUT | WorkflowState.CANCELLED:
+                self.take_back(workflow.of(instance))
+                raise Refused(f"Provisioning Failed: {run.reason}")
+        workflow.show(run)
+        due = workflow.deadline(run)
+        after = min(LOOK_AGAIN, max(due[0] - timezone.now(), timedelta(seconds=1))) if due else QUEUED_LOOK
+        return Later(after, workflow.in_words(run), in_status=False)
 
-    def in_progress(self):
-        """How far it is, the reports write into the status themselves."""
-        return Later(LOOK_AGAIN, "Waiting for the machine to install", in_status=False)
+    def attend(self, run):
+        """Let the engine do what there is to do, and end what has passed its deadline. The run as it is then."""
+        match run.state:
+            case WorkflowState.QUEUED:
+                places.give_out()  # there may be more of them since the last one ended
+            case WorkflowState.PENDING:
+                engine().begin(run)
+            case WorkflowState.PAUSED:
+                engine().pause(run)
+        if run.state != WorkflowState.QUEUED:
+            engine().look(run)
+        return workflow.expire(run)
+
+    def settled(self, instance, done):
+        self.take_back(workflow.of(instance))
+        return done
 
 
 def forget(instance: Instance) -> None:

@@ -11,7 +11,7 @@ from django.db import connections
 from django_tenants.utils import schema_context
 
 from inventory.models import Host, HostState, Instance, InstanceState
-from provisioning import workflow
+from provisioning import verbs
 from tenants.models import EdgeCredential
 from tests.chaos.waiting import until
 from tests.southbound import Node, registered, wanted
@@ -173,13 +173,13 @@ def fails(machine: Machine, turn: int) -> None:
 
 def fails_and_is_tried_again(machine: Machine, turn: int) -> None:
     fails(machine, turn)
-    workflow.retry(machine.instance)
+    verbs.retry(machine.instance, "chaos", from_start=True)
     machine.install()
 
 
 def is_told_to_start_over(machine: Machine, turn: int) -> None:
     falls_silent_while_installing(machine, turn)
-    workflow.retry(machine.instance)
+    verbs.retry(machine.instance, "chaos", from_start=True)
     machine.install()
 
 

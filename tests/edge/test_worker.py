@@ -186,3 +186,13 @@ async def test_the_old_worker_resumes_by_what_the_context_says(current, state, f
 )
 async def test_an_action_is_known_by_the_base_name_of_its_image(image):
     assert Step("w", "t", "a", "n", image, 1, {}).image_name == "image2disk"
+
+
+async def test_a_worker_says_running_again_and_again_while_an_action_takes_long(orchestrator, work, hands, monkeypatch):
+    monkeypatch.setattr("edge.worker.BEAT_SECONDS", 0.02)
+    orchestrator.actions = [action("waits", "x/waits:v1"), dict(REBOOT)]
+    working = asyncio.create_task(work())
+    await until(lambda: orchestrator.states().count("waits RUNNING") >= 3)
+    hands.go_on.set()
+    await working
+    assert orchestrator.states()[-3:] == ["waits SUCCESS", "reboot RUNNING", "reboot SUCCESS"]

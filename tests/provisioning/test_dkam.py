@@ -7,23 +7,17 @@ import json
 import threading
 
 import pytest
-import yaml
 from django.test import Client
 
 from eim_project import tls
 from inventory.models import InstanceState
 from provisioning.dkam import build, cpio, errors, tools
-from provisioning.dkam.cloudinit import AGENT_VARIABLES, CloudInitFacts, render
 from provisioning.dkam.python import pinned
 from provisioning.dkam.store import Store
 from tests.provisioning.serving import serve
 from tests.southbound import Node, registered, wanted
 
-FACTS = CloudInitFacts(
-    hostname="host-1a2b3c4d", mac="52:54:00:12:34:56", guid="a1458656-e817-4a84-b4ca-60def028ebe4",
-    project_id="2c065bc2-0774-4171-8f71-50f5d1d9915c", client_id="edgenode-1", client_secret="@@client_secret@@",
-    eim_url="https://10.0.2.2:8443", grpc_authority="10.0.2.2:50051", ca_pem="-----BEGIN\nabc: 'd'\n",
-)  # fmt: skip
+GUID = "a1458656-e817-4a84-b4ca-60def028ebe4"
 
 
 @pytest.fixture
@@ -208,18 +202,6 @@ def test_a_cpio_archive_has_files_folders_and_links_all_of_root(tmp_path):
     assert archives[0] == archives[1]
 
 
-def test_cloud_init_is_yaml_and_writes_the_identity_before_what_starts_the_agent():
-    config = yaml.safe_load(render(FACTS))
-    files = {file["path"]: file for file in config["write_files"]}
-    credentials = "/etc/intel_edge_node/client-credentials"
-    assert config["hostname"] == FACTS.hostname
-    assert files[f"{credentials}/client_secret"]["content"] == FACTS.client_secret
-    assert files[f"{credentials}/client_secret"]["permissions"] == "0600"
-    assert files["/etc/intel_edge_node/orch-ca-cert/orch-ca.crt"]["content"] == FACTS.ca_pem
-    assert "EIM_URL=https://10.0.2.2:8443\n" in files[AGENT_VARIABLES]["content"]
-    assert [*files][-1] == AGENT_VARIABLES
-
-
 # Served --------------------------------------------------------------------------------------------------------------
 
 
@@ -231,7 +213,7 @@ def web(settings, tmp_path, public):
 
 
 def test_a_machine_that_nobody_knows_gets_the_micro_os_and_our_addresses(web):
-    script = web.get("/tink-stack/boot.ipxe", {"uuid": FACTS.guid, "serial": "ABCDE1"}).content.decode()
+    script = web.get("/tink-stack/boot.ipxe", {"uuid": GUID, "serial": "ABCDE1"}).content.decode()
     assert script.startswith("#!ipxe\n")
     assert "kernel signed/not-built/vmlinuz initrd=initramfs worker_id=${mac} grpc_authority=10.0.2.2:" in script
     assert " eim_url=https://10.0.2.2:" in script and not script.splitlines()[1].startswith("chain")

@@ -2,6 +2,7 @@
 
 import json
 from io import StringIO
+from uuid import uuid4
 
 import grpc
 import pytest
@@ -12,11 +13,11 @@ from django.urls import set_script_prefix
 from inventory.errors import LeaseLost
 from inventory.models import HostState, Indicator, InstanceState
 from inventory.models.base import fence
-from provisioning import workflow
+from provisioning import verbs, workflow
 from provisioning.models import Workflow, WorkflowState
 from tenants import credentials
 from tenants.models import EdgeCredential, User
-from tests.conftest import client_of, settle
+from tests.conftest import client_of, settle, token_with
 from tests.southbound import MAC, Node, registered, wanted
 from wire import tink
 from workers.models import Work
@@ -100,7 +101,7 @@ def test_the_new_worker_gets_one_action_at_a_time(node):
 
 
 def test_the_secret_reaches_the_machine_and_is_nowhere_at_rest(node):
-    secret = node.onboard()[0].client_secret
+    secret = credentials.secret_of(node.uuid)
     [context] = node.contexts()
     contents = next(
         value for action in node.actions(context.workflow_id) if action.name == "install-cloud-init"
@@ -124,7 +125,7 @@ def test_a_failed_action_fails_the_workflow_with_its_message_and_a_new_wish_trie
     assert node.instance.provisioning_status_indicator == Indicator.ERROR
     assert node.contexts() == []
     assert settle() == []  # a refusal isn't retried by itself
-    workflow.retry(node.instance)
+    verbs.retry(node.instance, "ann")
     settle()
     [again] = node.contexts()
     assert again.workflow_id != context.workflow_id and Workflow.objects.get(workflow_id=again.workflow_id).attempt == 2
@@ -137,7 +138,7 @@ def test_a_machine_that_comes_back_from_an_older_attempt_changes_nothing(node):
     [context] = node.contexts()
     node.report(context.workflow_id, "secure-boot-status-flag-read", "STATE_FAILED")
     settle()
-    workflow.retry(node.instance)
+    verbs.retry(node.instance, "ann")
     settle()
     with pytest.raises(grpc.RpcError) as stale:
         node.report(context.workflow_id, "erase-non-removable-disk", "STATE_SUCCESS")
@@ -165,6 +166,29 @@ def test_a_node_sees_and_reports_no_workflow_but_its_own(node, southbound_addres
         with pytest.raises(grpc.RpcError):
             call()
     assert Workflow.objects.get(workflow_id=context.workflow_id).current == 0
+
+
+def test_a_poll_without_work_is_one_question_that_an_index_answers(node, there, django_assert_num_queries):
+    node.work_through()
+    others = [
+        Workflow(schema=there.schema_name, workflow_id=f"other-{number}", host_uuid=uuid4(), worker_id=MAC)
+        for number in range(500)
+    ]
+    Workflow.objects.bulk_create(others)
+    assert workflow.for_worker(MAC, node.uuid) is None  # which takes the connection into the schema
+    with django_assert_num_queries(1) as asked:
+        assert workflow.for_worker(MAC, node.uuid) is None
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE provisioning_workflow")
+        cursor.execute(f"EXPLAIN {asked[0]['sql']}")
+        assert "using one_active_run_a_host" in str(cursor.fetchall())
+
+
+def test_a_token_that_is_no_machines_gets_no_workflow(node, there):
+    node.token = token_with(f"{there.uuid}_en-agent-rw")
+    with pytest.raises(grpc.RpcError) as refused:
+        node.contexts()
+    assert refused.value.code() == grpc.StatusCode.PERMISSION_DENIED
 
 
 @pytest.mark.parametrize(("token", "expected"), [("", "UNAUTHENTICATED"), ("x.y.z", "UNAUTHENTICATED")])
@@ -217,10 +241,11 @@ def test_what_a_machine_boots_follows_from_what_the_server_knows_now(node):
     assert workflow.boots_from_disk(uuid, "") and not workflow.boots_from_disk("nonsense", "")
 
 
-def test_stored_actions_are_plain_data(node):
+def test_stored_actions_are_plain_data_without_what_they_are_given(node):
     [run] = Workflow.objects.all()
     assert json.loads(json.dumps(run.actions)) == run.actions
-    image = run.actions[2]["environment"]
+    image = workflow.environments_of(run)[2]
+    assert "environment" not in run.actions[2]
     assert image["IMG_URL"].startswith("https://127.0.0.1:") and image["COMPRESSED"] == "true"
 
 
@@ -245,11 +270,12 @@ def test_trying_again_is_a_call_of_the_api(failed, there):
 
 def test_trying_again_is_a_command_too_and_says_what_it_cannot_try(failed, there):
     out, err = StringIO(), StringIO()
-    with pytest.raises(CommandError, match="1 of 2 could not be tried again"):
-        call_command("retry_provisioning", failed.host_id, "host-00000000", project=there.name, stdout=out, stderr=err)
+    said = {"stdout": out, "stderr": err}
+    with pytest.raises(CommandError, match="retry of 1 of 2 hosts is not possible"):
+        call_command("provisioning", "retry", failed.host_id, "host-00000000", project=there.name, **said)
     assert f"{failed.host_id}: workflow-" in out.getvalue() and "host-00000000: " in err.getvalue()
     with pytest.raises(CommandError, match="There is no project nobody"):
-        call_command("retry_provisioning", failed.host_id, project="nobody")
+        call_command("provisioning", "retry", failed.host_id, project="nobody")
 
 
 def test_trying_again_is_an_action_of_the_admin(failed, there, client):
@@ -267,5 +293,5 @@ def test_trying_again_is_an_action_of_the_admin(failed, there, client):
 def test_an_installed_machine_is_not_tried_again(node):
     node.work_through()
     settle()
-    with pytest.raises(workflow.NotToBeInstalled, match="is INSTANCE_STATE_RUNNING"):
-        workflow.retry(node.instance)
+    with pytest.raises(verbs.NotNow, match="is INSTANCE_STATE_RUNNING"):
+        verbs.retry(node.instance, "ann")

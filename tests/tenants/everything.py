@@ -1,8 +1,10 @@
 """One of every resource of the inventory, for tests that want to see what others see of it."""
 
 import time
+from uuid import uuid4
 
 from django.apps import apps
+from django.db import connection
 
 from inventory.models import (
     CustomConfig,
@@ -30,6 +32,7 @@ from inventory.models import (
     Workload,
     WorkloadMember,
 )
+from provisioning.models import Workflow, WorkflowState
 from tenants.models import BulkImport, BulkImportState
 
 SECRET = "secret-of-beta"
@@ -108,4 +111,14 @@ def ids_by_collection() -> dict[str, str]:
     ids = {path: (made[model][one] if one else made[model]).resource_id for path, (model, one) in which.items()}
     bulk = BulkImport(name=SECRET)
     bulk.ask(state=BulkImportState.DONE)
-    return {**ids, "bulk-imports": bulk.resource_id}
+    workflow_id = a_failed_run(made[Instance]).workflow_id
+    return {**ids, "bulk-imports": bulk.resource_id, "workflows": workflow_id}
+
+
+def a_failed_run(instance: Instance) -> Workflow:
+    """One of the current schema, in one of the tables that all tenants share."""
+    return Workflow.objects.create(
+        schema=connection.schema_name, workflow_id="workflow-0123456789abcdef", instance_id=str(instance),
+        host_id=str(instance.host), host_uuid=uuid4(), state=WorkflowState.FAILED, reason=SECRET,
+        actions=[{"name": SECRET, "image": SECRET, "timeout": 1, "state": WorkflowState.FAILED, "message": SECRET}],
+    )  # fmt: skip

@@ -1,6 +1,7 @@
 """Power: what is wished of it happens to the machine, what happens to it is seen, and what can go wrong is told."""
 
 import io
+import threading
 import time
 from uuid import UUID, uuid4
 
@@ -13,9 +14,10 @@ from sushy_tools.emulator import main as sushy_tools
 
 from eim_project import tls
 from inventory.models import Host, Indicator, Provider
+from tests.chaos.waiting import until
 from tests.conftest import settle
 from tests.workers import controllers
-from workers import power
+from workers import bmc, power, tasks
 from workers.bmc import Watcher
 from workers.models import Watch, Work
 
@@ -195,6 +197,8 @@ def test_one_provider_installs_and_another_one_switches(api, acme, emulator):
     one.ask(power_state=ON)
     work()
     assert emulator.power(one.uuid) == "On"
+    in_use = api.delete(f"{api.base}/providers/{one.power_provider}")
+    assert in_use.status_code == 400 and str(one) in in_use.json()["message"]
     refused = api.patch(f"{api.base}/compute/hosts/{one}", {"powerProviderId": str(installs), "name": "x"})
     assert refused.status_code == 400 and "can't switch power" in refused.json()["message"]
 
@@ -285,6 +289,23 @@ def test_those_that_hang_delay_none_of_the_others(there, emulator, settings):
             time.sleep(0.02)
         assert watcher.free[False] == 2  # of them two hang yet
         watcher.close()
+
+
+def test_the_process_does_what_is_wished_and_sees_what_happens(there, emulator):
+    """As `manage.py bmc`: nobody else takes from its queue."""
+    one = machine(emulator, "Off", wish=ON)
+    stop = threading.Event()
+    process = threading.Thread(target=bmc.run, args=[stop])
+    process.start()
+    try:
+        until(lambda: (tasks.wake(), status(one)[1] == "Powered on")[1], "it is powered on")
+        emulator.switch(one.uuid, "Off")
+        pass_time()
+        until(lambda: status(one)[1] == "Powered off", "that it is off is seen")
+    finally:
+        stop.set()
+        process.join(20)
+    assert not process.is_alive()
 
 
 # What is wrong --------------------------------------------------------------------------------------------------------

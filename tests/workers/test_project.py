@@ -35,6 +35,7 @@ from tenants.errors import BadDefaults, LeaseLost
 from tenants.models import Claim, EdgeCredential, Event, Grant, Organization, Project, Ring, Role, TenantState, User
 from tenants.resource import fence
 from tests.conftest import remove, settle
+from tests.southbound import wanted
 from tests.tenants.test_schema import structure
 from workers import engine, models, teardown
 from workers.engine import Later
@@ -103,8 +104,7 @@ def fill(project: Project, hosts: int = 3) -> None:
             host.ask(state=HostState.ONBOARDED)
             host.observe(state=HostState.ONBOARDED, pxe_mac=f"52:54:00:00:00:{number:02x}")
             credentials.issue(host.uuid)
-            instance = Instance(host=host, os=OperatingSystem.objects.first())
-            instance.ask(state=InstanceState.RUNNING)
+            instance = wanted(host)
             workflow.start(instance)
             OsUpdateRun(name="run", instance=instance, start_time=1).ask()
 

@@ -1,0 +1,17 @@
+"""`python -m bench.front PORT UPSTREAM CERTIFICATE KEY`: TLS before the web server, as `manage.py up` has it."""
+
+import asyncio
+import sys
+from pathlib import Path
+
+from eim_project import tls
+from eim_project.embedded import LOOPBACK
+
+
+async def main(port: str, upstream: str, certificate: str, key: str) -> None:
+    server = await tls.serve(LOOPBACK, int(port), tls.chains(Path(certificate), Path(key)), (LOOPBACK, int(upstream)))
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))
