@@ -385,6 +385,7 @@ TASK_HARD_LIMIT = LEASE * 3 / 4
 TASK_SOFT_LIMIT = LEASE * 2 / 3
 TASK_TURN = LEASE / 12  # after which a task that finds ever more to do lets others have their turn
 BUILD_HARD_LIMIT = 840  # seconds; the lease of a build is renewed for as long as its worker lives
+WORK_LATE = setting("EIM_WORK_LATE", env.number(1), 300, "seconds after which /readyz and doctor call due work late")
 # After these a deleted tenant goes all the same.
 TEARDOWN_PATIENCE = setting(
     "EIM_TEARDOWN_PATIENCE", env.number(0), 60, "seconds that a deleted tenant waits for its instances and hosts to end"
