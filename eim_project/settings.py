@@ -397,6 +397,11 @@ TEARDOWN_PATIENCE_WORKLOADS = setting(
 # Provisioning ---------------------------------------------------------------------------------------------------------
 _engines = sorted(file.stem for file in (BASE_DIR / "provisioning/engines").glob("[a-z]*.py"))
 PROVISIONING_ENGINE = setting("PROVISIONING_ENGINE", env.one_of(*_engines), "embedded", "what runs the workflows")
+TINKERBELL_KUBECONFIG = setting(
+    "TINKERBELL_KUBECONFIG", env.text, "",
+    "where PROVISIONING_ENGINE=tinkerbell makes its objects; without it in the cluster that we run in ourselves",
+)  # fmt: skip
+TINKERBELL_NAMESPACE = setting("TINKERBELL_NAMESPACE", env.text, "tinkerbell", "the namespace of these objects")
 PROVISIONING_LIMIT = setting("EIM_PROVISIONING_LIMIT", env.number(1), 500, "machines installed at once; others queue")
 PROVISIONING_LIMIT_TENANT = setting("EIM_PROVISIONING_LIMIT_TENANT", env.number(1), 200, "of these of one tenant")
 WORKFLOW_FIRST_WORD = setting(

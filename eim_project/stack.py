@@ -93,6 +93,7 @@ def programs(stack: Stack) -> list[Program]:
     exporter = f"{settings.EIM_BIND}:{_port_of(stack.exporter)}"
     schedule = f"--schedule={settings.EIM_DATA / 'beat-schedule'}"
     reconcilers, builders = "-n reconcilers@%h -c 2 -Q wake,reconcile,tenant", "-n builders@%h -c 1 -Q build"
+    outside = {"tinkerbell": [stack.manage("tinkerbell", "watch_tinkerbell")]}
     return [
         stack.python("web", "-m", "gunicorn", "eim_project.wsgi", *web.split(), ready=lambda: _is_healthy(stack.http)),
         stack.manage("southbound", "southbound", "--address", southbound, ready=lambda: _speaks_grpc(stack)),
@@ -102,6 +103,7 @@ def programs(stack: Stack) -> list[Program]:
         stack.celery("beat", "beat", "--loglevel=INFO", "--pidfile=", schedule, ready_line="is starting."),
         stack.celery("flower", *flower.split(), ready=lambda: _is_healthy(stack.flower, "/healthcheck")),
         stack.manage("exporter", "exporter", "--address", exporter, ready=lambda: _is_healthy(stack.exporter, "/")),
+        *outside.get(settings.PROVISIONING_ENGINE, []),
     ]  # fmt: skip
 
 
