@@ -7,6 +7,7 @@ import socket
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from eim_project import environment
 from eim_project.processes import StackError
 
 USUAL = {"http": 8000, "https": 8443, "grpc": 50051, "flower": 5555, "exporter": 9101}
@@ -41,10 +42,11 @@ class Ports:
 
 def _port(name: str, address: str, kept: int | None) -> int:
     variable = f"EIM_{name.upper()}_PORT"
-    if wanted := os.environ.get(variable):
-        if not _is_free(address, int(wanted)):
+    if told := os.environ.get(variable):
+        wanted = environment.port(told)
+        if not _is_free(address, wanted):
             raise StackError(f"{variable}={wanted} is taken: set another, or none to get a free one")
-        return int(wanted)
+        return wanted
     if kept and _is_free(address, kept):
         return kept
     if kept and name in KNOWN_TO_MACHINES:

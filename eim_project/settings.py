@@ -1,4 +1,4 @@
-"""All settings, from the environment, each with a default that works on a laptop."""
+"""All settings, from the environment, each with a default that works on a laptop. `manage.py settings` lists them."""
 
 import hashlib
 import ipaddress
@@ -9,8 +9,11 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from corsheaders.defaults import default_headers
-from django.core.exceptions import ImproperlyConfigured
 
+from eim_project import environment as env
+
+environment = env.Environment(os.environ)
+setting = environment.setting
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 
@@ -23,28 +26,21 @@ def _default_data() -> Path:
 
 def _secret_key() -> str:
     """EIM_SECRET_KEY, else one made on the first start and kept: it seals what is encrypted at rest."""
-    if key := os.environ.get("EIM_SECRET_KEY"):
+    about = "signs sessions and seals secrets at rest; made at the first start and kept in EIM_DATA/secret_key"
+    if key := setting("EIM_SECRET_KEY", env.text, "", about, secret=True):
         return key
     kept = EIM_DATA / "secret_key"
-    EIM_DATA.mkdir(parents=True, exist_ok=True)
     try:
-        with os.fdopen(os.open(kept, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(secrets.token_urlsafe(50))
-    except FileExistsError:
-        pass  # made by an earlier start
-    return kept.read_text()
-
-
-def _listed(name: str) -> list[str]:
-    """An environment variable that is a list, parted by commas."""
-    return [item.strip() for item in os.environ.get(name, "").split(",") if item.strip()]
-
-
-def _networks(name: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
-    try:
-        return [ipaddress.ip_network(item, strict=False) for item in _listed(name)]
-    except ValueError as wrong:
-        raise ImproperlyConfigured(f"{name}: {wrong}; it lists addresses and networks, like 10.0.0.0/8") from wrong
+        EIM_DATA.mkdir(parents=True, exist_ok=True)
+        try:
+            with os.fdopen(os.open(kept, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+                file.write(secrets.token_urlsafe(50))
+        except FileExistsError:
+            pass  # made by an earlier start
+        return kept.read_text()
+    except OSError as why:
+        environment.refuse(f"EIM_DATA={EIM_DATA}: {kept} can't be kept there ({why.strerror}): name another folder")
+        return ""
 
 
 def is_loopback(host: str) -> bool:
@@ -65,9 +61,8 @@ def _running_stack() -> dict:
     return stack if Path(f"/proc/{stack['pid']}").exists() else {}
 
 
-def _port(name: str, default: int) -> int:
-    told = os.environ.get(f"EIM_{name.upper()}_PORT") or _running_stack().get(name, str(default))
-    return int(told.rpartition(":")[2])
+def _port(name: str, default: int, about: str) -> int:
+    return setting(f"EIM_{name.upper()}_PORT", env.port, env.port(_running_stack().get(name, str(default))), about)
 
 
 def _database(url: str) -> dict:
@@ -89,34 +84,50 @@ def _database(url: str) -> dict:
 
 # Where things are -------------------------------------------------------------------------------------------------
 DEFAULT_DATA = _default_data()
-EIM_DATA = Path(os.environ.get("EIM_DATA") or DEFAULT_DATA)
-EIM_ARTIFACTS = Path(os.environ.get("EIM_ARTIFACTS") or EIM_DATA / "artifacts")
-EIM_OS_PROFILES = Path(folder) if (folder := os.environ.get("EIM_OS_PROFILES")) else None  # besides those we ship
-EIM_CA_FILE = Path(os.environ.get("EIM_CA_FILE") or EIM_DATA / "tls/ca.crt")
-EIM_IPXE_SOURCE = Path(folder) if (folder := os.environ.get("EIM_IPXE_SOURCE")) else None  # a tree to build iPXE from
-EIM_AIRGAP = Path(folder) if (folder := os.environ.get("EIM_AIRGAP")) else None  # where files to mirror come from
-EIM_DOWNLOADS = int(os.environ.get("EIM_DOWNLOADS", "8"))  # at once, of 16 web threads; the API has the others
-EIM_TLS_CERT = Path(os.environ.get("EIM_TLS_CERT") or EIM_DATA / "tls/server.crt")
-EIM_TLS_KEY = Path(os.environ.get("EIM_TLS_KEY") or EIM_DATA / "tls/server.key")
+EIM_DATA = setting("EIM_DATA", env.path, DEFAULT_DATA, "folder of all that is kept outside the database")
+EIM_ARTIFACTS = setting("EIM_ARTIFACTS", env.path, EIM_DATA / "artifacts", "folder of what machines boot and install")
+EIM_OS_PROFILES = setting("EIM_OS_PROFILES", env.path, None, "folder of OS profiles, besides those we ship")
+EIM_CA_FILE = setting("EIM_CA_FILE", env.path, EIM_DATA / "tls/ca.crt", "authority that machines are told to trust")
+EIM_IPXE_SOURCE = setting("EIM_IPXE_SOURCE", env.path, None, "a tree of sources to build iPXE from")
+EIM_AIRGAP = setting("EIM_AIRGAP", env.path, None, "folder from which files to mirror come, instead of the network")
+EIM_DOWNLOADS = setting(
+    "EIM_DOWNLOADS", env.number(1), 8, "downloads at once, of 16 web threads; the API has the others"
+)
+EIM_TLS_CERT = setting("EIM_TLS_CERT", env.path, EIM_DATA / "tls/server.crt", "certificate of the https and gRPC ports")
+EIM_TLS_KEY = setting("EIM_TLS_KEY", env.path, EIM_DATA / "tls/server.key", "its private key")
 
 # How machines reach us; advertised in boot scripts and written into installed systems ---------------------------------
-EIM_PUBLIC_HOST = os.environ.get("EIM_PUBLIC_HOST") or _running_stack().get("public_host", "127.0.0.1")
-EIM_BIND = os.environ.get("EIM_BIND", "127.0.0.1")  # the address our own servers listen on
-EIM_HTTP_PORT = _port("http", 8000)
-EIM_HTTPS_PORT = _port("https", 8443)
-EIM_GRPC_PORT = _port("grpc", 50051)
-EIM_EXPORTER_PORT = _port("exporter", 9101)
-EXPORTER_KEEPS = float(os.environ.get("EIM_EXPORTER_KEEPS", "5"))  # seconds that an answer is good for
-EIM_FLOWER_URL = os.environ.get("EIM_FLOWER_URL", "")  # where administrators find Flower; no link without it
+EIM_PUBLIC_HOST = setting(
+    "EIM_PUBLIC_HOST", env.text, _running_stack().get("public_host", "127.0.0.1"),
+    "name or address by which machines reach this server",
+)  # fmt: skip
+EIM_BIND = setting("EIM_BIND", env.text, "127.0.0.1", "the address our own servers listen on")
+EIM_HTTP_PORT = _port("http", 8000, "of the API and pages; without it a free one is taken")
+EIM_HTTPS_PORT = _port("https", 8443, "of the same over TLS, for machines")
+EIM_GRPC_PORT = _port("grpc", 50051, "of machines' gRPC")
+EIM_EXPORTER_PORT = _port("exporter", 9101, "of the fleet's metrics")
+_port("flower", 5555, "of Flower, which shows the Celery workers")  # read in eim_project/ports.py
+EXPORTER_KEEPS = setting(
+    "EIM_EXPORTER_KEEPS", env.seconds(0), 5.0, "seconds that an answer of the exporter is good for"
+)
+EIM_FLOWER_URL = setting(
+    "EIM_FLOWER_URL", env.url("http", "https"), "", "where administrators find Flower; no link without it"
+)
 
 # Django ----------------------------------------------------------------------------------------------------------
 SECRET_KEY = _secret_key()
-SECRET_KEY_FALLBACKS = _listed("EIM_SECRET_KEY_FALLBACKS")  # older ones: what they signed and sealed stays good
-SECRET_KEYS = _listed("EIM_SECRET_KEYS")  # that seal secrets at rest, newest first (tenants/secrets.py)
-DEBUG = os.environ.get("EIM_DEBUG") == "1"
+SECRET_KEY_FALLBACKS = setting(
+    "EIM_SECRET_KEY_FALLBACKS", env.listed, [], "older secret keys: what they signed and sealed stays good", secret=True
+)
+SECRET_KEYS = setting(
+    "EIM_SECRET_KEYS", env.listed, [], "keys that seal secrets at rest, newest first (tenants/secrets.py)", secret=True
+)
+DEBUG = setting(
+    "EIM_DEBUG", env.switch, False, "pages that show what went wrong, secrets included: never in production"
+)
 ALLOWED_HOSTS = [
     *dict.fromkeys(["localhost", "127.0.0.1", "[::1]", "10.0.2.2", EIM_PUBLIC_HOST]),
-    *_listed("EIM_ALLOWED_HOSTS"),
+    *setting("EIM_ALLOWED_HOSTS", env.listed, [], "more names under which the web server answers"),
 ]
 ROOT_URLCONF = "eim_project.urls"
 WSGI_APPLICATION = "eim_project.wsgi.application"
@@ -141,25 +152,32 @@ AUTH_PASSWORD_VALIDATORS = [
 AUTHENTICATION_BACKENDS = ["tenants.limits.PatientBackend"]
 
 # The edge of the web -------------------------------------------------------------------------------------------------
-# off: whoever asks without a token may do everything. For trying things out on one machine, which alone reaches it.
-AUTHENTICATION = os.environ.get("EIM_AUTH", "on") != "off"
+AUTHENTICATION = setting(
+    "EIM_AUTH", env.switch, True,
+    "off: who asks without a token may do everything; for trials on one machine, which alone reaches it",
+)  # fmt: skip
 if not AUTHENTICATION and not is_loopback(EIM_BIND):
-    raise ImproperlyConfigured(
+    environment.refuse(
         f"EIM_AUTH=off opens everything to whoever reaches this server, and EIM_BIND={EIM_BIND} lets others reach it: "
         "unset one of them"
     )
-# Whose X-Forwarded-For and X-Forwarded-Proto are believed: addresses and networks. Nobody's, by default.
-TRUSTED_PROXIES = _networks("EIM_TRUSTED_PROXIES")
-# Requests of one client address and of one tenant; `off` is no limit. Far above what one person, a bulk import or a
-# page that polls needs, and well below what one web process can answer to a flood.
-LIMIT_ADDRESS = os.environ.get("EIM_LIMIT_ADDRESS", "1000/second")
-LIMIT_TENANT = os.environ.get("EIM_LIMIT_TENANT", "2000/second")
-UPDATE_RUNS_DAYS = int(os.environ.get("EIM_UPDATE_RUNS_DAYS", "365"))  # that the history of updates is kept
+TRUSTED_PROXIES = setting(
+    "EIM_TRUSTED_PROXIES",
+    env.networks,
+    [],
+    "whose X-Forwarded-For and X-Forwarded-Proto are believed: addresses, networks",
+)
+# Far above what one person, a bulk import or a page that polls needs, and well below what one web process can answer
+# to a flood.
+LIMIT_ADDRESS = setting("EIM_LIMIT_ADDRESS", env.rate, "1000/second", "requests of one client address, or off")
+LIMIT_TENANT = setting("EIM_LIMIT_TENANT", env.rate, "2000/second", "requests of one tenant, or off")
+UPDATE_RUNS_DAYS = setting("EIM_UPDATE_RUNS_DAYS", env.number(1), 365, "days that the history of updates is kept")
 UPDATE_RUNS_KEPT = 100  # of one instance, however short a time ago
-AUDIT_DAYS = int(os.environ.get("EIM_AUDIT_DAYS", "365"))
+AUDIT_DAYS = setting("EIM_AUDIT_DAYS", env.number(1), 365, "days that the audit is kept")
 
-# Pages of other origins that may call the API from a browser, like https://ui.example.org: none by default.
-CORS_ALLOWED_ORIGINS = _listed("EIM_CORS_ORIGINS")
+CORS_ALLOWED_ORIGINS = setting(
+    "EIM_CORS_ORIGINS", env.origins, [], "pages that may call the API from a browser, like https://ui.example.org"
+)
 CORS_ALLOW_CREDENTIALS = True
 CORS_PREFLIGHT_MAX_AGE = 600  # seconds
 CORS_ALLOW_HEADERS = [
@@ -175,7 +193,10 @@ CONTENT_SECURITY_POLICY = (
 )
 # Over TLS cookies are Secure (tenants/request.py). Browsers are told to stay with TLS for a year, where this isn't a
 # trial on their own machine.
-SECURE_HSTS_SECONDS = int(os.environ.get("EIM_HSTS_SECONDS", "0" if is_loopback(EIM_PUBLIC_HOST) else "31536000"))
+SECURE_HSTS_SECONDS = setting(
+    "EIM_HSTS_SECONDS", env.number(0), 0 if is_loopback(EIM_PUBLIC_HOST) else 31_536_000,
+    "seconds that browsers shall stay with TLS",
+)  # fmt: skip
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 
@@ -206,7 +227,10 @@ TENANT_MODEL = "tenants.Project"
 EXTRA_SET_TENANT_METHOD_PATH = "tenants.renewal.visit"  # a connection doesn't visit schemas without end
 TENANT_LIMIT_SET_CALLS = True  # SET search_path when the schema changes, or a rollback undid it, not for every cursor
 DATABASE_ROUTERS = ["django_tenants.routers.TenantSyncRouter"]
-DATABASE_URL = os.environ.get("DATABASE_URL") or _running_stack().get("database_url", "postgresql://eim@127.0.0.1/eim")
+DATABASE_URL = setting(
+    "DATABASE_URL", env.database, _running_stack().get("database_url", "postgresql://eim@127.0.0.1/eim"),
+    "postgresql://user:password@host:port/name; without it `manage.py up` brings its own", secret=True,
+)  # fmt: skip
 DATABASES = {"default": _database(DATABASE_URL)}
 
 MIDDLEWARE = [
@@ -281,10 +305,18 @@ SPECTACULAR_SETTINGS = {
 }
 
 # Redis: presence and cache apart from the broker, so that flushing one leaves the other ------------------------------
-REDIS_URL = (os.environ.get("REDIS_URL") or _running_stack().get("redis_url", "redis://127.0.0.1")).rstrip("/")
-BROKER_URL = os.environ.get("CELERY_BROKER_URL") or f"{REDIS_URL}/0"
+_redis = env.url("redis", "rediss")
+REDIS_URL = setting(
+    "REDIS_URL", _redis, _running_stack().get("redis_url", "redis://127.0.0.1"),
+    "redis://:password@host:port; without it `manage.py up` brings its own", secret=True,
+)  # fmt: skip
+BROKER_URL = setting(
+    "CELERY_BROKER_URL", _redis, f"{REDIS_URL}/0", "the workers' queues, on a Redis that evicts nothing", secret=True
+)
 PRESENCE_URL = f"{REDIS_URL}/1"
-LIMITS_URL = os.environ.get("EIM_LIMITS_URL") or f"{REDIS_URL}/2"
+LIMITS_URL = setting(
+    "EIM_LIMITS_URL", _redis, f"{REDIS_URL}/2", "where requests are counted, for the limits", secret=True
+)
 
 # Tokens ----------------------------------------------------------------------------------------------------------
 TOKEN_LIFETIME = 3600  # seconds; the archived system's access tokens lived as long
@@ -292,88 +324,150 @@ SIGN_IN_LIFETIME = 12 * 3600  # seconds since a refresh token was last used
 SIGN_IN_LONGEST = 30 * 86400  # seconds since the person signed in
 API_TOKEN_LONGEST = 366  # days
 # The embedded token service is called https://host/realms/master, with the host that it was reached under: the archived
-# system's clients compare that with the address they were told. EIM_PUBLIC_URL (https://eim.example) is one for all.
-EIM_PUBLIC_URL = os.environ.get("EIM_PUBLIC_URL", "").rstrip("/")
+# system's clients compare that with the address they were told.
+_web = env.url("https", "http")
+EIM_PUBLIC_URL = setting(
+    "EIM_PUBLIC_URL",
+    _web,
+    "",
+    "one name of the token service for all, like https://eim.example; else the host it is asked by",
+)
 TOKEN_ISSUER = f"{EIM_PUBLIC_URL or f'https://{EIM_PUBLIC_HOST}:{EIM_HTTPS_PORT}'}/realms/master"
-# Issuers whose tokens are accepted beside our own, each as its discovery document says it; comma-separated.
-EIM_OIDC_ISSUERS = [*filter(None, os.environ.get("EIM_OIDC_ISSUER", "").split(","))]
-EIM_OIDC_AUDIENCE = [*filter(None, os.environ.get("EIM_OIDC_AUDIENCE", "").split(","))]  # one of these, if any is named
-EIM_OIDC_CA_FILE = os.environ.get("EIM_OIDC_CA_FILE") or None  # the system's authorities, if none is named
-EIM_OIDC_CLIENT_ID = os.environ.get("EIM_OIDC_CLIENT_ID", "")  # people sign in at the first issuer, if there is one
-EIM_OIDC_CLIENT_SECRET = os.environ.get("EIM_OIDC_CLIENT_SECRET", "")
+EIM_OIDC_ISSUERS = setting(
+    "EIM_OIDC_ISSUER",
+    env.listed,
+    [],
+    "issuers whose tokens are accepted beside our own, as their discovery documents say",
+)
+EIM_OIDC_AUDIENCE = setting(
+    "EIM_OIDC_AUDIENCE", env.listed, [], "audiences of their tokens: one of these, if any is named"
+)
+EIM_OIDC_CA_FILE = setting(
+    "EIM_OIDC_CA_FILE", env.text, None, "authority of the issuers' certificates; else the system's authorities"
+)
+EIM_OIDC_CLIENT_ID = setting("EIM_OIDC_CLIENT_ID", env.text, "", "with which people sign in at the first issuer")
+EIM_OIDC_CLIENT_SECRET = setting("EIM_OIDC_CLIENT_SECRET", env.text, "", "of that client", secret=True)
 # Whether a request may come over plain HTTP, the address that we listen on decides, not Authlib.
 os.environ.setdefault("AUTHLIB_INSECURE_TRANSPORT", "1")
 
 # Presence ----------------------------------------------------------------------------------------------------------
-HEARTBEAT_SECONDS = int(os.environ.get("EIM_HEARTBEAT_SECONDS", "30"))  # between two heartbeats of an agent
-HEARTBEATS_MISSED = int(os.environ.get("EIM_HEARTBEATS_MISSED", "3"))  # after so many a host has no connection
+HEARTBEAT_SECONDS = setting("EIM_HEARTBEAT_SECONDS", env.number(1), 30, "seconds between two heartbeats of an agent")
+HEARTBEATS_MISSED = setting(
+    "EIM_HEARTBEATS_MISSED", env.number(1), 3, "missed ones after which a host has no connection"
+)
 
 # OS profiles, besides files (EIM_OS_PROFILES): tags of an OCI registry ------------------------------------------------
-EIM_OS_REGISTRY = os.environ.get("EIM_OS_REGISTRY", "").rstrip("/")  # https://host:port, or http:// behind a proxy
-EIM_OS_REGISTRY_PREFIX = os.environ.get("EIM_OS_REGISTRY_PREFIX", "edge-orch/en/files/os-profile/")
-EIM_OS_REGISTRY_PROFILES = _listed("EIM_OS_REGISTRY_PROFILES")  # names of repositories behind the prefix
-EIM_OS_REGISTRY_REVISION = os.environ.get("EIM_OS_REGISTRY_REVISION", "~0.0.0")  # a tag, or ~1.2.3: 1.2 from there on
-EIM_OS_REGISTRY_CREDENTIALS = os.environ.get("EIM_OS_REGISTRY_CREDENTIALS", "")  # user:password
-EIM_OS_FILES = os.environ.get("EIM_OS_FILES", "").rstrip("/")  # server of the package manifests and lists of CVEs
-EIM_OS_PROFILES_SECONDS = int(os.environ.get("EIM_OS_PROFILES_SECONDS", "43200"))  # between two passes
-# Whether what profiles name may lie on this machine or its link; a metadata service of a cloud lies on the link.
-EIM_OS_PROFILES_LOCAL = os.environ.get("EIM_OS_PROFILES_LOCAL", "off") == "on"
+EIM_OS_REGISTRY = setting(
+    "EIM_OS_REGISTRY", _web, "", "OCI registry of OS profiles: https://host:port, or http:// behind a proxy"
+)
+EIM_OS_REGISTRY_PREFIX = setting(
+    "EIM_OS_REGISTRY_PREFIX", env.text, "edge-orch/en/files/os-profile/", "how the names of its repositories begin"
+)
+EIM_OS_REGISTRY_PROFILES = setting(
+    "EIM_OS_REGISTRY_PROFILES", env.listed, [], "names of repositories behind the prefix"
+)
+EIM_OS_REGISTRY_REVISION = setting(
+    "EIM_OS_REGISTRY_REVISION", env.text, "~0.0.0", "a tag, or ~1.2.3: 1.2 from there on"
+)
+EIM_OS_REGISTRY_CREDENTIALS = setting("EIM_OS_REGISTRY_CREDENTIALS", env.text, "", "user:password", secret=True)
+EIM_OS_FILES = setting("EIM_OS_FILES", _web, "", "server of the package manifests and lists of CVEs")
+EIM_OS_PROFILES_SECONDS = setting(
+    "EIM_OS_PROFILES_SECONDS", env.number(1), 43200, "seconds between two passes over them"
+)
+EIM_OS_PROFILES_LOCAL = setting(
+    "EIM_OS_PROFILES_LOCAL", env.switch, False,
+    "whether what profiles name may lie on this machine or its link, where a cloud's metadata service is",
+)  # fmt: skip
 
 # Reconciliation, in seconds: a lease outlives the task's hard limit, which outlives a driver's own timeout ------------
-LEASE = int(os.environ.get("EIM_LEASE", "60"))
+LEASE = setting("EIM_LEASE", env.number(1, 3600), 60, "seconds after which work of a worker that died is another's")
 TASK_HARD_LIMIT = LEASE * 3 / 4
 TASK_SOFT_LIMIT = LEASE * 2 / 3
 TASK_TURN = LEASE / 12  # after which a task that finds ever more to do lets others have their turn
 BUILD_HARD_LIMIT = 840  # seconds; the lease of a build is renewed for as long as its worker lives
-# How long a tenant that is deleted waits for what must end before it, in seconds; then it goes all the same.
-TEARDOWN_PATIENCE = int(os.environ.get("EIM_TEARDOWN_PATIENCE", "60"))  # instances, hosts
-TEARDOWN_PATIENCE_WORKLOADS = int(os.environ.get("EIM_TEARDOWN_PATIENCE_WORKLOADS", "300"))
+WORK_LATE = setting("EIM_WORK_LATE", env.number(1), 300, "seconds after which /readyz and doctor call due work late")
+# After these a deleted tenant goes all the same.
+TEARDOWN_PATIENCE = setting(
+    "EIM_TEARDOWN_PATIENCE", env.number(0), 60, "seconds that a deleted tenant waits for its instances and hosts to end"
+)
+TEARDOWN_PATIENCE_WORKLOADS = setting(
+    "EIM_TEARDOWN_PATIENCE_WORKLOADS", env.number(0), 300, "seconds that it waits for its workloads before"
+)
 
 # Provisioning ---------------------------------------------------------------------------------------------------------
-PROVISIONING_ENGINE = os.environ.get("PROVISIONING_ENGINE", "embedded")  # a module of provisioning/engines
-PROVISIONING_LIMIT = int(os.environ.get("EIM_PROVISIONING_LIMIT", "500"))  # machines installed at once; others queue
-PROVISIONING_LIMIT_TENANT = int(os.environ.get("EIM_PROVISIONING_LIMIT_TENANT", "200"))
-# In seconds: how long a run waits for the machine's first word, how long a machine may be silent that was heard, how
-# much longer than its time an action may take before we end it for the worker, and how long a pause may last.
-WORKFLOW_FIRST_WORD = int(os.environ.get("EIM_WORKFLOW_FIRST_WORD", "1800"))
-WORKFLOW_SILENCE = int(os.environ.get("EIM_WORKFLOW_SILENCE", "600"))
-WORKFLOW_GRACE = int(os.environ.get("EIM_WORKFLOW_GRACE", "60"))
-WORKFLOW_PAUSE = int(os.environ.get("EIM_WORKFLOW_PAUSE", "86400"))
-# The registry and version of the actions' images, as machines see them, and others for single actions: name=image,...
-ACTION_IMAGES = os.environ.get("EIM_ACTION_IMAGES", "localhost:7443/eim").rstrip("/")
-ACTION_VERSION = os.environ.get("EIM_ACTION_VERSION", "v1.0.0")
-ACTION_IMAGE_OVERRIDES = dict(item.partition("=")[::2] for item in _listed("EIM_ACTION_IMAGE_OVERRIDES"))
-EIM_TEMPLATES = Path(folder) if (folder := os.environ.get("EIM_TEMPLATES")) else None  # before those we ship
-EIM_INFRA_CONFIG = Path(file) if (file := os.environ.get("EIM_INFRA_CONFIG")) else None  # provisioning/infra.py
-# Loopback and link-local networks in which images may lie all the same, for trying things out.
-EIM_IMAGE_NETWORKS = _networks("EIM_IMAGE_NETWORKS")
-# A user with a password on every machine that is installed: for development. The hash is one of mkpasswd.
-EIM_DEV_USER = os.environ.get("EIM_DEV_USER", "")
-EIM_DEV_PASSWORD_HASH = os.environ.get("EIM_DEV_PASSWORD_HASH", "")
+_engines = sorted(file.stem for file in (BASE_DIR / "provisioning/engines").glob("[a-z]*.py"))
+PROVISIONING_ENGINE = setting("PROVISIONING_ENGINE", env.one_of(*_engines), "embedded", "what runs the workflows")
+TINKERBELL_KUBECONFIG = setting(
+    "TINKERBELL_KUBECONFIG", env.text, "",
+    "where PROVISIONING_ENGINE=tinkerbell makes its objects; without it in the cluster that we run in ourselves",
+)  # fmt: skip
+TINKERBELL_NAMESPACE = setting("TINKERBELL_NAMESPACE", env.text, "tinkerbell", "the namespace of these objects")
+PROVISIONING_LIMIT = setting("EIM_PROVISIONING_LIMIT", env.number(1), 500, "machines installed at once; others queue")
+PROVISIONING_LIMIT_TENANT = setting("EIM_PROVISIONING_LIMIT_TENANT", env.number(1), 200, "of these of one tenant")
+WORKFLOW_FIRST_WORD = setting(
+    "EIM_WORKFLOW_FIRST_WORD", env.number(1), 1800, "seconds that a run waits for the machine's first word"
+)
+WORKFLOW_SILENCE = setting(
+    "EIM_WORKFLOW_SILENCE", env.number(1), 600, "seconds that a machine may be silent that was heard"
+)
+WORKFLOW_GRACE = setting(
+    "EIM_WORKFLOW_GRACE", env.number(0), 60, "seconds beyond its time after which we end an action for the worker"
+)
+WORKFLOW_PAUSE = setting("EIM_WORKFLOW_PAUSE", env.number(1), 86400, "seconds that a pause may last")
+ACTION_IMAGES = setting(
+    "EIM_ACTION_IMAGES", env.prefix, "localhost:7443/eim", "registry of the actions' images, as machines see it"
+)
+ACTION_VERSION = setting("EIM_ACTION_VERSION", env.text, "v1.0.0", "version of the actions' images")
+ACTION_IMAGE_OVERRIDES = setting(
+    "EIM_ACTION_IMAGE_OVERRIDES", env.pairs, {}, "other images for single actions: name=image,..."
+)
+EIM_TEMPLATES = setting("EIM_TEMPLATES", env.path, None, "folder of workflow templates, before those we ship")
+EIM_INFRA_CONFIG = setting("EIM_INFRA_CONFIG", env.path, None, "file that provisioning/infra.py reads")
+EIM_IMAGE_NETWORKS = setting(
+    "EIM_IMAGE_NETWORKS", env.networks, [], "loopback and link-local networks that images may lie in, for trials"
+)
+EIM_DEV_USER = setting("EIM_DEV_USER", env.text, "", "a user with a password on every machine, for development")
+EIM_DEV_PASSWORD_HASH = setting("EIM_DEV_PASSWORD_HASH", env.text, "", "of that user, by mkpasswd", secret=True)
 
 # Machines' management: their power, by Redfish and AMT ---------------------------------------------------------------
-BMC_NETWORKS = _networks("EIM_BMC_NETWORKS")  # loopback and link-local ones that endpoints may be in: none by default
-BMC_TIMEOUT = float(os.environ.get("EIM_BMC_TIMEOUT", "20"))  # seconds for one call, however it drips; below LEASE
-POWER_POLL = float(os.environ.get("EIM_POWER_POLL", "60"))  # seconds from one look at a machine's power to the next
-POWER_GRACE = float(os.environ.get("EIM_POWER_GRACE", "60"))  # seconds that a machine has to follow, or is told again
-# Intel AMT goes through a management presence server (MPS) and a remote provisioning server (RPS), like
-# http://mps:3000 and http://rps:8081. Without them there is no AMT.
-MPS_URL = os.environ.get("EIM_MPS_URL", "").rstrip("/")
-RPS_URL = os.environ.get("EIM_RPS_URL", "").rstrip("/")
-MPS_HOST = os.environ.get("EIM_MPS_HOST", EIM_PUBLIC_HOST)  # where machines' AMT calls home (CIRA), port 4433
-AMT_RANDOM_PASSWORDS = os.environ.get("EIM_AMT_PASSWORDS", "static") == "dynamic"  # of machines; else one a project
+BMC_NETWORKS = setting(
+    "EIM_BMC_NETWORKS", env.networks, [], "loopback and link-local networks that endpoints may be in"
+)
+BMC_TIMEOUT = setting(
+    "EIM_BMC_TIMEOUT", env.seconds(0.1), 20.0, "seconds for one call, however it drips; below EIM_LEASE"
+)
+if environment.settings["EIM_BMC_TIMEOUT"].is_set and BMC_TIMEOUT >= LEASE:
+    environment.refuse(
+        f"EIM_BMC_TIMEOUT={BMC_TIMEOUT:g}: it must be less than EIM_LEASE={LEASE}, or calls are made twice"
+    )
+POWER_POLL = setting("EIM_POWER_POLL", env.seconds(1), 60.0, "seconds from one look at a machine's power to the next")
+POWER_GRACE = setting("EIM_POWER_GRACE", env.seconds(0), 60.0, "seconds that a machine has to follow, or is told again")
+MPS_URL = setting(
+    "EIM_MPS_URL",
+    _web,
+    "",
+    "management presence server of Intel AMT, like http://mps:3000; without both there is no AMT",
+)
+RPS_URL = setting("EIM_RPS_URL", _web, "", "remote provisioning server of Intel AMT, like http://rps:8081")
+MPS_HOST = setting("EIM_MPS_HOST", env.text, EIM_PUBLIC_HOST, "where machines' AMT calls home (CIRA), port 4433")
+AMT_RANDOM_PASSWORDS = (
+    setting(
+        "EIM_AMT_PASSWORDS", env.one_of("static", "dynamic"), "static",
+        "dynamic: each machine has its own AMT password; static: one a project",
+    ) == "dynamic"
+)  # fmt: skip
 
-# Where PROVISIONING_ENGINE=tinkerbell makes its objects. Without a kubeconfig: in the cluster that we run in ourselves.
-TINKERBELL_KUBECONFIG = os.environ.get("TINKERBELL_KUBECONFIG", "")
-TINKERBELL_NAMESPACE = os.environ.get("TINKERBELL_NAMESPACE", "tinkerbell")
-
+# Logs ----------------------------------------------------------------------------------------------------------------
+LOG_LEVEL = setting(
+    "EIM_LOG_LEVEL", env.one_of("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"), "INFO", "what is logged"
+)
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "filters": {"faults": {"()": "eim_project.logging.Faults"}},
     "formatters": {"line": {"()": "eim_project.logging.Line"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["console"], "level": os.environ.get("EIM_LOG_LEVEL", "INFO")},
+    "root": {"handlers": ["console"], "level": LOG_LEVEL},
     "loggers": {
         "django.request": {"level": "ERROR", "filters": ["faults"]},
         "authlib": {"level": "INFO"},  # at DEBUG it tells the tokens that it gives
@@ -383,3 +477,10 @@ LOGGING = {
         "sushy": {"level": "CRITICAL"},  # what a controller answers is told where it matters
     },
 }
+
+# Read where they are used --------------------------------------------------------------------------------------------
+setting("EIM_ADMIN_PASSWORD", env.text, "", "the first administrator's; else one is drawn and shown once", secret=True)
+setting("EIM_PASSWORD", env.text, "", "what create_user and set_password give; else one is drawn", secret=True)
+setting("EIM_UPSTREAM", env.text, "", "host:port of the web server, for docker/nginx.conf.template")
+
+environment.refuse_wrong()

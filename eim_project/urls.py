@@ -2,7 +2,6 @@
 
 from django.conf import settings
 from django.contrib import admin
-from django.http import JsonResponse
 from django.urls import include, path
 from drf_spectacular.views import (
     SpectacularAPIView,
@@ -11,6 +10,7 @@ from drf_spectacular.views import (
     SpectacularSwaggerSplitView,
 )
 
+from eim_project import health
 from inventory.admin import site
 from inventory.api import urls as inventory_api
 
@@ -47,5 +47,7 @@ urlpatterns = [
         SpectacularRedocView.as_view(url_name="schema", template_name="eim_project/redoc.html"),
         name="redoc",
     ),
-    path("healthz", lambda request: JsonResponse({"status": "ok"})),
+    path("healthz", health.livez),  # as those know it who asked before there were two
+    path("livez", health.livez),
+    path("readyz", health.readyz),
 ]

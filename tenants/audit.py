@@ -35,7 +35,7 @@ BATCH = 5000  # lines, forgotten in one transaction
 UNAUDITED = {
     "", "help", "version", "--help", "--version", "check", "test", "shell", "runserver", "up", "down", "memory",
     "southbound", "machine", "showmigrations", "makemigrations", "sqlmigrate", "diffsettings", "collectstatic",
-    "findstatic", "bulk_check", "bulk_export", "spectacular", "outstanding",
+    "findstatic", "bulk_check", "bulk_export", "spectacular", "outstanding", "settings", "doctor",
 }  # fmt: skip
 ELSEWHERE = {"-h", "--help", "--url"}  # options with which a command changes nothing here
 NAMED_BY_ITS_FIRST_WORD = {"create_project", "delete_project", "changepassword", "prepare"}

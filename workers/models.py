@@ -233,6 +233,26 @@ def due_by_queue() -> dict[str, int]:
     return {queue: count for queue, count in rows if count}
 
 
+def oldest_due() -> float:
+    """For how many seconds the oldest change has been unheard, or the oldest work due and not begun.
+
+    An index probe for each queue, however much waits.
+    """
+    [(waits,)] = _execute(
+        f"""
+        SELECT extract(epoch FROM clock_timestamp() - min(since))::float FROM (
+            (SELECT rung_at AS since FROM tenants_ring ORDER BY id LIMIT 1)
+            UNION ALL
+            SELECT due.due_at FROM unnest(%s::text[]) AS q(queue) CROSS JOIN LATERAL (
+                SELECT due_at FROM workers_work WHERE queue = q.queue AND {_DUE} ORDER BY due_at LIMIT 1
+            ) AS due
+        ) AS waiting
+        """,
+        Queue.values,
+    )
+    return max(0.0, waits or 0.0)
+
+
 # Watches -------------------------------------------------------------------------------------------------------------
 
 

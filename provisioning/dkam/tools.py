@@ -17,7 +17,6 @@ PACKAGES = {
     "dnsmasq": "dnsmasq-base",
     "ip": "iproute2",
     "depmod": "kmod",
-    "gcc": "gcc",
     "make": "make",
     "mcopy": "mtools",
     "mformat": "mtools",
@@ -52,7 +51,7 @@ def require(*tools: str) -> None:
 
 def require_all() -> None:
     """All that building and a QEMU machine need, so that what is missing is told at once and not piece by piece."""
-    needless = {"gcc", "make", "nginx"}  # for an own iPXE, for the shipped deployment
+    needless = {"make", "nginx"}  # for an own iPXE, for the shipped deployment
     needless |= {"newuidmap"} if os.geteuid() == 0 else set()
     missing = {tool: package for tool, package in PACKAGES.items() if tool not in needless and not _is_there(tool)}
     _refuse(missing | {file.name: package for file, package in FILES.items() if not file.exists()})

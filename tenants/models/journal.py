@@ -1,6 +1,7 @@
 """The journal of what changed, and the doorbell's rings."""
 
 from django.db import models
+from django.db.models.functions import Now
 
 
 class Event(models.Model):
@@ -42,6 +43,7 @@ class Ring(models.Model):
     label = models.CharField(max_length=64)  # "inventory.Host"
     pk_rung = models.BigIntegerField()
     asked = models.BooleanField(default=False)  # a wish was made, if only once more; lifts a refusal
+    rung_at = models.DateTimeField(db_default=Now())  # tells who watches us for how long nobody has heard
 
     def __str__(self):
         return f"{self.schema} {self.label} {self.pk_rung}"
