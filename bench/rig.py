@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 PROJECT = "bench"
 HOSTS = 10_000
+NODES = 1000  # of them, the first ones, whose machines are simulated where a bench needs them
 
 
 @dataclass(frozen=True)
