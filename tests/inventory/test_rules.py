@@ -29,7 +29,6 @@ from inventory.models import (
     Site,
     SolState,
 )
-from tests.conftest import settle
 from tests.inventory.nouns import an_instance, an_os, made
 
 pytestmark = pytest.mark.django_db
