@@ -83,6 +83,18 @@ def test_a_claim_is_refused_in_the_same_words_whoever_owns_it(acme, beta):
     assert refusals == ["", *["A host with serial number SN00001 is already registered"] * 2]
 
 
+def test_a_refused_machine_leaves_nothing_and_spoils_nothing_of_what_is_done_with_it(acme, beta):
+    with schema_context(beta.schema_name):
+        Host(serial_number="SN00001").ask(state=HostState.REGISTERED)
+    events = Event.objects.count()
+    with transaction.atomic():
+        with pytest.raises(AlreadyClaimed):
+            Host(serial_number="SN00001").ask(state=HostState.REGISTERED)
+        assert not Host.objects.exists() and Event.objects.count() == events
+        Host(serial_number="SN00002").ask(state=HostState.REGISTERED)
+    assert Host.objects.get().serial_number == "SN00002"
+
+
 def test_a_deleted_host_gives_its_machine_free_for_any_tenant(acme, beta):
     host = Host(serial_number="SN00001")
     host.ask(state=HostState.REGISTERED)
