@@ -10,6 +10,7 @@ import getpass
 import logging
 import os
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import timedelta
 
 from django.conf import settings
@@ -107,7 +108,8 @@ def forget_old() -> int:
 
 def _write(**line) -> None:
     try:
-        with transaction.atomic():  # in tests there is a transaction around it
+        # A transaction of its own it needs only inside another one, as in tests.
+        with transaction.atomic() if connection.in_atomic_block else nullcontext():
             Audit.objects.create(schema=connection.schema_name, **line)
     except DatabaseError as lost:
         # What was done is done; the line is kept where an operator looks next.
