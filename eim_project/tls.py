@@ -129,6 +129,12 @@ def _key_usage(**granted: bool) -> x509.KeyUsage:
     return x509.KeyUsage(**{usage: granted.get(usage, False) for usage in every})
 
 
+def is_for(host: str, names: set[x509.GeneralName]) -> bool:
+    """Whether a certificate with these names is good for this host. *.example.org is for one more label."""
+    wild = x509.DNSName(f"*.{host.partition('.')[2]}")
+    return _name(host) in names or wild in names
+
+
 def _name(text: str) -> x509.GeneralName:
     try:
         return x509.IPAddress(ipaddress.ip_address(text))
