@@ -250,13 +250,14 @@ def _database() -> Iterator[Finding]:
             SELECT current_setting('server_version_num')::int / 10000, current_setting('server_version'),
                    rolsuper OR rolbypassrls, has_database_privilege(current_database(), 'CREATE'),
                    current_setting('max_locks_per_transaction')::int, pg_encoding_to_char(encoding),
+                   current_setting('max_connections')::int, (SELECT count(*) FROM pg_class WHERE relkind = 'r'),
                    ARRAY(SELECT e FROM unnest(%s::text[]) AS e
                          WHERE NOT EXISTS (SELECT FROM pg_available_extensions WHERE name = e))
             FROM pg_roles, pg_database WHERE rolname = current_user AND datname = current_database()
             """,
             [["pg_trgm", "btree_gist"]],
         )
-        major, says, is_above_rules, may_create, locks, encoding, lacks = cursor.fetchone()
+        major, says, is_above_rules, may_create, locks, encoding, connections, tables, lacks = cursor.fetchone()
     problems = [
         (major < OLDEST_POSTGRES, fail("database", f"Postgres {says} is too old", f"use {OLDEST_POSTGRES} or later")),
         (
@@ -269,6 +270,14 @@ def _database() -> Iterator[Finding]:
         (
             locks < LOCKS,
             warn("database", f"max_locks_per_transaction is {locks}: making tenants may fail", f"set it to {LOCKS}"),
+        ),
+        (
+            locks * connections < tables * 1.25,
+            warn(
+                "database",
+                f"a backup locks each of {tables} tables, and there is room for {locks * connections} locks",
+                f"set max_locks_per_transaction to {int(tables * 1.25 / connections) + 1} or more",
+            ),
         ),
     ]
     found = [finding for is_so, finding in problems if is_so]

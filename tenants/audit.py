@@ -36,7 +36,7 @@ UNAUDITED = {
     "southbound", "machine", "showmigrations", "makemigrations", "sqlmigrate", "diffsettings", "collectstatic",
     "findstatic", "bulk_check", "bulk_export", "spectacular", "outstanding", "settings", "doctor",
 }  # fmt: skip
-ELSEWHERE = {"-h", "--help", "--url"}  # options with which a command changes nothing here
+ELSEWHERE = {"-h", "--help", "--url", "--list"}  # options with which a command changes nothing here
 NAMED_BY_ITS_FIRST_WORD = {"create_project", "delete_project", "changepassword", "prepare"}
 
 
