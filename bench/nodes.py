@@ -18,9 +18,11 @@ from bench.rows import uuid_of
 from bench.servicers import SERVICE
 from tenants import credentials, tokens
 from wire import hostmgr_pb2 as wire
+from wire import maintmgr_pb2
 from workers import southbound
 
 OURS = "/hostmgr_southbound_proto.Hostmgr/UpdateInstanceStateStatusByHostGUID"
+POLL = "/maintmgr.v1.MaintmgrService/PlatformUpdateStatus"
 CALLERS = 32
 FIGURES = {
     "p50, 1 node": Unit.MS,
@@ -39,6 +41,12 @@ def heartbeats(rig: Rig, method: str, changing: bool) -> Figures:
     """What FIGURES names, when nodes send heartbeats that say the same each time, or something new."""
     nodes = [Node.of(rig, number, changing) for number in range(CALLERS)]
     return asyncio.run(_under_load(rig, nodes, method, trust(rig)))
+
+
+def polls(rig: Rig) -> Figures:
+    """The same, when nodes ask what they are to install, and say each time that they are up to date."""
+    nodes = [Node.that_says(rig, number, _poll(uuid_of(number))) for number in range(CALLERS)]
+    return asyncio.run(_under_load(rig, nodes, POLL, trust(rig)))
 
 
 def trust(rig: Rig) -> grpc.ChannelCredentials:
@@ -63,14 +71,25 @@ class Node:
     @classmethod
     def of(cls, rig: Rig, number: int, changing: bool) -> "Node":
         uuid = uuid_of(number)
-        client_id = credentials.client_id_of(uuid)
-        token = tokens.for_node(client_id, rig.project.uuid)
-        same = _message(uuid, "5 of 5 components running")
         changes = (_message(uuid, f"{beat} components running") for beat in count())
-        return cls([("authorization", f"Bearer {token}")], changes if changing else repeat(same))
+        return cls(_metadata(rig, uuid), changes if changing else repeat(_message(uuid, "5 of 5 components running")))
+
+    @classmethod
+    def that_says(cls, rig: Rig, number: int, message: bytes) -> "Node":
+        return cls(_metadata(rig, uuid_of(number)), repeat(message))
 
     def beat(self, call: grpc.aio.UnaryUnaryMultiCallable) -> Awaitable:
         return call(next(self.messages), metadata=self.metadata, timeout=30)
+
+
+def _metadata(rig: Rig, uuid: UUID) -> list[tuple[str, str]]:
+    token = tokens.for_node(credentials.client_id_of(uuid), rig.project.uuid)
+    return [("authorization", f"Bearer {token}")]
+
+
+def _poll(uuid: UUID) -> bytes:
+    told = maintmgr_pb2.UpdateStatus(status_type=maintmgr_pb2.UpdateStatus.STATUS_TYPE_UP_TO_DATE)
+    return maintmgr_pb2.PlatformUpdateStatusRequest(host_guid=str(uuid), update_status=told).SerializeToString()
 
 
 def _message(uuid: UUID, detail: str) -> bytes:

@@ -29,7 +29,7 @@ def in_force() -> BootKeys:
         _make_first()
     keys: dict[str, list[Key]] = {kind: [] for kind in Kind.values}
     for row in BootKey.objects.filter(retired_at=None):
-        keys[row.kind].append(Key(row.certificate, unseal(row.private_key)))
+        keys[row.kind].append(Key(row.certificate, unseal(row.private_key_sealed)))
     return BootKeys(*(tuple(keys[kind]) for kind in (Kind.PK, Kind.KEK, Kind.DB)))
 
 
@@ -84,7 +84,7 @@ def _make(kind: str) -> BootKey:
     return BootKey.objects.create(
         kind=kind,
         certificate=certificate.public_bytes(serialization.Encoding.PEM).decode(),
-        private_key=seal(pem.decode()),
+        private_key_sealed=seal(pem.decode()),
     )
 
 

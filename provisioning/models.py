@@ -106,7 +106,7 @@ class BootKey(models.Model):
 
     kind = models.CharField(max_length=3, choices=Kind)
     certificate = models.TextField()  # PEM
-    private_key = SealedField()  # PEM
+    private_key_sealed = SealedField()  # PEM
     made_at = models.DateTimeField(auto_now_add=True)
     retired_at = models.DateTimeField(null=True)  # it signs nothing more, and no machine is told of it
 

@@ -1,17 +1,26 @@
-"""The workflow engine's door, for both generations of Tinkerbell's worker on one port."""
+"""The workflow engine's door, for both generations of Tinkerbell's worker on one port.
+
+A machine's own token speaks for that machine alone. One that a person let in at its console works with that person's
+token until it is installed: whoever may onboard the project's machines speaks for any of them.
+"""
 
 import re
+from uuid import UUID
 
 import grpc
 
 from provisioning import workflow
 from provisioning.models import ACTIVE, Workflow, WorkflowState
 from provisioning.plans import TASK
+from tenants.credentials import AGENT_ROLE
+from tenants.models import Role
 from tenants.models.token import NODE_CLIENT
 from wire import tink
 from workers.southbound import Node, Refusal, caller_of, in_database
 
 _MAC = re.compile(r"^([0-9a-f]{2}:){5}[0-9a-f]{2}$")
+
+ONBOARD = Role.ONBOARD.value
 
 OLD_STATES = {name: tink.old.State.Value(name) for name in WorkflowState.values if name in {*tink.old.State.keys()}}
 _TOLD = {  # what a report says -> our state; the two generations number them differently
@@ -64,26 +73,31 @@ class WorkflowService:
         return tink.old.Empty() if is_old else tink.new.ActionStatusResponse()
 
     async def _asked(self, context, work, asked):
-        """Run `work(node, asked)` in the schema of the node that calls."""
+        """Run `work(node, asked)` in the schema of whoever calls."""
         try:
-            node = await caller_of(context)
-            if not node.client_id.startswith(NODE_CLIENT):
-                raise Refusal(grpc.StatusCode.PERMISSION_DENIED, "This token isn't a machine's")
+            node = await caller_of(context, roles=(AGENT_ROLE, ONBOARD))
+            if not node.client_id.startswith(NODE_CLIENT):  # no machine's token: then it has to be such a person's
+                node = await caller_of(context, roles=(ONBOARD,))
             return await in_database(work, node, asked, schema=node.schema, who=node.client_id)
         except workflow.NotTrusted as distrust:
             raise Refusal(grpc.StatusCode.UNAUTHENTICATED, str(distrust)) from distrust
 
 
+def _machine_of(node: Node) -> UUID | None:
+    """None for a person: then it is whichever of the project's machines the call names."""
+    return node.host_uuid if node.client_id.startswith(NODE_CLIENT) else None
+
+
 def _workflow_for(node: Node, worker_id: str) -> Workflow | None:
     if not _MAC.match(worker_id.lower()):
         raise Refusal(grpc.StatusCode.INVALID_ARGUMENT, f"{worker_id!r} is not a worker's id: its MAC address")
-    return workflow.for_worker(worker_id, node.host_uuid)
+    return workflow.for_worker(worker_id, _machine_of(node))
 
 
 def _actions_of(node: Node, workflow_id: str) -> tuple[Workflow, list[list[str]]]:
     if not workflow_id:
         raise Refusal(grpc.StatusCode.INVALID_ARGUMENT, "workflow_id is missing")
-    run = Workflow.objects.filter(schema=node.schema, workflow_id=workflow_id, host_uuid=node.host_uuid).first()
+    run = workflow.of_machine(_machine_of(node)).filter(workflow_id=workflow_id).first()
     if run is None or run.state not in ACTIVE:
         raise Refusal(grpc.StatusCode.UNKNOWN, f"no active workflow {workflow_id} of this machine")
     return run, workflow.unmasked(run, workflow.environments_of(run))
@@ -128,7 +142,7 @@ def _report(node: Node, workflow_id: str, action: str, state: str | None, messag
     if state is None or state == WorkflowState.PENDING:
         raise Refusal(grpc.StatusCode.INVALID_ARGUMENT, "an action can be reported running or ended, nothing else")
     try:
-        workflow.report(node.host_uuid, workflow.Report(workflow_id, action, state, message, index))
+        workflow.report(_machine_of(node), workflow.Report(workflow_id, action, state, message, index))
     except Workflow.DoesNotExist:
         raise Refusal(grpc.StatusCode.INVALID_ARGUMENT, f"no workflow {workflow_id} of this machine") from None
     except workflow.StaleReport as stale:

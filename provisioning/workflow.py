@@ -207,14 +207,18 @@ def document(run: Workflow) -> dict[str, Any]:
     return {"version": "0.1", "name": run.workflow_id, "global_timeout": run.timeout, "tasks": [task]}
 
 
-def for_worker(worker_id: str, host_uuid: UUID) -> Workflow | None:
+def of_machine(host_uuid: UUID | None) -> QuerySet[Workflow]:
+    """The runs of this machine in the current schema; of all machines there for who speaks for any (None)."""
+    runs = Workflow.objects.filter(schema=connection.schema_name)
+    return runs if host_uuid is None else runs.filter(host_uuid=host_uuid)
+
+
+def for_worker(worker_id: str, host_uuid: UUID | None) -> Workflow | None:
     """The run of this machine that is on its way, in the current schema. The UUID is the token's, the MAC what it says.
 
     One indexed query; if there is a run, now and then a second one, which notes that the machine was heard.
     """
-    found = Workflow.objects.filter(
-        host_uuid=host_uuid, state__in=ACTIVE, schema=connection.schema_name, worker_id=worker_id.lower()
-    ).defer("inputs_sealed")
+    found = of_machine(host_uuid).filter(state__in=ACTIVE, worker_id=worker_id.lower()).defer("inputs_sealed")
     run = next(iter(found), None)  # first() would put them in order, for which the planner reads the tenant's history
     now = timezone.now()
     if run and (run.heard_at is None or now - run.heard_at > HEARD_EVERY):
@@ -231,14 +235,14 @@ def may_begin(run: Workflow) -> bool:
 
 
 @transaction.atomic
-def report(host_uuid: UUID, told: Report) -> None:
+def report(host_uuid: UUID | None, told: Report) -> None:
     """Write down what the machine says of its current action, show it, and ring when that ends the run.
 
     An end that was reported already is heard once more and changes nothing: its answer may have been lost. RUNNING may
     be said again and again, as a sign of life and with a message. Raises Workflow.DoesNotExist, or StaleReport if the
     report isn't about what is due: the machine then asks again.
     """
-    run = _writable().get(schema=connection.schema_name, workflow_id=told.workflow_id, host_uuid=host_uuid)
+    run = _writable(of_machine(host_uuid)).get(workflow_id=told.workflow_id)
     known = next((action for action in run.actions if action["name"] == told.action_name), None)
     if known and told.state in ENDS and known["state"] == told.state:
         return
@@ -262,9 +266,9 @@ def _tell(run: Workflow) -> None:
         places.give_out()
 
 
-def _writable() -> QuerySet[Workflow]:
-    """Without the large column, which save() leaves alone then."""
-    return Workflow.objects.select_for_update().defer("inputs_sealed")
+def _writable(runs: QuerySet[Workflow]) -> QuerySet[Workflow]:
+    """Locked, and without the large column, which save() leaves alone then."""
+    return runs.select_for_update().defer("inputs_sealed")
 
 
 def _note(run: Workflow, action: dict[str, Any], state: str, message: str) -> None:
@@ -298,7 +302,7 @@ def follow(run: Workflow, seen: list[Seen]) -> None:
 
     Raises ValueError if they aren't as many as the run has.
     """
-    run = _writable().get(pk=run.pk)
+    run = _writable(Workflow.objects.all()).get(pk=run.pk)
     if run.state not in ACTIVE:
         return
     changed = False
@@ -413,13 +417,22 @@ def deadline(run: Workflow) -> tuple[datetime, str] | None:
     return min(ends)
 
 
-@transaction.atomic
 def expire(run: Workflow) -> Workflow:
     """The run as it is now: ended, if it has passed its deadline."""
-    run = _writable().get(pk=run.pk)
+    return _expire(run) if _is_over(run) else run
+
+
+def _is_over(run: Workflow) -> bool:
+    due = deadline(run)
+    return due is not None and due[0] <= timezone.now()
+
+
+@transaction.atomic
+def _expire(run: Workflow) -> Workflow:
+    run = _writable(Workflow.objects.all()).get(pk=run.pk)
     due = deadline(run)
     if due is None or due[0] > timezone.now():
-        return run
+        return run  # it was heard just now
     action = run.actions[run.current]
     if action["state"] == WorkflowState.RUNNING:
         _note(run, action, WorkflowState.TIMEOUT, due[1])

@@ -122,10 +122,10 @@ def _said(context: grpc.aio.ServicerContext, name: str) -> str | bytes | None:
     return next((value for key, value in context.invocation_metadata() or () if key == name), None)
 
 
-async def caller_of(context: grpc.aio.ServicerContext) -> Node:
-    """The agent that calls. Raises Refusal."""
+async def caller_of(context: grpc.aio.ServicerContext, roles: tuple[str, ...] = (AGENT_ROLE,)) -> Node:
+    """The agent, or whoever has one of these roles, that calls. Raises Refusal."""
     token, named = bearer(context), project_named_by(context)
-    return _node_at_hand(token, named) or await in_database(node_of, token, named)
+    return _node_at_hand(token, named) or await in_database(node_of, token, named, roles)
 
 
 def node_of(token: str, named: str | None = None, roles: tuple[str, ...] = (AGENT_ROLE,)) -> Node:

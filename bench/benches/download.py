@@ -3,8 +3,8 @@
 import os
 import socket
 import tempfile
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -47,23 +47,10 @@ def _file() -> Path:
 
 def _rate(port: int) -> float:
     """MB a second, of all clients together."""
-    faults: list[Exception] = []
-
-    def client() -> None:
-        try:
-            for _ in range(TIMES):
-                _get(port)
-        except Exception as fault:
-            faults.append(fault)
-
-    clients = [threading.Thread(target=client) for _ in range(CLIENTS)]
     began = time.perf_counter()
-    for each in clients:
-        each.start()
-    for each in clients:
-        each.join()
-    if faults:
-        raise faults[0]
+    with ThreadPoolExecutor(CLIENTS) as clients:
+        for _ in clients.map(_get, [port] * CLIENTS * TIMES):
+            pass
     return CLIENTS * TIMES * SIZE_BYTES / 1e6 / (time.perf_counter() - began)
 
 

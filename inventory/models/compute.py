@@ -1,5 +1,7 @@
 """Hosts and the instances, the operating systems as installed, that run on them."""
 
+from typing import Any
+
 from django.core.exceptions import ValidationError
 from django.db import models, transaction
 from django.utils import timezone
@@ -237,7 +239,7 @@ class Host(Resource):
 
     def _whereabouts(self) -> set[tuple[str, str]]:
         """(site, address): where others with the same are in each other's way."""
-        rows = Host.objects.filter(pk=self.pk).values_list("site_id", "hardware")
+        rows: Any = Host.objects.filter(pk=self.pk).values_list("site_id", "hardware")
         return {(site, address) for site, hardware in rows if site for address in addresses.of(hardware)}
 
     def _ring_for_others(self, gone: set[tuple[str, str]]) -> None:

@@ -35,7 +35,7 @@ def unpack(packages: Path, folder: Path) -> list[Path]:
 
 def build(source: Path, url: str, ca_pem: str, folder: Path) -> Path:
     """ipxe.efi out of a source tree, with HTTPS, trusting our CA only, going straight to the server."""
-    require("make", "gcc")
+    require("make")  # which says what else it needs
     if not (source / "src/Makefile").is_file():
         raise BuildFailed(f"{source} is no source tree of iPXE: it has no src/Makefile")
     tree, script, ca = folder / "tree", folder / "embedded.ipxe", folder / "ca.pem"

@@ -17,7 +17,6 @@ PACKAGES = {
     "dnsmasq": "dnsmasq-base",
     "ip": "iproute2",
     "depmod": "kmod",
-    "gcc": "gcc",
     "make": "make",
     "mcopy": "mtools",
     "mformat": "mtools",
@@ -57,7 +56,7 @@ def require_all() -> None:
 
 def missing() -> dict[str, str]:
     """Of these the programs and files that aren't there, and the package of each."""
-    needless = {"gcc", "make", "nginx"}  # for an own iPXE, for the shipped deployment
+    needless = {"make", "nginx"}  # for an own iPXE, for the shipped deployment
     needless |= {"newuidmap"} if os.geteuid() == 0 else set()
     programs = {tool: package for tool, package in PACKAGES.items() if tool not in needless and not _is_there(tool)}
     return programs | {file.name: package for file, package in FILES.items() if not file.exists()}

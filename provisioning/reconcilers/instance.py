@@ -64,6 +64,8 @@ class InstanceOnHost(Reconciler):
 
     def take_back(self, runs):
         """What the engine made of those that have ended."""
+        if not engine().OUTSIDE:
+            return
         for run in runs.filter(outside=True).exclude(state__in=ACTIVE):
             engine().end(run)
             Workflow.objects.filter(pk=run.pk).update(outside=False)
@@ -79,6 +81,8 @@ class InstanceOnHost(Reconciler):
                 run = workflow.start(instance)
             except CannotInstall as why:
                 raise Refused(f"Provisioning Failed: {why}") from why
+            if run.state == WorkflowState.PENDING and not engine().OUTSIDE:
+                return self.waits(run)  # the machine's next call finds it
         if run.state in ACTIVE:
             if instance.current_state == InstanceState.RUNNING:
                 workflow.not_any_more(instance)
@@ -96,6 +100,10 @@ class InstanceOnHost(Reconciler):
                 self.take_back(workflow.of(instance))
                 raise Refused(f"Provisioning Failed: {run.reason}")
         workflow.show(run)
+        return self.waits(run)
+
+    def waits(self, run):
+        """For the machine, or a place."""
         due = workflow.deadline(run)
         after = min(LOOK_AGAIN, max(due[0] - timezone.now(), timedelta(seconds=1))) if due else QUEUED_LOOK
         return Later(after, workflow.in_words(run), in_status=False)
@@ -111,6 +119,7 @@ class InstanceOnHost(Reconciler):
                 engine().pause(run)
         if run.state != WorkflowState.QUEUED:
             engine().look(run)
+        run.refresh_from_db()
         return workflow.expire(run)
 
     def settled(self, instance, done):

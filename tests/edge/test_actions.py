@@ -169,6 +169,7 @@ def test_disks_are_chosen_by_class_then_size_then_name(tmp_path):
         block_device(tmp_path, name, sectors)
     block_device(tmp_path, "sda", 10, removable=1)
     block_device(tmp_path, "sdd", 0)
+    block_device(tmp_path, "sde", 10, ro=1)  # as a stick that we were started from
     assert disks.fixed_disks(tmp_path) == ["sdc", "sdb", "nvme0n1", "nvme1n1", "mmcblk0", "vda"]
 
 

@@ -6,7 +6,7 @@ import grpc
 import pytest
 from django_tenants.utils import schema_context
 
-from inventory.models import Host, HostState
+from inventory.models import Host, HostState, InstanceState
 from tenants import credentials
 from tests.conftest import fresh_project, settle, token_with
 from tests.southbound import MAC, Node, registered, wanted
@@ -41,6 +41,26 @@ def test_a_registered_machine_is_onboarded_and_can_be_installed(node, person):
     instance.refresh_from_db()
     assert instance.host.desired_state == HostState.ONBOARDED and credentials.secret_of(node.uuid)
     assert instance.provisioning_status.startswith("Provisioning In Progress")
+
+
+def test_it_is_installed_with_the_token_of_who_let_it_in(node, person, southbound_address, there):
+    instance = wanted(registered(node, state=HostState.REGISTERED))
+    node.create(person)
+    settle()
+    node.token = person
+    node.work_through()
+    settle()
+    instance.refresh_from_db()
+    assert (instance.current_state, instance.provisioning_status) == (InstanceState.RUNNING, "Provisioned")
+
+
+def test_who_onboards_another_projects_machines_finds_no_work(node, person, southbound_address):
+    wanted(registered(node, state=HostState.REGISTERED))
+    node.create(person)
+    settle()
+    with fresh_project() as other:
+        node.token = token_with(f"{other.uuid}_en-ob")
+        assert node.contexts() == []
 
 
 def test_a_host_that_was_registered_by_its_serial_number_is_that_machine(node, person):

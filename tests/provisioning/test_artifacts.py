@@ -14,8 +14,9 @@ from django.utils import timezone
 from eim_project import tls
 from inventory.models import Indicator
 from provisioning import artifacts, boot_keys
-from provisioning.dkam import build, tools
+from provisioning.dkam import build, ipxe, tools
 from provisioning.models import Artifact, BootKey
+from tenants.models import User
 from tenants.secrets import SealedField
 from tests.conftest import settle
 from workers import engine, models
@@ -148,9 +149,9 @@ def test_keys_are_made_once_and_sealed(public):
     assert boot_keys.in_force() == keys and [len(kind) for kind in (keys.pk, keys.kek, keys.db)] == [1, 1, 1]
     assert "PRIVATE KEY" in keys.db[0].private and "PRIVATE" not in repr(keys)
     with connection.cursor() as cursor:
-        cursor.execute("SELECT private_key FROM provisioning_bootkey")
+        cursor.execute("SELECT private_key_sealed FROM provisioning_bootkey")
         assert all(sealed.startswith("gAAAA") for (sealed,) in cursor.fetchall())
-    assert isinstance(BootKey._meta.get_field("private_key"), SealedField)
+    assert isinstance(BootKey._meta.get_field("private_key_sealed"), SealedField)
 
 
 def test_a_rotated_key_and_the_one_before_both_count_until_that_is_retired(public):
@@ -217,3 +218,71 @@ def test_a_killed_builder_takes_its_programs_with_it_and_the_next_one_builds(ste
     artifacts.ask_for_all()
     work_off()
     assert served("base") == "base of one;" and not half.exists()
+
+
+# As an administrator sees it -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def administrator(public, client):
+    client.force_login(User.objects.create(username="root", is_superuser=True, is_staff=True))
+    return client
+
+
+def test_an_administrator_follows_a_build_and_goes_back_by_the_api(steps, administrator):
+    first = administrator.post("/v1/artifacts/build").json()["desired"]
+    work_off()
+    steps.write_text("two")
+    administrator.post("/v1/artifacts/build")
+    work_off()
+    base = administrator.get("/v1/artifacts").json()["artifacts"][0]
+    assert (base["name"], base["status"], base["held"]) == ("base", "Built", False)
+    assert [version["served"] for version in base["versions"]] == [True, False]
+    assert base["versions"][0]["files"][0]["name"] == "file"
+    assert "$ echo making base" in administrator.get("/v1/artifacts/base/log").json()["log"]
+    assert administrator.get("/v1/artifacts/base/log", {"digest": "../x"}).status_code == 400
+    back = administrator.post("/v1/artifacts/base/back", {}, content_type="application/json")
+    assert back.json()["desired"]["top"] == first["top"]
+    work_off()
+    assert served("top") == "base of one;top of one;"
+
+
+def test_an_administrator_sees_versions_and_log_and_goes_back_by_one_click(steps, administrator):
+    artifacts.ask_for_all()
+    work_off()
+    steps.write_text("two")
+    page, base = "/admin/provisioning/artifact/", Artifact.objects.get(name="base")
+    administrator.post(page, {"action": "build_all", "_selected_action": base.pk})
+    work_off()
+    shown = administrator.get(f"{page}{base.pk}/change/").content.decode()
+    assert "served, built" in shown and "kept, built" in shown and "$ echo making base" in shown
+    administrator.post(page, {"action": "go_back", "_selected_action": base.pk})
+    work_off()
+    assert served("top") == "base of one;top of one;"
+
+
+def test_an_administrator_rotates_a_key_by_the_api(administrator):
+    boot_keys.in_force()
+    made = administrator.post("/v1/boot-keys/db/rotate").json()
+    keys = administrator.get("/v1/boot-keys").json()["bootKeys"]
+    assert keys[0] == made and made["retiredAt"] is None and "private" not in str(keys)
+    assert administrator.post("/v1/boot-keys/db/retire").json()["fingerprint"] != made["fingerprint"]
+    assert administrator.post("/v1/boot-keys/dbx/rotate").status_code == 404
+
+
+def test_an_ipxe_of_our_own_is_built_from_a_source_tree_and_goes_straight_to_the_server(tmp_path):
+    """A tree whose Makefile writes down what it was given: the real one is no package of Debian's."""
+    source, folder = tmp_path / "ipxe", tmp_path / "folder"
+    (source / "src").mkdir(parents=True)
+    folder.mkdir()
+    (source / "src/Makefile").write_text(
+        "bin-x86_64-efi/ipxe.efi:\n\tmkdir -p bin-x86_64-efi\n\tcat $(EMBED) $(TRUST) config/local/general.h > $@\n"
+    )
+    built = ipxe.build(source, "http://eim.example:8000/tink-stack", "OUR CA\n", folder).read_text()
+    assert "chain http://eim.example:8000/tink-stack/boot.ipxe ||" in built
+    assert "OUR CA\n" in built and "#define DOWNLOAD_PROTO_HTTPS\n" in built
+    before = ipxe.digest_of(source)
+    (source / "src/Makefile").write_text("all:\n")
+    assert ipxe.digest_of(source) != before
+    with pytest.raises(build.BuildFailed, match="no source tree of iPXE: it has no src/Makefile"):
+        ipxe.build(tmp_path, "http://x", "", folder)
