@@ -23,6 +23,7 @@ from tenants.credentials import client_id_of
 from tenants.models import EdgeCredential, User
 from tenants.models.audit import Audit
 from tenants.permissions import name_of
+from tenants.request import bind
 from tenants.tokens import Caller
 
 log = logging.getLogger(__name__)
@@ -54,6 +55,8 @@ class AuditMiddleware:
 
     def process_view(self, request: HttpRequest, view, args, kwargs) -> None:
         request.asked_by = request.user  # after a logout it is another
+        if resource := _resource_of(kwargs):
+            bind(resource_id=_shown(resource, 64))
 
 
 def record(request: HttpRequest, response: HttpResponse) -> None:
