@@ -176,6 +176,10 @@ async def serve(host: str, port: int, pairs: list[tuple[Path, Path]], upstream: 
         except OSError:
             client_out.close()  # the web server is being restarted; the client will come again
             return
+        if client_out.get_extra_info("peername") is None:  # gone already: whoever only looks whether we answer
+            client_out.close()
+            web_out.close()
+            return
         web_out.write(_proxy_line(client_out))
         ways = [asyncio.create_task(_pass_on(client_in, web_out)), asyncio.create_task(_pass_on(web_in, client_out))]
         _, other = await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)

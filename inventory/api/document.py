@@ -32,6 +32,7 @@ VERBS = {
     "onboard": ("Onboard{0}", "Let {2} be onboarded"),
     "summary": ("Get{0}sSummary", "Count {1} by how they are"),
     "rows": ("Get{0}Rows", "What became of each row of {2}"),
+    "seen": ("Get{0}Presence", "Tell when {2} was last heard from"),
 }
 
 REFUSALS = {
