@@ -24,6 +24,7 @@ from tenants.credentials import client_id_of
 from tenants.models import EdgeCredential, User
 from tenants.models.audit import Audit
 from tenants.permissions import name_of
+from tenants.request import bind
 from tenants.tokens import Caller
 
 log = logging.getLogger(__name__)
@@ -37,7 +38,7 @@ UNAUDITED = {
     "southbound", "machine", "showmigrations", "makemigrations", "sqlmigrate", "diffsettings", "collectstatic",
     "findstatic", "bulk_check", "bulk_export", "spectacular", "outstanding", "settings", "doctor",
 }  # fmt: skip
-ELSEWHERE = {"-h", "--help", "--url"}  # options with which a command changes nothing here
+ELSEWHERE = {"-h", "--help", "--url", "--list"}  # options with which a command changes nothing here
 NAMED_BY_ITS_FIRST_WORD = {"create_project", "delete_project", "changepassword", "prepare"}
 
 
@@ -55,6 +56,8 @@ class AuditMiddleware:
 
     def process_view(self, request: HttpRequest, view, args, kwargs) -> None:
         request.asked_by = request.user  # after a logout it is another
+        if resource := _resource_of(kwargs):
+            bind(resource_id=_shown(resource, 64))
 
 
 def record(request: HttpRequest, response: HttpResponse) -> None:
