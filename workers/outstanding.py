@@ -66,7 +66,7 @@ def waiting(projects: QuerySet[Project]) -> Iterator[Outstanding]:
         known = set(Work.objects.filter(schema=project.schema_name).values_list("reconciler", "target"))
         with schema_context(project.schema_name):
             for model, pair in sorted({(r.model, r.pair) for r in engine.registry.values()}, key=str):
-                if model._meta.app_label == "inventory":
+                if pair and model._meta.app_label == "inventory":
                     yield from _waiting(project, model, pair, known)
 
 
