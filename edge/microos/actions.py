@@ -118,6 +118,24 @@ def boot_from_disk_next(env: Environment, variables: Path = EFI_VARIABLES) -> No
         order.write_bytes(raw[:4] + b"".join([*entries, booted]))
 
 
+def keep_kernel(env: Environment) -> None:
+    """The image's own kernel stays, and the system's first start grows its root file system over the whole disk.
+
+    The archived system's action of this name also installs another kernel and sets space aside for LVM: who wishes for
+    either is told that it can't be had here, which by CHECKS is before anything is erased.
+    """
+    if env.get("SKIP_KERNEL_UPGRADE", "").lower() != "true":
+        raise ActionFailed(
+            "this machine's micro-OS can't install another kernel: "
+            'keep the image\'s by "skipkernelupgrade": "true" in the OS profile\'s metadata'
+        )
+    if env.get("LVM_SIZE", "0") not in ("", "0"):
+        raise ActionFailed(
+            f"this machine's micro-OS can't set {env['LVM_SIZE']} GB aside for LVM: give its host the userLvmSize 0"
+        )
+    print("the image's kernel stays; swap and data have no partitions of their own", flush=True)
+
+
 def prepare_reboot(env: Environment) -> None:
     """Everything written goes to the disk; the machine reboots once the server has heard that we are done."""
     os.sync()
@@ -143,6 +161,7 @@ ACTIONS: dict[str, Callable[[Environment], None]] = {
     "qemu_nbd_image2disk": _readable(image.stream),  # what the image begins with decides, not who was asked
     "writefile": _readable(write_file),
     "cexec": _readable(execute),
+    "kernelupgrd": keep_kernel,
     "efibootset": _readable(boot_from_disk_next),
     "reboot-action": _readable(prepare_reboot),
 }
@@ -150,6 +169,7 @@ ACTIONS: dict[str, Callable[[Environment], None]] = {
 CHECKS: dict[str, Callable[[Environment], None]] = {
     "image2disk": _readable(image.check),
     "qemu_nbd_image2disk": _readable(image.check),
+    "kernelupgrd": keep_kernel,
 }
 
 
@@ -157,7 +177,10 @@ def foresee(steps: Sequence[Step]) -> None:
     """Raises ActionFailed when one of these can't be done on this machine."""
     for step in steps:
         if step.image_name not in ACTIONS:
-            raise ActionFailed(f"this machine can't do {step.name}: it has no action {step.image_name}")
+            raise ActionFailed(
+                f"this machine's micro-OS can't do {step.name} (it has no {step.image_name}): "
+                "choose an OS and a security feature without it, or boot the machine with a micro-OS that can"
+            )
     for step in steps:
         if check := CHECKS.get(step.image_name):
             check(step.environment)

@@ -205,8 +205,26 @@ def test_trouble_on_the_way_to_the_image_is_left_to_the_action_that_tries_again(
 
 
 def test_an_action_that_this_machine_lacks_is_told_before_anything_is_erased():
-    with pytest.raises(ActionFailed, match="this machine can't do later: it has no action later"):
+    with pytest.raises(ActionFailed, match=r"micro-OS can't do later \(it has no later\)"):
         actions.foresee(steps(("erase_non_removable_disks", {}), ("later", {})))
+
+
+@pytest.mark.parametrize(
+    ("env", "told"),
+    [
+        ({"SKIP_KERNEL_UPGRADE": "", "LVM_SIZE": "0"}, 'keep the image\'s by "skipkernelupgrade"'),
+        ({"SKIP_KERNEL_UPGRADE": "true", "LVM_SIZE": "60"}, "can't set 60 GB aside for LVM"),
+    ],
+)
+def test_another_kernel_and_lvm_are_refused_before_anything_is_erased(env, told):
+    with pytest.raises(ActionFailed, match=told):
+        actions.foresee(steps(("erase_non_removable_disks", {}), ("kernelupgrd", env)))
+
+
+def test_a_system_may_keep_the_kernel_of_its_image():
+    kept = {"SKIP_KERNEL_UPGRADE": "true", "LVM_SIZE": "0", "KERNEL_VERSION": ""}
+    actions.foresee(steps(("kernelupgrd", kept)))
+    actions.ACTIONS["kernelupgrd"](kept)
 
 
 def test_an_image_with_another_digest_leaves_nothing_that_boots(files, disk):
@@ -300,6 +318,18 @@ def test_disks_are_chosen_by_class_then_size_then_name(tmp_path):
     block_device(tmp_path, "sdd", 0)
     block_device(tmp_path, "sde", 10, ro=1)  # as a stick that we were started from
     assert disks.fixed_disks(tmp_path) == ["sdc", "sdb", "nvme0n1", "nvme1n1", "mmcblk0", "vda"]
+
+
+def test_a_machine_without_a_disk_to_install_on_is_told_what_it_has(tmp_path, monkeypatch):
+    monkeypatch.setattr(disks, "DISKS_COME_WITHIN_SECONDS", 0)
+    with pytest.raises(ActionFailed, match="no disk to install on, only none at all"):
+        disks.wait_for_fixed_disks(tmp_path)
+    block_device(tmp_path, "sda", 10, removable=1)
+    block_device(tmp_path, "sdb", 0)
+    block_device(tmp_path, "vda", 10, ro=1)
+    block_device(tmp_path, "loop0", 10)
+    with pytest.raises(ActionFailed, match=r"only sda \(removable\), sdb \(empty\), vda \(read-only\)$"):
+        disks.wait_for_fixed_disks(tmp_path)
 
 
 def ext4(path, label=b""):
