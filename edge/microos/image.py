@@ -4,6 +4,7 @@ import hashlib
 import http.client
 import itertools
 import os
+import ssl
 import time
 import urllib.error
 from collections.abc import Callable, Iterator
@@ -20,7 +21,7 @@ MIB = 2**20
 PAUSES_SECONDS = (2, 4, 8, 16, *[30] * 20)  # before each new try to download: ten minutes in all
 PROGRESS_EVERY_SECONDS = 3.0
 BOOT_SIGNATURE_AT, BOOT_SIGNATURE = 510, b"\x55\xaa"  # of an MBR, and of the one that stands before each GPT
-TROUBLES = (ConnectionError, TimeoutError, http.client.HTTPException, urllib.error.URLError)
+TROUBLES = (ConnectionError, TimeoutError, ssl.SSLError, http.client.HTTPException, urllib.error.URLError)
 
 Environment = dict[str, str]
 
@@ -52,11 +53,10 @@ def check(env: Environment) -> None:
 
 
 def stream(env: Environment) -> None:
-    """Whatever is in the way of the image, nothing on the disk boots before all of it is there and its sha256 is right.
+    """Write the image to the disk, of which nothing boots before all is there and its sha256, as downloaded, is right.
 
-    The sum is over the bytes as downloaded. Raw images are written as they come. qcow2 has its pieces in any order and
-    where they go in tables between them: it is first put, as it comes, on the part of the disk that its contents will
-    leave free.
+    Raw images are written as they come. qcow2 has its pieces in any order, and where they go in tables between them:
+    it is first put, as it comes, on the part of the disk that its contents will leave free.
     """
     disk = _target(env)
     for pause in (*PAUSES_SECONDS, None):

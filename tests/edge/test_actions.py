@@ -274,6 +274,19 @@ def test_an_image_that_is_not_there_is_not_asked_for_again(files, disk):
     assert len(files.asked) == 1
 
 
+def test_an_image_comes_through_the_proxy_that_is_named_unless_its_server_is_excepted(files, disk):
+    files.contents["http://images.example/image.raw"] = IMAGE  # as a proxy is asked
+    far = {
+        "IMG_URL": "http://images.example/image.raw",
+        "HTTP_PROXY": files.url,
+        "NO_PROXY": "other.example, localhost",
+    }
+    image.stream(far | {"DEST_DISK": str(disk)})
+    near = files.offer("image.raw", IMAGE) | {"HTTP_PROXY": "http://127.0.0.1:1", "NO_PROXY": "example,127.0.0.1"}
+    image.stream(near | {"DEST_DISK": str(disk)})
+    assert files.asked == ["http://images.example/image.raw", "image.raw"]
+
+
 def test_erasing_blanks_both_ends_where_partition_tables_and_their_backups_are(tmp_path):
     disk = tmp_path / "disk"
     with disk.open("wb") as file:
