@@ -10,7 +10,7 @@ from django.core.exceptions import ValidationError
 from django.test import Client
 
 from inventory.models import Indicator
-from provisioning import mirror, workflow
+from provisioning import mirror, plans
 from provisioning.models import Mirrored
 from tenants.errors import Duplicate
 from tests.conftest import settle
@@ -143,5 +143,7 @@ def test_machines_get_a_mirrored_image_from_here(there, settings, tmp_path):
     row = Mirrored(url="https://vendor.example/debian.raw.gz", sha256=sha256)
     row.ask(digest=sha256)
     row.observe(digest=sha256)
-    stream = next(each for each in workflow.actions_for(instance) if each["name"] == "stream-os-image")
-    assert stream["environment"]["IMG_URL"].endswith(f"/tink-stack/mirror/{sha256}/debian.raw.gz")
+    instance.host.observe(pxe_mac="52:54:00:12:34:56")
+    plan = plans.plan_for(instance)
+    [url] = [environment["IMG_URL"] for environment in plan.environments if "IMG_URL" in environment]
+    assert url.endswith(f"/tink-stack/mirror/{sha256}/debian.raw.gz")

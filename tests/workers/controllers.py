@@ -251,7 +251,7 @@ class Toolkit:
         self.made: dict[tuple[str, str, str], dict] = {}  # (tenant, kind, name) -> body
         self.is_away = False
 
-    def activate(self, guid: UUID, power: int = 2) -> None:
+    def provision(self, guid: UUID, power: int = 2) -> None:
         self.power[str(guid)] = power
 
     def answer(self, handler, request: str, body: Any) -> Answer:

@@ -33,7 +33,7 @@ def activated(toolkit, state: int = 2, **more) -> Host:
     host = Host(uuid=uuid4(), serial_number="SN00001", **more)
     host.ask(amt_state=PROVISIONED)
     host.observe(amt_state=PROVISIONED)
-    toolkit.activate(host.uuid, state)
+    toolkit.provision(host.uuid, state)
     return host
 
 
@@ -340,7 +340,7 @@ def test_a_session_that_can_not_be_is_an_error_with_its_reason_until_it_is_wishe
     ask_for(host, "kvm", "START")
     assert console(host, "kvm")[:2] == ("ERROR", "AMT is not provisioned")
     host.observe(amt_state=PROVISIONED)
-    toolkit.activate(host.uuid)
+    toolkit.provision(host.uuid)
     ask_for(host, "kvm", "START")
     assert console(host, "kvm")[0] == "AWAITING_CONSENT"
     toolkit.features = {"KVM": True, "SOL": False}
