@@ -33,7 +33,6 @@ VERBS = {
     "summary": ("Get{0}sSummary", "Count {1} by how they are"),
     "seen": ("Get{0}Presence", "Tell when the machine of {2} was last heard from"),
     "rows": ("Get{0}Rows", "What became of each row of {2}"),
-    "seen": ("Get{0}Presence", "Tell when {2} was last heard from"),
 }
 
 REFUSALS = {
