@@ -65,8 +65,8 @@ def waiting(projects: QuerySet[Project]) -> Iterator[Outstanding]:
             continue
         known = set(Work.objects.filter(schema=project.schema_name).values_list("reconciler", "target"))
         with schema_context(project.schema_name):
-            for model, pair in sorted({(r.model, r.pair) for r in engine.registry.values()}, key=str):
-                if pair and model._meta.app_label == "inventory":
+            for model, pair in sorted({(r.model, r.pair) for r in engine.registry.values() if r.pair}, key=str):
+                if model._meta.app_label == "inventory":
                     yield from _waiting(project, model, pair, known)
 
 

@@ -94,7 +94,7 @@ class Login:
             except ValueError as wrong:
                 raise ServerError(f"Failed to authenticate with server: {self._url} answers no JSON") from wrong
             except requests.RequestException as away:
-                raise ServerError(f"Failed to authenticate with server: {_why(away)}") from away
+                raise ServerError(f"Failed to authenticate with server: {_why(away, self._url)}") from away
             if answer.status_code == 200 and isinstance(said, dict) and isinstance(said.get("access_token"), str):
                 self._token, self._refresh_token = said["access_token"], said.get("refresh_token", "")
                 self._ends = time.monotonic() + float(said.get("expires_in", 60))
@@ -114,6 +114,7 @@ class Server:
         for scheme in ("https://", "http://"):
             self._session.mount(scheme, HTTPAdapter(pool_connections=1, pool_maxsize=connections))
         self._not_before = 0.0  # by time.monotonic(): the server asked all of us to wait
+        self._answered = False  # ever: who never did may have been given a wrong URL, which no patience mends
 
     def __enter__(self) -> Self:
         return self
@@ -155,11 +156,14 @@ class Server:
                     allow_redirects=False, **content,
                 )  # fmt: skip
             except requests.RequestException as away:
+                if not self._answered:
+                    raise ServerError(f"HTTP request error: {_why(away, self._base)}") from away
                 # Whether a POST was heard nobody knows; made twice it might be refused, or make two of a thing.
                 if method == "POST" and not isinstance(away, requests.ConnectTimeout):
-                    raise Refusal(0, "", f"HTTP request error: {_why(away)}") from away
-                pause, why = None, f"HTTP request error: {_why(away)}"
+                    raise Refusal(0, "", f"HTTP request error: {_why(away, self._base)}") from away
+                pause, why = None, f"HTTP request error: {_why(away, self._base)}"
             else:
+                self._answered = True
                 if answer.status_code == 401 and not renewed:
                     token, renewed = self._login.renewed(token), True
                     continue
@@ -201,10 +205,14 @@ def _retry_after(answer: requests.Response) -> float | None:
     return None
 
 
-def _why(away: requests.RequestException) -> str:
+def _why(away: requests.RequestException, url: str) -> str:
     """In a line: urllib3's reasons are nested and long."""
     reason = getattr(away.args[0] if away.args else away, "reason", away)
-    return f"{type(reason).__name__}: {str(reason).rsplit(': ', 1)[-1]}"[:200]
+    why = f"{type(reason).__name__}: {str(reason).rsplit(': ', 1)[-1]}"[:200]
+    way_out = ""
+    if "CERTIFICATE_VERIFY_FAILED" in str(reason):
+        way_out = "; if its authority is one of your own, name that one's file in REQUESTS_CA_BUNDLE"
+    return f"{urlsplit(url).netloc}: {why}{way_out}"
 
 
 def checked(url: str) -> str:

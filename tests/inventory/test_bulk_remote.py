@@ -3,6 +3,7 @@
 import csv
 import re
 import socket
+import ssl
 import threading
 from contextlib import suppress
 from io import StringIO
@@ -14,6 +15,7 @@ from django.core.management import CommandError, call_command
 from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
 from django.core.wsgi import get_wsgi_application
 
+from eim_project import tls
 from inventory.bulk.server import issuer_of
 from inventory.bulk.sheet import ERROR, LONG
 from inventory.models import (
@@ -298,6 +300,27 @@ def test_a_server_that_is_not_one_of_ours_ends_the_import_with_one_line(door, ca
     with pytest.raises(CommandError) as refusal:
         import_there(door, row("SN00001"))
     assert said in str(refusal.value) and "\n" not in str(refusal.value)
+
+
+def test_a_server_that_never_answers_or_has_an_unknown_certificate_is_named_at_once(door, catalog, tmp_path):
+    tls.ensure(tmp_path / "tls", ["127.0.0.1"])
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "tls/server.crt", tmp_path / "tls/server.key")
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+        stranger.settimeout(60)
+        door.url = f"https://127.0.0.1:{stranger.getsockname()[1]}"
+
+        def shake_hands():
+            with suppress(OSError), stranger.accept()[0] as caller:
+                context.wrap_socket(caller, server_side=True)
+
+        stranger_thread = threading.Thread(target=shake_hands)
+        stranger_thread.start()
+        with pytest.raises(CommandError, match=f"{door.url[8:]}: SSLError: .*REQUESTS_CA_BUNDLE"):
+            import_there(door, row("SN00001"))
+        stranger_thread.join(60)
+    with pytest.raises(CommandError, match=f"{door.url[8:]}: NewConnectionError: .*refused"):
+        import_there(door, row("SN00001"))
 
 
 def test_tokens_come_from_where_the_archived_system_has_them():
