@@ -82,6 +82,7 @@ class InstanceOnHost(Reconciler):
             except CannotInstall as why:
                 raise Refused(f"Provisioning Failed: {why}") from why
             if run.state == WorkflowState.PENDING and not engine().OUTSIDE:
+                workflow.show(run)
                 return self.waits(run)  # the machine's next call finds it
         if run.state in ACTIVE:
             if instance.current_state == InstanceState.RUNNING:

@@ -1,6 +1,7 @@
 """How a round ended: everything that is written down, without what differs between two runs of one script."""
 
 import re
+from collections.abc import Iterator
 
 from django.db.models import Model, Q
 from django.db.models.functions import Now
@@ -13,6 +14,7 @@ from tests.chaos.waiting import until
 from workers.models import Work
 
 _ID = re.compile(r"\b[a-z]+-[0-9a-f]{8}\b")
+_PROGRESS = re.compile(r"^\d+/\d+: .*")  # as it was when somebody last looked, which may be a minute ago
 _DIFFERS = re.compile(r"^(id|resource_id|created_at|updated_at|.*_timestamp)$")
 
 
@@ -38,6 +40,15 @@ def ending(schema: str) -> dict[str, dict]:
             "claims": sorted(Claim.objects.filter(schema=schema).values_list("serial", flat=True)),
             "work": _outstanding(schema, instances),
         }
+
+
+def differences(one, other, at: str = "") -> Iterator[str]:
+    """Each place where two endings differ, by its path, for whoever reads that they do."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        for key in sorted(one.keys() | other.keys()):
+            yield from differences(one.get(key), other.get(key), f"{at}.{key}" if at else key)
+    elif one != other:
+        yield f"{at}: {one!r}, undisturbed {other!r}"
 
 
 def _told(row: Model) -> dict[str, str]:
@@ -66,6 +77,6 @@ def _outstanding(schema: str, instances: dict[str, Instance]) -> list[tuple]:
     serials |= {("HostTrust", host.pk): host.serial_number for host in Host.objects.all()}
     return sorted(
         (work.reconciler, serials.get((work.reconciler, work.target), "of nobody"), work.wish, work.refused,
-         _ID.sub("<id>", work.why))
+         _PROGRESS.sub("<progress>", _ID.sub("<id>", work.why)))
         for work in Work.objects.filter(schema=schema)
     )  # fmt: skip
