@@ -1,10 +1,14 @@
-"""Read by gunicorn wherever it is started in this folder: authentication is off on the loopback only."""
+"""Read by gunicorn wherever it is started in this folder: it logs as we do, and authentication is off on the loopback
+
+only."""
 
 import sys
 
 from django.conf import settings
 
 from eim_project.settings import is_loopback
+
+logconfig_dict = settings.LOGGING
 
 
 def on_starting(server) -> None:

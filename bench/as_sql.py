@@ -14,6 +14,7 @@ from inventory.api.fields import (
     Nested,
     NestedMany,
     Reference,
+    Retired,
     SecretTexts,
     Texts,
     Uint64,
@@ -50,7 +51,7 @@ class Statement:
 
     def _value(self, field: serializers.Field, serializer: serializers.Serializer, alias: str) -> str:
         match field:
-            case NestedMany() | Constant() | SecretTexts():
+            case NestedMany() | Constant() | Retired() | SecretTexts():
                 return _literal(empty_of(field))  # of the benches' hosts there is none
             case Nested():
                 return self._nested(field, serializer, alias)

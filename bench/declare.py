@@ -34,6 +34,7 @@ class Unit(StrEnum):
     PER_SECOND = "/s"
     SECONDS = "s"
     MEGABYTES = "MB"
+    TIMES = "x"
     PERCENT = "% of a core"
     COUNT = ""
 

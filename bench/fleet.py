@@ -17,7 +17,7 @@ from django.db import connection
 from django_tenants.utils import schema_context
 
 from bench import rows
-from bench.rig import HOSTS, Rig, ticks
+from bench.rig import NODES, Rig, ticks
 from eim_project.management.commands.memory import family, pss_mib
 from inventory.models import Host
 from tenants import credentials, schema, tokens
@@ -30,20 +30,20 @@ WARM_UP = 65  # seconds, in which each node has told of its hardware once
 
 @cache
 def tenants(rig: Rig) -> list[Project]:
-    """The rig's own, and those made here, with HOSTS hosts each."""
+    """The rig's own, and those made here, with NODES machines each."""
     made = [rig.project]
     for number in range(1, TENANTS):
         name = f"fleet-{number}"
         call_command("create_project", name, org="bench", stdout=StringIO())
         project = Project.objects.get(name=name)
         with schema.in_schema(project):
-            rows.fill(HOSTS, first=first_of(number))
+            rows.fill(NODES, first=first_of(number))
         made.append(project)
     return made
 
 
 def first_of(tenant: int) -> int:
-    return 0 if tenant == 0 else FIRST + tenant * HOSTS
+    return 0 if tenant == 0 else FIRST + tenant * NODES
 
 
 def count(projects: list[Project], **which) -> int:
@@ -70,7 +70,7 @@ def running(rig: Rig) -> Iterator[Fleet]:
     nodes = rig.data / "nodes.jsonl"
     with nodes.open("w") as file:
         for number, project in enumerate(tenants(rig)):
-            for machine in range(first_of(number), first_of(number) + HOSTS):
+            for machine in range(first_of(number), first_of(number) + NODES):
                 uuid = rows.uuid_of(machine)
                 client_id = credentials.client_id_of(uuid)
                 token = tokens.for_node(client_id, project.uuid)

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 SECONDS = 1.2  # of one measurement
-WARM_UP = 20  # calls of each caller that don't count
+WARM_UP = 20  # calls that don't count, of all callers together; a few of each at least
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def by_threads(open_caller: Callable[[], Callable[[], object]], callers: int, us
     def work(mine: list[float]) -> None:
         try:
             call = open_caller()
-            for _ in range(WARM_UP):
+            for _ in range(max(3, WARM_UP // callers)):
                 call()
             gate.wait()
             end = time.perf_counter() + SECONDS
@@ -70,7 +70,7 @@ async def by_tasks(callers: Sequence[Callable[[], Awaitable]], used: Callable[[]
     waits: list[float] = []
 
     async def warm(call: Callable[[], Awaitable]) -> None:
-        for _ in range(WARM_UP):
+        for _ in range(max(3, WARM_UP // len(callers))):
             await call()
 
     async def work(call: Callable[[], Awaitable], end: float) -> None:

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from tenants.models import Project
 
 PROJECT = "bench"
-HOSTS = 1000
+HOSTS = 10_000
+NODES = 1000  # of them, the first ones, whose machines are simulated where a bench needs them
 
 
 @dataclass(frozen=True)
@@ -41,12 +42,12 @@ class Rig:
 
     @staticmethod
     def token_for(projects: "Iterable[Project]") -> str:
-        """Of somebody who reads in all these."""
+        """Of somebody who reads and writes in all these."""
         from tenants import tokens
         from tenants.models import Grant, Role, User
 
-        person, _ = User.objects.get_or_create(username="reader")
-        granted = [Grant(user=person, project=project, role=Role.READ) for project in projects]
+        person, _ = User.objects.get_or_create(username="of-many")
+        granted = [Grant(user=person, project=project, role=Role.WRITE) for project in projects]
         Grant.objects.bulk_create(granted, ignore_conflicts=True)
         return tokens.for_person(person, "system-client")
 
@@ -105,6 +106,7 @@ def start() -> Iterator[Rig]:
         os.environ |= ports | {
             "DJANGO_SETTINGS_MODULE": "bench.settings", "EIM_DATA": str(data),
             "DATABASE_URL": urls.database, "REDIS_URL": urls.redis,
+            "EIM_LIMIT_ADDRESS": "100000/second", "EIM_LIMIT_TENANT": "100000/second",  # counted, and never reached
         }  # fmt: skip
         tls.ensure(data / "tls", ["localhost", embedded.LOOPBACK])
         ready = _prepare(data, urls)

@@ -4,11 +4,23 @@ from uuid import UUID
 
 from django.db import connection
 
-from inventory.models import Host, HostState, Instance, InstanceState, OperatingSystem, Region, Resource, Site, Status
+from inventory.models import (
+    Host,
+    HostState,
+    Instance,
+    InstanceState,
+    OperatingSystem,
+    PowerState,
+    Region,
+    Resource,
+    Site,
+    Status,
+)  # fmt: skip
 from inventory.models.base import Indicator
 from tenants.models import Claim
 
 PROFILE = "debian-12-bench"
+SITES = 10  # that have hosts
 SPARE = "spare"  # the name of onboarded hosts without an instance
 
 HARDWARE = {
@@ -37,15 +49,16 @@ def uuid_of(number: int) -> UUID:
 
 
 def fill(hosts: int, first: int = 0) -> None:
-    """Put so many running hosts, in 10 sites of one region, into the current schema. `first` is the first one's number:
+    """Put so many running hosts, in 10 sites of one region, into the current schema, and a site without hosts for
 
-    a machine is in one tenant only.
+    every 100 of them. `first` is the first one's number: a machine is in one tenant only.
     """
     region = Region(name="Europe")
     region.ask()
-    sites = [Site(name=f"Store {n}", region=region, site_lat=525000000, site_lng=133000000) for n in range(10)]
+    sites = [Site(name=f"Store {n}", region=region, site_lat=525000000, site_lng=133000000) for n in range(SITES)]
     for site in sites:
         site.ask()
+    _copy(sites[0], hosts // 100, name="'Depot ' || n")
     os = OperatingSystem(
         name=PROFILE, sha256="a" * 64, image_url="tink-stack/images/debian-12.raw.gz", profile_name=PROFILE,
         os_type="OS_TYPE_MUTABLE", os_provider="OS_PROVIDER_KIND_INFRA",
@@ -74,14 +87,27 @@ def fill(hosts: int, first: int = 0) -> None:
         instance_status=running, instance_status_detail="5 of 5 components running",
     )  # fmt: skip
     site_ids = ", ".join(f"'{site}'" for site in sites)
-    _copy(host, hosts - 1, first + 1, site_id=f"(ARRAY[{site_ids}])[1 + mod(n, {len(sites)})]")
+    _copy(host, hosts - 1, first + 1, name="'edge-' || n", site_id=f"(ARRAY[{site_ids}])[1 + mod(n, {len(sites)})]")
     _copy(instance, hosts - 1, first + 1, host_id=f"{_id('host')}")
+
+
+def first_id() -> str:
+    """The id of the current schema's host that was made by ask()."""
+    return Host.objects.order_by("pk").values_list("resource_id", flat=True)[0]
 
 
 def add_spare(first: int, count: int) -> list[str]:
     """Onboarded hosts without an instance, copied from the first one; their ids. `first` is the first one's number."""
     _copy(Host.objects.get(uuid=uuid_of(0)), count, first=first, name=f"'{SPARE}'", site_id="NULL")
     return [f"host-{number:08x}" for number in range(first, first + count)]
+
+
+def add_registered(first: int, count: int) -> list[str]:
+    """Hosts that were registered and whose machines nobody has seen; their ids."""
+    host = Host(name="registered", uuid=uuid_of(first), serial_number=f"SN{first}")
+    host.ask(state=HostState.REGISTERED, power_state=PowerState.ON)
+    _copy(host, count, first=first + 1)
+    return [f"host-{number:08x}" for number in range(first + 1, first + 1 + count)]
 
 
 def _id(prefix: str) -> str:

@@ -3,8 +3,6 @@
 import base64
 import hashlib
 import json
-import ssl
-import urllib.request
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -12,7 +10,7 @@ from typing import Any
 import yaml
 
 from edge.errors import ActionFailed
-from edge.link import HTTP_SECONDS
+from edge.link import HTTP_SECONDS, image_opener
 
 CLOUD_INIT = "/etc/cloud/cloud.cfg.d/99_infra.cfg"
 CHUNK_BYTES = 1 << 20
@@ -39,7 +37,7 @@ class Disk:
     def write_image(self, environment: dict[str, str], stopping: Event) -> None:
         """Load the whole image and keep its start; it looks bootable only once its digest is the one asked for."""
         digest, kept = hashlib.sha256(), bytearray()
-        with opener(environment).open(environment["IMG_URL"], timeout=HTTP_SECONDS) as answer:
+        with image_opener(environment).open(environment["IMG_URL"], timeout=HTTP_SECONDS) as answer:
             while chunk := answer.read(CHUNK_BYTES):
                 if stopping.is_set():
                     raise ActionFailed("the machine was switched off")
@@ -86,15 +84,3 @@ def cloud_config(text: str) -> dict[str, Any]:
     except yaml.YAMLError:
         return {}
     return made if isinstance(made, dict) else {}
-
-
-def opener(environment: dict[str, str]) -> urllib.request.OpenerDirector:
-    """The way to the image, with the proxies and the CA the action names."""
-    proxies = {scheme: environment.get(f"{scheme.upper()}_PROXY", "") for scheme in ("http", "https")}
-    handlers: list[urllib.request.BaseHandler] = [
-        urllib.request.ProxyHandler({scheme: proxy for scheme, proxy in proxies.items() if proxy})
-    ]
-    if authority := environment.get("TLS_CA_CERT"):
-        trust = ssl.create_default_context(cadata=base64.b64decode(authority).decode())
-        handlers.append(urllib.request.HTTPSHandler(context=trust))
-    return urllib.request.build_opener(*handlers)

@@ -1,6 +1,7 @@
 """The way from an edge node to its server: TLS by a CA file, HTTP, a gRPC channel, and a token that is kept fresh."""
 
 import asyncio
+import base64
 import json
 import logging
 import random
@@ -9,7 +10,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -48,6 +49,21 @@ def reason(fault: Exception) -> str:
     if isinstance(fault, grpc.aio.AioRpcError):
         return f"{fault.code().name}: {fault.details()}" if fault.details() else fault.code().name
     return str(fault)
+
+
+def image_opener(environment: Mapping[str, str]) -> urllib.request.OpenerDirector:
+    """The way to the image of an action, with the proxies and the CA that its inputs name."""
+    host = f".{urllib.parse.urlsplit(environment['IMG_URL']).hostname}"
+    domains = [name.strip().lstrip(".") for name in environment.get("NO_PROXY", "").split(",")]
+    direct = any(name and host.endswith(f".{name}") for name in domains)
+    proxies = {scheme: environment.get(f"{scheme.upper()}_PROXY", "") for scheme in ("http", "https")}
+    handlers: list[urllib.request.BaseHandler] = [
+        urllib.request.ProxyHandler({scheme: proxy for scheme, proxy in proxies.items() if proxy and not direct})
+    ]
+    if authority := environment.get("TLS_CA_CERT"):
+        trust = ssl.create_default_context(cadata=base64.b64decode(authority).decode())
+        handlers.append(urllib.request.HTTPSHandler(context=trust))
+    return urllib.request.build_opener(*handlers)
 
 
 @dataclass(frozen=True)

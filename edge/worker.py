@@ -179,6 +179,30 @@ def environment(pairs: list[str]) -> dict[str, str]:
     return {name: value for name, _, value in (pair.partition("=") for pair in pairs)}
 
 
+class Plan:
+    """All that a workflow holds, told before the machine does the first of it.
+
+    Only the old generation's words can ask for that: whoever works in the new ones asks in the old ones too.
+    """
+
+    def __init__(self, dialect: OldDialect, foresee: Callable[[list[Step]], None]) -> None:
+        self.dialect, self.foresee, self.asked_for = dialect, foresee, ""
+
+    async def steps_of(self, workflow_id: str) -> list[Step]:
+        """From the current one on; none if they were told before, or the server doesn't know the old words."""
+        if workflow_id == self.asked_for:
+            return []
+        try:
+            steps = [step async for step in self.dialect.steps()]
+        except grpc.aio.AioRpcError as answer:
+            if answer.code() != grpc.StatusCode.UNIMPLEMENTED:
+                raise
+            log.info("the server doesn't tell what is to come, each action is met as it comes: %s", reason(answer))
+            steps = []
+        self.asked_for = workflow_id
+        return [step for step in steps if step.workflow_id == workflow_id]
+
+
 class Worker:
     """One machine's worker on one connection."""
 
@@ -188,8 +212,9 @@ class Worker:
         sayings: Mapping[str, str],
         actions: Mapping[str, Action],
         watch: Callable[[str, State, str], None],
+        plan: "Plan | None",
     ) -> None:
-        self.dialect, self.sayings, self.actions, self.watch = dialect, sayings, actions, watch
+        self.dialect, self.sayings, self.actions, self.watch, self.plan = dialect, sayings, actions, watch, plan
 
     async def run_until_reboot(self, poll_seconds: float) -> None:
         """Do what the server has for this machine, round after round; returns when the machine has to reboot."""
@@ -209,13 +234,14 @@ class Worker:
 
     async def take(self, step: Step) -> None:
         """Do one action and report how it went; raises WorkflowFailed when it went wrong."""
+        to_come = await self.plan.steps_of(step.workflow_id) if self.plan else []
         started = time.time()
         self.watch(step.name, "RUNNING", "")
         if not step.announced:
             await self.tell(step, "RUNNING", self.sayings["RUNNING"], started)
         beats = asyncio.create_task(self.stay_heard(step, started))
         try:
-            state, message = await self.perform(step)
+            state, message = await self.perform(step, to_come)
         finally:
             beats.cancel()
         self.watch(step.name, state, message)
@@ -228,14 +254,16 @@ class Worker:
         if state != "SUCCESS":
             raise WorkflowFailed(step.name, message)
 
-    async def perform(self, step: Step) -> tuple[State, str]:
+    async def perform(self, step: Step, to_come: list[Step]) -> tuple[State, str]:
         """How the action went, and what there is to say when it went wrong."""
         action = self.actions.get(step.image_name)
-        if action is None:
-            return "FAILED", f"this machine has no action {step.image_name}"
         limit = asyncio.timeout(step.timeout_seconds)
         try:
             async with limit:
+                if self.plan and to_come:
+                    await asyncio.to_thread(self.plan.foresee, to_come)
+                if action is None:
+                    raise ActionFailed(f"this machine has no action {step.image_name}")
                 if inspect.iscoroutinefunction(action):
                     await action(step.environment)
                 else:
@@ -292,14 +320,17 @@ async def run_workflow(
     generation: Generation,
     actions: Mapping[str, Action],
     *,
+    foresee: Callable[[list[Step]], None] | None = None,
     watch: Callable[[str, State, str], None] = _unwatched,
     poll_seconds: float = POLL_SECONDS,
 ) -> None:
     """Wait for a workflow and do it; returns when the machine has to reboot, raises WorkflowFailed if it ended badly.
 
-    `actions` are known by the base name of their image. `watch` is told each action's name, state and message.
-    A function that timed out goes on in its thread; only a reboot ends it.
+    `actions` are known by the base name of their image. `foresee` is given the steps to come before the first is done;
+    it raises ActionFailed, as the first one's failure, when one of them can't be done. `watch` is told each action's
+    name, state and message. A function that timed out goes on in its thread; only a reboot ends it.
     """
     async with server.channel() as channel:
         dialect = DIALECTS[generation](channel, token, worker_id)
-        await Worker(dialect, SAYINGS[generation], actions, watch).run_until_reboot(poll_seconds)
+        plan = Plan(OldDialect(channel, token, worker_id), foresee) if foresee else None
+        await Worker(dialect, SAYINGS[generation], actions, watch, plan).run_until_reboot(poll_seconds)

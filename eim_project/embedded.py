@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -101,6 +102,30 @@ def services(data: Path, durable: bool = True) -> Iterator[Urls]:
         for program in programs:
             running.enter_context(run(program, data / f"{program.name}.log"))
         yield urls
+
+
+def begin_anew_with_servers(*command: str) -> None:
+    """For a command that needs the database: where it is ours and doesn't run, run both servers while it works."""
+    from django.conf import settings  # whoever only starts servers needs no settings
+
+    if not os.environ.get("DATABASE_URL") and owner(settings.EIM_DATA) is None:
+        arguments = [sys.executable, "-m", "eim_project.embedded", *command]
+        os.execv(sys.executable, arguments)  # noqa: S606
+
+
+def _main() -> int:
+    """`python -m eim_project.embedded COMMAND ...`: a command of manage.py, and both servers while it works."""
+    from django.conf import settings
+
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "eim_project.settings")
+    try:
+        with services(settings.EIM_DATA) as urls:
+            environment = os.environ | {"DATABASE_URL": urls.database, "REDIS_URL": urls.redis}
+            command = [sys.executable, "manage.py", *sys.argv[1:]]
+            return subprocess.run(command, env=environment, cwd=settings.BASE_DIR).returncode
+    except StackError as why:
+        print(f"eim: {why}", file=sys.stderr)
+        return 1
 
 
 def prepare(data: Path, durable: bool = True) -> tuple[list[Program], Urls]:
@@ -323,3 +348,7 @@ def _package(name: str) -> Path:
 
 def _version(package: Path) -> str:
     return next(package.parent.glob(f"{package.name}-*.dist-info")).stem.rpartition("-")[2]
+
+
+if __name__ == "__main__":
+    sys.exit(_main())

@@ -70,7 +70,12 @@ def readiness() -> tuple[float | None, list[Finding]]:
         waits = round(oldest_due(), 1)
     except DatabaseError as why:
         log.warning("the database doesn't answer", extra={"because": why})
-        away = Finding(Level.FAIL, "database", "doesn't answer, or isn't migrated", "see the log; run migrate_fleet")
+        away = Finding(
+            Level.FAIL,
+            "database",
+            "doesn't answer, or isn't migrated",
+            "see the log, DATABASE_URL; a new one needs manage.py migrate_fleet",
+        )
         return None, [away, *_redis_servers()]
     took = (time.perf_counter() - began) * 1000
     return waits, [Finding(Level.OK, "database", f"answers in {took:.0f} ms"), *_redis_servers(), _loop(waits)]

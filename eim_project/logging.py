@@ -1,7 +1,10 @@
-"""One line an event: a few plain words, then the facts that came as `extra=`."""
+"""One line an event: a few plain words, then the facts that came as `extra=`; or the same as a JSON object."""
 
+import json
 import logging
 import re
+from datetime import UTC, datetime
+from typing import Any
 
 from tenants.request import facts
 
@@ -36,9 +39,45 @@ class Line(logging.Formatter):
         super().__init__("%(asctime)s %(levelname)s %(name)s %(message)s", "%H:%M:%S")
 
     def formatMessage(self, record: logging.LogRecord) -> str:
-        told = facts() | {key: value for key, value in vars(record).items() if key not in _KNOWN}
-        return super().formatMessage(record) + "".join(f" {key}={value}" for key, value in told.items())
+        return super().formatMessage(record) + "".join(
+            f" {key}={_value(key, value)}" for key, value in _told(record).items()
+        )
 
     def format(self, record: logging.LogRecord) -> str:
         """A traceback goes with it, and may quote anything."""
-        return _SECRETS.sub(lambda found: f"{found['name'] or ''}[hidden]", super().format(record))
+        return _without_secrets(super().format(record))
+
+
+class Json(logging.Formatter):
+    """`{"time": "2026-01-02T03:04:05.678+00:00", "level": "INFO", "logger": ..., "message": ..., "resource_id": ...}`
+
+    One object a line, whatever is in it; a traceback is its "exception". Facts that are numbers stay so.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": _without_secrets(record.getMessage()),
+        }
+        line |= {key: _value(key, value) for key, value in _told(record).items() if key not in line}
+        if record.exc_info:
+            line["exception"] = _without_secrets(self.formatException(record.exc_info))
+        return json.dumps(line, ensure_ascii=False)
+
+
+def _told(record: logging.LogRecord) -> dict[str, Any]:
+    """What is bound to the request, the call or the work, and what came with the event."""
+    return facts() | {key: value for key, value in vars(record).items() if key not in _KNOWN}
+
+
+def _value(name: str, value: Any) -> Any:
+    """Hidden whole if its name says that it is a secret."""
+    if _SECRETS.fullmatch(f"{name}=x"):
+        return "[hidden]"
+    return value if isinstance(value, bool | int | float) else _without_secrets(str(value))
+
+
+def _without_secrets(text: str) -> str:
+    return _SECRETS.sub(lambda found: f"{found['name'] or ''}[hidden]", text)

@@ -70,7 +70,7 @@ def _database(url: str) -> dict:
     parts = urlsplit(url)
     query = dict(pair.split("=", 1) for pair in parts.query.split("&") if "=" in pair)
     return {
-        "ENGINE": "django_tenants.postgresql_backend",
+        "ENGINE": "tenants.database",
         "NAME": parts.path.lstrip("/"),
         "USER": unquote(parts.username or ""),
         "PASSWORD": unquote(parts.password or ""),
@@ -461,15 +461,17 @@ AMT_RANDOM_PASSWORDS = (
 LOG_LEVEL = setting(
     "EIM_LOG_LEVEL", env.one_of("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"), "INFO", "what is logged"
 )
+LOG_FORMAT = setting("EIM_LOG_FORMAT", env.one_of("line", "json"), "line", "json: an object a line, for programs")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "filters": {"faults": {"()": "eim_project.logging.Faults"}},
-    "formatters": {"line": {"()": "eim_project.logging.Line"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "formatters": {"line": {"()": "eim_project.logging.Line"}, "json": {"()": "eim_project.logging.Json"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
     "root": {"handlers": ["console"], "level": LOG_LEVEL},
     "loggers": {
         "django.request": {"level": "ERROR", "filters": ["faults"]},
+        "gunicorn.error": {"level": "WARNING", "handlers": ["console"], "propagate": False},
         "authlib": {"level": "INFO"},  # at DEBUG it tells the tokens that it gives
         "celery.worker.strategy": {"level": "WARNING"},
         "celery.app.trace": {"level": "WARNING"},

@@ -129,6 +129,12 @@ def _key_usage(**granted: bool) -> x509.KeyUsage:
     return x509.KeyUsage(**{usage: granted.get(usage, False) for usage in every})
 
 
+def is_for(host: str, names: set[x509.GeneralName]) -> bool:
+    """Whether a certificate with these names is good for this host. *.example.org is for one more label."""
+    wild = x509.DNSName(f"*.{host.partition('.')[2]}")
+    return _name(host) in names or wild in names
+
+
 def _name(text: str) -> x509.GeneralName:
     try:
         return x509.IPAddress(ipaddress.ip_address(text))
@@ -169,6 +175,10 @@ async def serve(host: str, port: int, pairs: list[tuple[Path, Path]], upstream: 
             web_in, web_out = await asyncio.open_connection(*upstream)
         except OSError:
             client_out.close()  # the web server is being restarted; the client will come again
+            return
+        if client_out.get_extra_info("peername") is None:  # gone already: whoever only looks whether we answer
+            client_out.close()
+            web_out.close()
             return
         web_out.write(_proxy_line(client_out))
         ways = [asyncio.create_task(_pass_on(client_in, web_out)), asyncio.create_task(_pass_on(web_in, client_out))]

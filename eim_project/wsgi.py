@@ -32,4 +32,4 @@ def application(environ: dict, start_response):
 get_resolver().url_patterns  # noqa: B018  load the views before the first request, and before the freeze
 gc.collect()
 gc.freeze()
-gc.set_threshold(10_000, 20, 50)
+gc.set_threshold(50_000, 20, 50)  # a page of 100 hosts has 2,000 objects, and each thread may make one

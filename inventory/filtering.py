@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from inspect import isfunction
 from typing import Any, get_args, get_type_hints, is_typeddict
 from uuid import UUID
@@ -60,6 +60,7 @@ _ONLY_EQUAL = "only = and != can be asked here; < and > compare numbers, times a
 _LOOKUPS = {"<": "lt", "<=": "lte", ">": "gt", ">=": "gte"}
 
 
+@lru_cache(maxsize=64)  # clients poll with the same few; what is kept asks the database anew each time
 def condition(model: type[Resource], text: str) -> Q:
     """What the filter says about resources of this kind. Raises InventoryError if it can't be understood."""
     if not text.strip():
@@ -88,7 +89,8 @@ def _what_is_unexpected(text: str, unexpected: UnexpectedInput) -> str:
     return f"can't read {text[at : at + 20]!r} at {at}; it takes name = 'value', has(name), AND, OR, NOT and ( )"
 
 
-def _condition(model: type[Resource], tree: Tree, depth: int = 0) -> Q:
+def _condition(model: type[Resource], tree: Tree, depth: int = 0, *, is_denied: bool = False) -> Q:
+    """is_denied: somewhere above is a NOT, under which unknown isn't false."""
     if depth > DEEPEST:
         raise _refusal(f"conditions lie in each other at most {DEEPEST} deep")
     parts: list[Any] = tree.children
@@ -98,13 +100,33 @@ def _condition(model: type[Resource], tree: Tree, depth: int = 0) -> Q:
         case "comparison":
             name, operator, constant = parts
             return _at(model, name, lambda target: _compare(target, str(operator), _text(constant)))
-    inner = [_condition(model, part, depth + 1) for part in parts]
+    is_denied = is_denied or tree.data == "none"
+    inner = [_condition(model, part, depth + 1, is_denied=is_denied) for part in parts]
     match tree.data:
         case "none":
             return ~inner[0]
-        case "any":
+        case "any" if is_denied:
             return Q(*inner, _connector=Q.OR)
+        case "any":
+            return _any(model, inner)
     return Q(*inner)
+
+
+def _any(model: type[Resource], conditions: list[Q]) -> Q:
+    """Any of them. What is asked of other resources is looked up apart, and then all that was found is put together:
+
+    Postgres uses no index for an OR over several tables, and a search box asks for that.
+    """
+    of_others: list[Q] = []
+    of_itself: list[Q] = []
+    for one in conditions:
+        asks_others = any(isinstance(part, Exists) for part in one.flatten())
+        (of_others if asks_others else of_itself).append(one)
+    if not of_others or not (of_itself or of_others[1:]):
+        return Q(*conditions, _connector=Q.OR)
+    own = [Q(*of_itself, _connector=Q.OR)] if of_itself else []
+    found = [model.objects.filter(one).order_by().values("pk") for one in own + of_others]
+    return Q(pk__in=found[0].union(*found[1:]))
 
 
 def _text(constant: Token) -> str | None:

@@ -140,6 +140,7 @@ TAG = "WorkflowService"
 )  # fmt: skip
 @api_view(["GET"])
 def runs(request: Request, **kwargs) -> Response:
+    """Of all of the project's instances, or of one; the latest first, and the queue in its order."""
     asked = RunsQuery.read(request.query_params)
     for name, model in (("instanceID", Instance), ("hostID", Host)):
         if name in asked:
@@ -166,6 +167,7 @@ def runs(request: Request, **kwargs) -> Response:
 )  # fmt: skip
 @api_view(["GET"])
 def run(request: Request, workflowId: str, **kwargs) -> Response:
+    """One attempt, with what became of each of its steps."""
     found = Workflow.objects.filter(schema=connection.schema_name, workflow_id=workflowId[:64]).first()
     if found is None:
         raise errors.NotFound("workflow not found")

@@ -10,6 +10,7 @@ import getpass
 import logging
 import os
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import timedelta
 
 from django.conf import settings
@@ -23,6 +24,7 @@ from tenants.credentials import client_id_of
 from tenants.models import EdgeCredential, User
 from tenants.models.audit import Audit
 from tenants.permissions import name_of
+from tenants.request import bind
 from tenants.tokens import Caller
 
 log = logging.getLogger(__name__)
@@ -36,7 +38,7 @@ UNAUDITED = {
     "southbound", "machine", "showmigrations", "makemigrations", "sqlmigrate", "diffsettings", "collectstatic",
     "findstatic", "bulk_check", "bulk_export", "spectacular", "outstanding", "settings", "doctor",
 }  # fmt: skip
-ELSEWHERE = {"-h", "--help", "--url"}  # options with which a command changes nothing here
+ELSEWHERE = {"-h", "--help", "--url", "--list"}  # options with which a command changes nothing here
 NAMED_BY_ITS_FIRST_WORD = {"create_project", "delete_project", "changepassword", "prepare"}
 
 
@@ -54,6 +56,8 @@ class AuditMiddleware:
 
     def process_view(self, request: HttpRequest, view, args, kwargs) -> None:
         request.asked_by = request.user  # after a logout it is another
+        if resource := _resource_of(kwargs):
+            bind(resource_id=_shown(resource, 64))
 
 
 def record(request: HttpRequest, response: HttpResponse) -> None:
@@ -107,7 +111,8 @@ def forget_old() -> int:
 
 def _write(**line) -> None:
     try:
-        with transaction.atomic():  # in tests there is a transaction around it
+        # A transaction of its own it needs only inside another one, as in tests.
+        with transaction.atomic() if connection.in_atomic_block else nullcontext():
             Audit.objects.create(schema=connection.schema_name, **line)
     except DatabaseError as lost:
         # What was done is done; the line is kept where an operator looks next.

@@ -9,10 +9,12 @@ from tenants.models import Claim, Port
 
 
 def claim(resource_id: str, uuid: UUID | None, serial: str) -> None:
-    """Take this machine for a host of the current schema. Raises AlreadyClaimed, the same for any owner."""
+    """Take this machine for a host of the current schema. Raises AlreadyClaimed, the same for any owner, and then the
+
+    transaction is of no more use: the host, which is made in it, mustn't be there.
+    """
     try:
-        with transaction.atomic():
-            Claim.objects.create(schema=connection.schema_name, resource_id=resource_id, uuid=uuid, serial=serial)
+        Claim.objects.create(schema=connection.schema_name, resource_id=resource_id, uuid=uuid, serial=serial)
     except IntegrityError as taken:
         what = f"UUID {uuid}" if uuid else f"serial number {serial}"
         raise AlreadyClaimed(f"A host with {what} is already registered") from taken
@@ -37,7 +39,10 @@ def correct(resource_id: str, serial: str) -> None:
 
 
 def release(resource_id: str) -> None:
-    Claim.objects.filter(schema=connection.schema_name, resource_id=resource_id).delete()
+    with connection.cursor() as cursor:  # Django would read it first
+        cursor.execute(
+            "DELETE FROM tenants_claim WHERE schema = %s AND resource_id = %s", [connection.schema_name, resource_id]
+        )
 
 
 def claim_port(resource_id: str, number: int) -> None:

@@ -13,8 +13,6 @@ from django.db import connection, transaction
 from django.db.models import Model
 from kombu.exceptions import OperationalError
 
-from tenants.models.journal import Event, Ring
-
 log = logging.getLogger(__name__)
 _who: ContextVar[str | Callable[[], str]] = ContextVar("who", default="")
 _held: ContextVar[bool] = ContextVar("held", default=False)  # the bell, until one_bell() ends
@@ -44,30 +42,53 @@ def one_bell():
         ring_the_bell()
 
 
+_JOURNAL = """
+    INSERT INTO tenants_event (schema, kind, resource_id, verb, who, at)
+    SELECT %(schema)s, %(kind)s, resource_id, %(verb)s, %(who)s, clock_timestamp()
+    FROM unnest(%(ids)s::text[]) AS resource_id
+"""
+_RINGS = """
+    INSERT INTO tenants_ring (schema, label, pk_rung, asked)
+    SELECT %(schema)s, %(label)s, pk, %(asked)s FROM unnest(%(pks)s::bigint[]) AS pk
+"""
+_BOTH = f"WITH journal AS ({_JOURNAL}) {_RINGS}"
+
+
 def announce(resource, verb: str, *, ring: bool = True, asked: bool = False) -> None:
     """Write the journal's line and the ring with the change, and ring after the commit. Needs a transaction."""
     announce_all([resource], verb, ring=ring, asked=asked)
 
 
 def announce_all(resources: Sequence[Model], verb: str, *, ring: bool = True, asked: bool = False) -> None:
-    """announce() the same of many resources, in two statements."""
-    schema, who = connection.schema_name, _who.get()
-    who = who if isinstance(who, str) else who()
-    Event.objects.bulk_create(
-        Event(schema=schema, kind=resource._meta.model_name, resource_id=resource.resource_id, verb=verb, who=who)
-        for resource in resources
-    )
-    if ring and resources:
-        ring_for(type(resources[0]), [resource.pk for resource in resources], asked=asked)
+    """announce() the same of many resources of one kind, in one statement."""
+    if not resources:
+        return
+    kind, who = resources[0]._meta, _who.get()
+    journal = {
+        "kind": kind.model_name, "ids": [resource.resource_id for resource in resources],
+        "verb": verb, "who": who if isinstance(who, str) else who(),
+    }  # fmt: skip
+    if ring:
+        _ring(_BOTH, type(resources[0]), [resource.pk for resource in resources], asked, **journal)
+    else:
+        _write(_JOURNAL, **journal)
 
 
 def ring_for(model: type[Model], pks: Iterable[int], *, asked: bool = False) -> None:
     """That somebody looks at these rows of the current schema after the commit. Needs a transaction."""
-    Ring.objects.bulk_create(
-        Ring(schema=connection.schema_name, label=model._meta.label, pk_rung=pk, asked=asked) for pk in pks
-    )
+    if rung := [*pks]:
+        _ring(_RINGS, model, rung, asked)
+
+
+def _ring(sql: str, model: type[Model], pks: list[int], asked: bool, **more) -> None:
+    _write(sql, label=model._meta.label, pks=pks, asked=asked, **more)
     if not any(hook[1] is ring_the_bell for hook in connection.run_on_commit):  # one bell a transaction is enough
         transaction.on_commit(ring_the_bell)
+
+
+def _write(sql: str, **said) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, {"schema": connection.schema_name, **said})
 
 
 def ring_the_bell() -> None:

@@ -36,6 +36,12 @@ def bound(**facts: str) -> Iterator[None]:
         _bound.reset(token)
 
 
+def bind(**facts: str) -> None:
+    """Add these to what is bound already, until the innermost bound() ends. Outside of any it does nothing."""
+    if (innermost := _bound.get()) is not None:
+        innermost.update(facts)
+
+
 def facts() -> dict[str, str]:
     return _bound.get() or {}
 

@@ -7,6 +7,7 @@ operator and a reconciler who change one row at the same time never overwrite ea
 
 import secrets
 import time
+from collections.abc import Iterable
 from contextvars import ContextVar
 from typing import Any, ClassVar, NamedTuple, cast
 
@@ -54,6 +55,10 @@ def wish(choices: type[models.TextChoices]) -> tuple[models.Field, models.Field]
 
 # Set by the loop around a reconciler: raises LeaseLost if the worker isn't the one that holds the lease any more.
 fence: ContextVar[Any] = ContextVar("fence", default=None)
+
+
+class _IdTaken(Exception):
+    """Another resource of this kind has the id that was drawn."""
 
 
 class Resources(models.QuerySet):
@@ -143,7 +148,6 @@ class Resource(models.Model):
     def guarded(cls) -> set[str]:
         return cls.wish_columns() | cls.facts()
 
-    @transaction.atomic
     def save(self, **kwargs):
         """Write the plain columns, and nothing of the wishes, the facts and what is fixed, whatever this object holds
 
@@ -151,10 +155,11 @@ class Resource(models.Model):
         """
         if self._state.adding:
             self._refuse_guarded()
-            return self._insert()
+            return self._make()
         self._check()
-        self._save_plain()
-        events.announce(self, "changed")
+        with transaction.atomic():
+            self._write(self._plain().keys())
+            events.announce(self, "changed")
 
     def _check(self):
         """Raises ValidationError. What references lead to, and what is taken already, the database finds."""
@@ -167,10 +172,9 @@ class Resource(models.Model):
         columns = {f.name: f.attname for f in cls._meta.concrete_fields if not f.primary_key}
         return {name: attribute for name, attribute in columns.items() if name not in cls.guarded() | cls.fixed}
 
-    def _save_plain(self):
-        super().save(update_fields=self._plain().keys())
+    def _write(self, columns: Iterable[str]) -> None:
+        super().save(update_fields=columns)
 
-    @transaction.atomic  # or the bell rings while an earlier refusal still hides the row
     def ask(self, **wishes: str) -> None:
         """Write down what the operator wants, with the plain columns. Only the northbound side calls this.
 
@@ -181,19 +185,25 @@ class Resource(models.Model):
         asked = {f"desired_{pair}": value for pair, value in wishes.items()}
         if self._state.adding:
             self._refuse_guarded()
-            is_so = self
-        else:
-            is_so = type(self).objects.select_for_update(of=("self",)).get(pk=self.pk)
+            for pair, value in wishes.items():
+                self._allow(pair, value)
+            vars(self).update(asked)
+            return self._make()
+        with transaction.atomic():  # or the bell rings while an earlier refusal still hides the row
+            self._ask(wishes, asked)
+
+    def _ask(self, wishes: dict[str, str], asked: dict[str, str]) -> None:
+        is_so = type(self).objects.select_for_update(of=("self",)).get(pk=self.pk)
         for pair, value in wishes.items():
             is_so._allow(pair, value)
-        for column, value in asked.items():
-            setattr(self, column, value)
-        if self._state.adding:
-            return self._insert()
-        if any(getattr(self, name) != getattr(is_so, name) for name in {*self._plain().values()} - {"updated_at"}):
+        vars(self).update(asked)
+        changed = {name: getattr(self, name) for name in {*self._plain().values()} - {"updated_at"}}
+        if any(value != getattr(is_so, name) for name, value in changed.items()):
             self._check()  # and not what was there before, or what breaks a newer rule could never be deleted
-        models.QuerySet.update(type(self).objects.filter(pk=self.pk), **asked)
-        self._save_plain()
+            self._write([*self._plain(), *asked])
+        else:
+            self.updated_at = timezone.now()
+            models.QuerySet.update(type(self).objects.filter(pk=self.pk), **asked, updated_at=self.updated_at)
         events.announce(self, "asked", asked=True)
         if str(wishes.get("state", "")).endswith("_DELETED") and not is_so.must_be_taken_down():
             self.delete()
@@ -236,14 +246,17 @@ class Resource(models.Model):
 
     @transaction.atomic
     def delete(self, *args, **kwargs):
-        """Remove the row. Raises InUse if others refer to it."""
+        """Remove the row, and what it holds in the shared tables. Raises InUse if others refer to it."""
+        self._release()
         events.announce(self, "deleted")
         try:
-            with transaction.atomic():
-                return super().delete(*args, **kwargs)
+            return super().delete(*args, **kwargs)
         except (models.ProtectedError, models.RestrictedError) as used:
             users = sorted({str(row) for row in [*used.args[1]][:5]})
             raise errors.InUse(f"{self} is in use by {', '.join(users)}") from used
+
+    def _release(self) -> None:
+        """Let go of what only this resource could have, or what goes with it."""
 
     def _is_deleted_as(self, wanted: str) -> bool:
         return wanted.endswith("_DELETED") and getattr(self, "current_state", None) == wanted
@@ -267,20 +280,26 @@ class Resource(models.Model):
             if getattr(self, name) != self.default_of(name):
                 raise errors.NotYours(f"{name} can't be set by save(): use ask() or observe()")
 
-    def _insert(self) -> None:
+    def _make(self) -> None:
         """With a new id. There are 2**32 of them a kind, so at scale they collide: then another is drawn."""
-        self.full_clean(exclude=["resource_id"], validate_unique=False, validate_constraints=False)
         for _ in range(5):
             self.resource_id = f"{self.prefix}-{secrets.token_hex(4)}"
             try:
                 with transaction.atomic():
-                    super().save(force_insert=True)
-                break
-            except IntegrityError as taken:
-                if "resource_id" not in str(taken):
-                    raise errors.Duplicate(self.duplicate_sentence()) from taken
-        else:
-            raise errors.Duplicate(f"Five ids in a row were taken for a new {self.prefix}")
+                    return self._insert()
+            except _IdTaken:
+                continue
+        raise errors.Duplicate(f"Five ids in a row were taken for a new {self.prefix}")
+
+    def _insert(self) -> None:
+        """The row, and what is to be there with it, in a transaction that ends if any of it can't be."""
+        self.full_clean(exclude=["resource_id"], validate_unique=False, validate_constraints=False)
+        try:
+            super().save(force_insert=True)
+        except IntegrityError as taken:
+            if "resource_id" in str(taken):
+                raise _IdTaken from taken
+            raise errors.Duplicate(self.duplicate_sentence()) from taken
         events.announce(self, "created")
 
     def duplicate_sentence(self) -> str:

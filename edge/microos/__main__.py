@@ -16,9 +16,9 @@ from urllib.parse import urlsplit
 import grpc
 
 from edge.errors import EdgeError, WorkflowFailed
-from edge.link import Server, Token, pauses
+from edge.link import HTTP_SECONDS, Server, Token, pauses
 from edge.microos import disks, efi
-from edge.microos.actions import ACTIONS, ANSWER_WITHIN_SECONDS
+from edge.microos.actions import ACTIONS, foresee
 from edge.onboard import Identity, discover
 from edge.worker import run_workflow
 
@@ -55,7 +55,7 @@ async def install(server: Server, mac: str, enrolment: str) -> None:
     say("token received")
     while True:
         try:
-            await run_workflow(server, token, mac, "new", ACTIONS, watch=_tell)
+            await run_workflow(server, token, mac, "new", ACTIONS, foresee=foresee, watch=_tell)
             return
         except WorkflowFailed as failure:  # the operator decides; a new workflow is picked up without a reboot
             say(f"workflow failed: {failure}; waiting for a new one")
@@ -69,7 +69,7 @@ def boots_from_disk(server: Server, machine: Identity) -> bool:
     asked = urllib.parse.urlencode({"uuid": machine.uuid, "serial": machine.serial})
     trust = ssl.create_default_context(cafile=server.ca_file)
     url = f"{server.url}/tink-stack/boot.ipxe?{asked}"
-    with urllib.request.urlopen(url, timeout=ANSWER_WITHIN_SECONDS, context=trust) as script:  # noqa: S310 - the server's
+    with urllib.request.urlopen(url, timeout=HTTP_SECONDS, context=trust) as script:  # noqa: S310 - the server's
         return script.read().split()[-1:] == [b"exit"]
 
 

@@ -29,20 +29,32 @@ EXT_MAGIC = b"\x53\xef"
 def fixed_disks(sys_block: Path = SYS_BLOCK) -> list[str]:
     """Names of disks that can't be pulled out, the one to install on first: by class, then the smallest, then name."""
     found = []
-    for path in sys_block.iterdir():
-        fixed = _number(path / "removable") == 0 and _number(path / "ro") == 0 and _number(path / "size") > 0
-        if path.name.startswith(NO_DISKS) or not fixed:
-            continue
-        kind = next((rank for rank, prefix in enumerate(PREFERENCE) if path.name.startswith(prefix)), len(PREFERENCE))
-        found.append((kind, _number(path / "size"), path.name))
+    for path in _disks(sys_block):
+        if not _unfit(path):
+            kind = next((i for i, prefix in enumerate(PREFERENCE) if path.name.startswith(prefix)), len(PREFERENCE))
+            found.append((kind, _number(path / "size"), path.name))
     return [name for _, _, name in sorted(found)]
 
 
-def wait_for_fixed_disks() -> list[Path]:
+def _disks(sys_block: Path) -> list[Path]:
+    return [path for path in sorted(sys_block.iterdir()) if not path.name.startswith(NO_DISKS)]
+
+
+def _unfit(disk: Path) -> str:
+    """Why nothing is installed on it; "" if it can be."""
+    if _number(disk / "size") == 0:
+        return "empty"
+    if _number(disk / "ro"):
+        return "read-only"
+    return "removable" if _number(disk / "removable") else ""
+
+
+def wait_for_fixed_disks(sys_block: Path = SYS_BLOCK) -> list[Path]:
     deadline = time.monotonic() + DISKS_COME_WITHIN_SECONDS
-    while not (names := fixed_disks()):
+    while not (names := fixed_disks(sys_block)):
         if time.monotonic() > deadline:
-            raise ActionFailed("this machine shows no disk that is not removable")
+            seen = ", ".join(f"{path.name} ({_unfit(path)})" for path in _disks(sys_block))
+            raise ActionFailed(f"this machine shows no disk to install on, only {seen or 'none at all'}")
         time.sleep(0.2)
     return [Path("/dev") / name for name in names]
 

@@ -208,8 +208,7 @@ class ResourceSerializer(serializers.ModelSerializer):
         for name, value in plain.items():
             setattr(resource, name, value)
         try:
-            with transaction.atomic():
-                resource.ask(**wishes) if wishes else resource.save()
+            resource.ask(**wishes) if wishes else resource.save()
         except IntegrityError as taken:
             raise errors.Duplicate(taken_sentence(resource)) from taken
         return resource

@@ -66,19 +66,16 @@ OUT_OF_BAND = {
 
 
 def shown_nic(nic: dict) -> dict:
-    """A NIC as clients read it: its link's state is an object there, and its addresses are resources."""
-    return {
-        **nic,
-        "linkState": {"type": nic.get("linkState") or LINK_STATES[0], "timestamps": None},
-        "ipaddresses": [
-            {"resourceId": "", **address, "timestamps": None} for address in nic.get("ipaddresses") or []
-        ],
-        "timestamps": None,
-    }  # fmt: skip
+    """A NIC as clients read it, made of this one: its link's state is an object, and its addresses are resources."""
+    nic["linkState"] = {"type": nic.get("linkState") or LINK_STATES[0], "timestamps": None}
+    nic["ipaddresses"] = [{"resourceId": "", **ip, "timestamps": None} for ip in nic.get("ipaddresses") or []]
+    nic["timestamps"] = None
+    return nic
 
 
 def shown_part(part: dict) -> dict:
-    return {**part, "timestamps": None}
+    part["timestamps"] = None
+    return part
 
 
 class HostSerializer(ResourceSerializer):

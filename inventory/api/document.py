@@ -31,6 +31,7 @@ VERBS = {
     "register_again": ("PatchRegister{0}", "Change what {2} was registered with"),
     "onboard": ("Onboard{0}", "Let {2} be onboarded"),
     "summary": ("Get{0}sSummary", "Count {1} by how they are"),
+    "seen": ("Get{0}Presence", "Tell when the machine of {2} was last heard from"),
     "rows": ("Get{0}Rows", "What became of each row of {2}"),
 }
 

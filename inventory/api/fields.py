@@ -236,7 +236,7 @@ ADDRESS_METHODS = [f"IP_ADDRESS_CONFIG_METHOD_{method}" for method in ("UNSPECIF
 
 
 class HardwarePart(serializers.ListField):
-    """One of the lists in a host's hardware document; `shown` makes of an item what clients read."""
+    """One of the lists in a host's hardware document; `shown` makes an item into what clients read."""
 
     def __init__(self, part: str, shape: type, shown: Callable[[dict], dict] = dict):
         self.part, self.shape, self.shown = part, shape, shown

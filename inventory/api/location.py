@@ -122,7 +122,7 @@ def inherit(page: list[dict], regions: list[str], between: list[list[dict]] | No
 _CHAINS = """
     WITH RECURSIVE above AS (
         SELECT resource_id AS below, 0 AS steps, parent_region_id, metadata
-        FROM inventory_region WHERE resource_id = ANY(%s)
+        FROM inventory_region WHERE resource_id = ANY($1)
         UNION ALL
         SELECT below, steps + 1, region.parent_region_id, region.metadata
         FROM above JOIN inventory_region region ON region.resource_id = above.parent_region_id

@@ -2,6 +2,7 @@
 
 The serializer's fields name columns, the query fetches rows of them, and a function generated once for each serializer
 turns a row into what goes over the wire. No model instances are made, so a page of 100 hosts costs what its SQL costs.
+What many rows of a page show of one resource, a hundred hosts of their one site, is made once.
 
 What is read by ids has SQL that never changes. It is written once, and Postgres keeps its plan: to plan the joins of
 a host takes ten times as long as to find it. So lists find their ids first: the joins are then made for a page alone.
@@ -14,8 +15,8 @@ from typing import Any
 
 import orjson
 from django.db import NotSupportedError, connection
-from django.db.backends.postgresql.base import ServerBindingCursor
-from django.db.models import CharField, Func, JSONField, Model, QuerySet
+from django.db.models import CharField, Exists, Func, JSONField, Model, OuterRef, QuerySet
+from psycopg import RawCursor
 from rest_framework import serializers
 
 from inventory.api.fields import (
@@ -37,14 +38,14 @@ from inventory.api.fields import (
 MOST_PLANS = 24  # that a connection keeps; a host's takes 380 KB of Postgres' memory
 
 
-class JsonText(Func):
-    """A JSON document as its text, which orjson reads in half the time that Django's own way takes."""
+class AsText(Func):
+    """A JSON document or a UUID as its text, which Postgres writes faster than Python makes objects of it."""
 
     template = "%(expressions)s::text"
     output_field = CharField()
 
 
-Columns = list[str | Rfc3339 | JsonText]
+Columns = list[str | Rfc3339 | AsText | Exists]
 
 
 @dataclass(frozen=True)
@@ -53,15 +54,16 @@ class Reader:
 
     rows: QuerySet  # all of them, in no order, as plain rows; to derive others from
     columns: Columns  # of a row
-    as_json: Callable[[list], dict]
-    documents: tuple[int, ...]  # which columns are JSON
+    as_json: Callable[[tuple, list[dict]], dict]
+    shared: int  # how many resources, at most, a row shows that other rows show, too
     lists: tuple["Filler", ...]
 
     def page(self, rows: Iterable[tuple]) -> list[dict]:
         """What GET answers of these rows, which are `self.rows`, filtered and ordered."""
-        page = [self.as_json(self._read(row)) for row in rows]
+        rows, seen = [*rows], [{} for _ in range(self.shared)]
+        page = [self.as_json(row, seen) for row in rows]
         for filler in self.lists:
-            filler.fill(page)
+            filler.fill([shown for row, shown in zip(rows, page, strict=True) if row[filler.place]])
         return page
 
     def find(self, ids: Sequence[str]) -> list[tuple]:
@@ -74,30 +76,30 @@ class Reader:
         """The row of this resource, if it is there. Not find(), whose plan is for many, and so isn't kept for one."""
         return fetch(self._one, [resource_id])
 
-    def _read(self, row: tuple) -> list:
-        read = [*row]
-        for place in self.documents:
-            if (text := read[place]) is not None:
-                read[place] = orjson.loads(text)
-        return read
-
     @cached_property
     def _some(self) -> str:
-        return self._finding(resource_id__any=[])
+        return statement(self.rows.filter(resource_id__any=[]))
 
     @cached_property
     def _one(self) -> str:
-        return self._finding(resource_id="")
-
-    def _finding(self, **wanted) -> str:
-        return self.rows.filter(**wanted).query.sql_with_params()[0]
+        return statement(self.rows.filter(resource_id=""))
 
 
-class _PreparedCursor(ServerBindingCursor):
+class _PlainCursor(RawCursor):
+    """Sends what it is given: nothing of 10 KB is parsed each time."""
+
     def _convert_query(self, query, params=None):
         """Kept for whoever looks at the statements of a connection, which psycopg does for unprepared ones alone."""
         self._query = super()._convert_query(query, params)
         return self._query
+
+
+def statement(rows: QuerySet) -> str:
+    """Its SQL, for fetch(). The last parameter is asked for each time; those before it, flags, are written into it."""
+    sql, params = rows.query.sql_with_params()
+    *parts, rest = sql.split("%s")
+    constants = [connection.ops.compose_sql("%s", [value]) for value in params[:-1]]
+    return "".join([*map("".join, zip(parts, [*constants, "$1"], strict=True)), rest])
 
 
 def fetch(sql: str, params: Sequence[Any]) -> list[tuple]:
@@ -108,7 +110,7 @@ def fetch(sql: str, params: Sequence[Any]) -> list[tuple]:
     with connection.cursor() as cursor:
         session = connection.connection
         session.prepare_threshold, session.prepared_max = 0, MOST_PLANS
-        cursor.cursor = _PreparedCursor(session)
+        cursor.cursor = _PlainCursor(session)
         try:
             cursor.execute(sql, params)
         except NotSupportedError:
@@ -122,11 +124,12 @@ def fetch(sql: str, params: Sequence[Any]) -> list[tuple]:
 
 @dataclass(frozen=True)
 class Filler:
-    """Fills in a list of other resources, for all resources of a page by one query."""
+    """Fills in a list of other resources, for all resources of a page by one query; by none if there are no others."""
 
     path: tuple[str, ...]  # from the resource to the object that has the list
     name: str
     field: NestedMany
+    place: int  # of the row's column that says if there are others
 
     def fill(self, page: list[dict]) -> None:
         holders: dict[str, list[dict]] = {}
@@ -150,8 +153,8 @@ class Filler:
     def _statement(self) -> str:
         # Filtered first: over a table between, a filter after the columns were chosen would join it once more.
         wanted = self.field.serializer.Meta.model.objects.filter(**{f"{self.field.edge}__any": []})
-        columns, _, _ = _compiled(self.field.serializer, self.field.without, self.field.edge)
-        return wanted.order_by("resource_id").values_list(*columns).query.sql_with_params()[0]
+        columns = reader(self.field.serializer, self.field.without, self.field.edge).columns
+        return statement(wanted.order_by("resource_id").values_list(*columns))
 
 
 @cache
@@ -160,86 +163,104 @@ def reader(serializer: type, without: Set[str] = frozenset(), beside: str | None
 
     The query is kept, for choosing its 90 columns takes Django longer than Postgres takes to find a host.
     """
-    columns, source, lists = _compiled(serializer, without, beside)
+    made = _Compiler()
+    source = made.object(serializer(), without, "", ())
+    exec(f"def as_json(row, seen): return {source}", made.names)  # noqa: S102  our own, no input
+    columns = [*made.columns, *(filled for *_, filled in made.lists), *([beside] if beside else [])]
+    lists = tuple(Filler(*found, len(made.columns) + number) for number, (*found, _) in enumerate(made.lists))
     rows = serializer.Meta.model.objects.order_by().values_list(*columns)
-    documents = tuple(place for place, column in enumerate(columns) if isinstance(column, JsonText))
-    as_json = eval(f"lambda row: {source}", dict(_NAMES))  # noqa: S307  our own, no input
-    return Reader(rows, columns, as_json, documents, tuple(lists))
+    return Reader(rows, columns, made.names["as_json"], made.shared, lists)
 
 
-@cache
-def _compiled(serializer: type, without: Set[str], beside: str | None) -> tuple[Columns, str, list[Filler]]:
-    columns: Columns = []
-    lists: list[Filler] = []
-    source = _object(serializer(), without, "", (), columns, lists)
-    if beside:
-        columns.append(beside)
-    return columns, source, lists
+class _Compiler:
+    """Writes the function that makes of a row what GET answers, and notes which columns it needs."""
 
+    def __init__(self) -> None:
+        self.columns: Columns = []
+        self.lists: list[tuple[tuple[str, ...], str, NestedMany, Exists]] = []
+        self.shared = 0
+        self.names: dict[str, Any] = {"loads": orjson.loads}  # what the function calls
+        self._read: set[str] = set()  # documents that the function has in a variable
 
-_NAMES: dict[str, Any] = {}  # what generated functions call
+    def object(self, serializer: serializers.Serializer, without: Set[str], prefix: str, path: tuple[str, ...]) -> str:
+        model = serializer.Meta.model if hasattr(serializer, "Meta") else None
+        items = []
+        for name, field in serializer.fields.items():
+            if name in without:
+                items.append(f"{name!r}: {empty_of(field)!r}")
+                continue
+            if isinstance(field, NestedMany):
+                others = field.serializer.Meta.model.objects.order_by()
+                filled = Exists(others.filter(**{field.edge: OuterRef(f"{prefix}resource_id")}))
+                self.lists.append((path, name, field, filled))
+            items.append(f"{name!r}: {self._value(field, model, prefix, (*path, name))}")
+        return "{" + ", ".join(items) + "}"
 
-
-def _object(
-    serializer: serializers.Serializer, without: Set[str], prefix: str, path: tuple, columns: Columns, lists: list
-) -> str:
-    model = serializer.Meta.model if hasattr(serializer, "Meta") else None
-    items = []
-    for name, field in serializer.fields.items():
-        if name in without:
-            items.append(f"{name!r}: {empty_of(field)!r}")
-            continue
-        if isinstance(field, NestedMany):
-            lists.append(Filler(path, name, field))
-        items.append(f"{name!r}: {_value(field, model, prefix, (*path, name), columns, lists)}")
-    return "{" + ", ".join(items) + "}"
-
-
-def _value(
-    field: serializers.Field, model: type[Model] | None, prefix: str, path: tuple, columns: Columns, lists: list
-) -> str:
-    match field:
-        case NestedMany() | Constant() | Retired() | SecretTexts():
-            return repr(empty_of(field))
-        case Nested():
-            inner = field.serializer()
-            below = f"{prefix}{field.source.replace('.', '__')}__"
-            there = _column(f"{below}resource_id", columns)
-            shown = _object(inner, field.without, below, path, columns, lists)
-            return f"({shown} if {there} is not None else {_absent(field)!r})"
-        case serializers.BaseSerializer():  # timestamps: columns of the same resource under a name of their own
-            return _object(field, frozenset(), prefix, path, columns, lists)
-        case Reference():
-            return f"({_column(f'{prefix}{field.source}_id', columns)} or '')"
-        case HardwarePart():
-            _NAMES[f"shown_{field.part}"] = field.shown
-            document = _column(JsonText(f"{prefix}{field.source}"), columns)
-            return f"[*map(shown_{field.part}, {document}[{field.part!r}])]"
-    if model and model._meta.get_field(field.source).many_to_many:
-        return "[]"  # ids that a NestedMany fills in
-    name = f"{prefix}{field.source}"
-    if isinstance(field, serializers.DateTimeField):
-        column = _column(Rfc3339(name), columns)
-    elif model and isinstance(model._meta.get_field(field.source), JSONField):
-        column = _column(JsonText(name), columns)
-    else:
-        column = _column(name, columns)
-    match field:
-        case Uint64():
-            return f"str({column} or 0)"
-        case Uuid() | serializers.UUIDField():
+    def _value(self, field: serializers.Field, model: type[Model] | None, prefix: str, path: tuple[str, ...]) -> str:
+        match field:
+            case NestedMany() | Constant() | Retired() | SecretTexts():
+                return repr(empty_of(field))
+            case Nested():
+                return self._nested(field, model, prefix, path)
+            case serializers.BaseSerializer():  # timestamps: columns of the same resource under a name of their own
+                return self.object(field, frozenset(), prefix, path)
+            case Reference():
+                return f"({self._column(f'{prefix}{field.source}_id')} or '')"
+            case HardwarePart():
+                self.names[f"shown_{field.part}"] = field.shown
+                return f"[*map(shown_{field.part}, {self._document(f'{prefix}{field.source}')}[{field.part!r}])]"
+        if model and model._meta.get_field(field.source).many_to_many:
+            return "[]"  # ids that a NestedMany fills in
+        name = f"{prefix}{field.source}"
+        if isinstance(field, serializers.DateTimeField):
+            column = self._column(Rfc3339(name))
+        elif model and isinstance(model._meta.get_field(field.source), JSONField):
+            text = self._column(AsText(name))
+            column = f"(loads({text}) if {text} is not None else None)"
+        elif isinstance(field, Uuid | serializers.UUIDField):
             given = getattr(field, "as_given", "")
-            text = f"{_column(f'{prefix}{given}', columns)} or str({column})" if given else f"str({column})"
-            return f"({text} if {column} else '')"
-    if model and model._meta.get_field(field.source).null:
-        return f"({column} if {column} is not None else {empty_of(field)!r})"
-    return column
+            text = self._column(AsText(name))
+            return f"({text} and {self._column(f'{prefix}{given}')} or {text} or '')" if given else f"({text} or '')"
+        else:
+            column = self._column(name)
+        if isinstance(field, Uint64):
+            return f"str({column} or 0)"
+        if model and model._meta.get_field(field.source).null:
+            return f"({column} if {column} is not None else {empty_of(field)!r})"
+        return column
 
+    def _nested(self, field: Nested, model: type[Model] | None, prefix: str, path: tuple[str, ...]) -> str:
+        """What many rows refer to is made when the first of them is read, and is the others', too.
 
-def _column(column: str | Rfc3339 | JsonText, columns: Columns) -> str:
-    if column not in columns:
-        columns.append(column)
-    return f"row[{columns.index(column)}]"
+        Not if it has lists: those are filled in later, each into an object of its own.
+        """
+        below = f"{prefix}{field.source.replace('.', '__')}__"
+        there = self._column(f"{below}resource_id")
+        before, read = len(self.lists), self._read
+        self._read = set()
+        shown = self.object(field.serializer(), field.without, below, path)
+        self._read = read
+        is_of_many = model and "." not in field.source and model._meta.get_field(field.source).many_to_one
+        if is_of_many and len(self.lists) == before:
+            number, self.shared = self.shared, self.shared + 1
+            lines = f"def made_{number}(row, seen):\n seen[{number}][{there}] = made = {shown}\n return made"
+            exec(lines, self.names)  # noqa: S102  our own, no input
+            shown = f"(seen[{number}].get({there}) or made_{number}(row, seen))"
+        return f"({shown} if {there} is not None else {_absent(field)!r})"
+
+    def _document(self, name: str) -> str:
+        """The document, read where the function meets it first."""
+        column = self._column(AsText(name))
+        variable = f"document_{column[4:-1]}"
+        if variable in self._read:
+            return variable
+        self._read.add(variable)
+        return f"({variable} := loads({column}))"
+
+    def _column(self, column: str | Rfc3339 | AsText) -> str:
+        if column not in self.columns:
+            self.columns.append(column)
+        return f"row[{self.columns.index(column)}]"
 
 
 # How nothing looks ------------------------------------------------------------------------------------------------

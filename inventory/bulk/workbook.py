@@ -9,10 +9,6 @@ from datetime import date, time, timedelta
 from pathlib import Path
 from zipfile import BadZipFile, ZipFile
 
-from openpyxl import load_workbook
-from openpyxl.cell.read_only import EMPTY_CELL
-from openpyxl.utils.exceptions import InvalidFileException
-
 LARGEST = 300_000_000  # bytes, unpacked
 MOST_ROWS = 1_048_576  # Excel's own limit; files that say more would keep us busy for hours
 MOST_COLUMNS = 64
@@ -20,7 +16,7 @@ EXACT = 10**15  # Excel rounds larger numbers
 
 # What zipfile, the XML parsers and openpyxl raise for what isn't as it should be.
 BROKEN = (
-    BadZipFile, zlib.error, EOFError, InvalidFileException, KeyError, ValueError, IndexError, TypeError, AttributeError,
+    BadZipFile, zlib.error, EOFError, KeyError, ValueError, IndexError, TypeError, AttributeError,
     SyntaxError, NotImplementedError, RuntimeError,
 )  # fmt: skip
 
@@ -31,6 +27,8 @@ class BrokenWorkbook(Exception):
 
 def rows(path: Path) -> Iterator[tuple[list[str], list[str]]]:
     """(cells, what is wrong with them) of each row that isn't blank. Raises BrokenWorkbook, OSError."""
+    from openpyxl import load_workbook  # 8 MB, that a server needs only now and then
+
     try:
         with ZipFile(path) as zipped:
             if sum(part.file_size for part in zipped.infolist()) > LARGEST:
@@ -42,7 +40,7 @@ def rows(path: Path) -> Iterator[tuple[list[str], list[str]]]:
             for number, cells in enumerate(sheet.iter_rows(max_col=MOST_COLUMNS), start=1):
                 if number > MOST_ROWS:
                     raise BrokenWorkbook(f"it has more than {MOST_ROWS} rows")
-                if all(cell is EMPTY_CELL for cell in cells):  # a sheet may have a million that are only formatted
+                if all(cell.value is None for cell in cells):  # a sheet may have a million that are only formatted
                     continue
                 problems: list[str] = []
                 texts = [_text(cell, problems) for cell in cells]

@@ -111,10 +111,8 @@ class RemoteAccess(Resource):
             claims.claim_port(self.resource_id, facts["local_port"])
         return wrote
 
-    @transaction.atomic
-    def delete(self, *args, **kwargs):
+    def _release(self):
         claims.release_port(self.resource_id)
-        return super().delete(*args, **kwargs)
 
     def must_be_taken_down(self):
         return self.current_state != RemoteAccessState.UNSPECIFIED or self.configuration_status != ""

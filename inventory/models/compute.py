@@ -230,12 +230,10 @@ class Host(Resource):
             self._ring_for_others(before - self._whereabouts())
         return wrote
 
-    @transaction.atomic
-    def _save_plain(self):
-        before = self._whereabouts()
-        super()._save_plain()
-        if before:
-            self._ring_for_others(before - self._whereabouts())
+    def _write(self, columns):
+        left = {(site, address) for site, address in self._whereabouts() if site != self.site_id}
+        super()._write(columns)
+        self._ring_for_others(left)
 
     def _whereabouts(self) -> set[tuple[str, str]]:
         """(site, address): where others with the same are in each other's way."""
@@ -248,11 +246,11 @@ class Host(Resource):
             found = addresses.others({address for where, address in gone if where == site}, site, self.pk)
             events.ring_for(Host, {pk for pks in found.values() for pk in pks})
 
-    @transaction.atomic
     def ask(self, **wishes):
-        if wishes.get("power_state") == PowerState.RESET and not self._state.adding:
-            wishes["power_state"] = self._next_reset()
-        super().ask(**wishes)
+        if wishes.get("power_state") != PowerState.RESET or self._state.adding:
+            return super().ask(**wishes)
+        with transaction.atomic():
+            super().ask(**{**wishes, "power_state": self._next_reset()})
 
     def _next_reset(self) -> PowerState:
         """A reset is an act, not a state: one after another is told from it by its name."""
@@ -285,19 +283,19 @@ class Host(Resource):
     def _insert(self):
         if isinstance(self.uuid, str) and self.uuid != self.uuid.lower():
             self.uuid_as_given = self.uuid
-        with transaction.atomic(savepoint=False):  # ask() and save() begin it
+        given = self.name
+        self.name = given or self.resource_id  # a host without a name is called by its id
+        try:
             super()._insert()
-            claims.claim(self.resource_id, self.uuid, self.serial_number)
-            if not self.name:  # a host without a name is called by its id
-                models.QuerySet.update(Host.objects.filter(pk=self.pk), name=self.resource_id)
-                self.name = self.resource_id
+        finally:
+            if self._state.adding:
+                self.name = given  # the next id that is drawn is another one
+        claims.claim(self.resource_id, self.uuid, self.serial_number)
 
-    @transaction.atomic
-    def delete(self, *args, **kwargs):
+    def _release(self):
         claims.release(self.resource_id)
         enrolment.forget(self)
         self._ring_for_others(self._whereabouts())
-        return super().delete(*args, **kwargs)
 
     def duplicate_sentence(self):
         return f"A host with UUID {self.uuid} is already registered"
@@ -390,10 +388,8 @@ class Instance(Resource):
             self._forget_updates()
         super().ask(**wishes)
 
-    @transaction.atomic
-    def delete(self, *args, **kwargs):
+    def _release(self):
         self._forget_updates()
-        return super().delete(*args, **kwargs)
 
     def _forget_updates(self) -> None:
         for run in self.os_update_runs.all():

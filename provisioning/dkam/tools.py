@@ -51,19 +51,24 @@ def require(*tools: str) -> None:
 
 def require_all() -> None:
     """All that building and a QEMU machine need, so that what is missing is told at once and not piece by piece."""
+    _refuse(missing())
+
+
+def missing() -> dict[str, str]:
+    """Of these the programs and files that aren't there, and the package of each."""
     needless = {"make", "nginx"}  # for an own iPXE, for the shipped deployment
     needless |= {"newuidmap"} if os.geteuid() == 0 else set()
-    missing = {tool: package for tool, package in PACKAGES.items() if tool not in needless and not _is_there(tool)}
-    _refuse(missing | {file.name: package for file, package in FILES.items() if not file.exists()})
+    programs = {tool: package for tool, package in PACKAGES.items() if tool not in needless and not _is_there(tool)}
+    return programs | {file.name: package for file, package in FILES.items() if not file.exists()}
 
 
 def _is_there(tool: str) -> bool:
     return shutil.which(tool, path=SEARCH_PATH) is not None
 
 
-def _refuse(missing: dict[str, str]) -> None:
-    if missing:
-        raise ToolMissing(missing)
+def _refuse(lacking: dict[str, str]) -> None:
+    if lacking:
+        raise ToolMissing(lacking)
 
 
 def as_root() -> tuple[str, ...]:

@@ -1,20 +1,25 @@
 """What a workflow does to a machine's disks; plain files and folders stand for disks and the kernel's views of them."""
 
+import bz2
+import ctypes
 import gzip
 import hashlib
 import http.server
 import lzma
 import os
 import threading
+from contextlib import suppress
 
 import pytest
 
 from edge.errors import ActionFailed
-from edge.microos import actions, disks
+from edge.microos import actions, disks, image, unpack
 from edge.microos.__main__ import identify, kernel_arguments
+from edge.worker import Step
+from tests.edge import qcow2
 
 MIB = 2**20
-IMAGE = b"boot code" + bytes(MIB) + os.urandom(2 * MIB) + b"the end"
+IMAGE = b"boot code".ljust(510) + b"\x55\xaa" + bytes(MIB) + os.urandom(2 * MIB) + b"the end"
 
 
 class Files:
@@ -37,7 +42,8 @@ class Files:
                 if files.breaks.get(name, 0):
                     files.breaks[name] -= 1
                     content = content[: len(content) // 2]
-                self.wfile.write(content)
+                with suppress(ConnectionError):  # who only looks at the start hangs up
+                    self.wfile.write(content)
 
             def log_message(self, *args):
                 """Tests are quiet."""
@@ -61,7 +67,7 @@ def running():
 @pytest.fixture
 def files(running, monkeypatch):
     running.asked.clear()
-    monkeypatch.setattr(actions, "PAUSES_SECONDS", (0.01, 0.01))
+    monkeypatch.setattr(image, "PAUSES_SECONDS", (0.01, 0.01))
     return running
 
 
@@ -73,43 +79,184 @@ def disk(tmp_path):
     return path
 
 
-@pytest.mark.parametrize(("suffix", "pack"), [(".gz", gzip.compress), (".xz", lzma.compress), ("", bytes)])
+def zstd(content):
+    library, packed = ctypes.CDLL("libzstd.so.1"), ctypes.create_string_buffer(len(content) + MIB)
+    library.ZSTD_compress.restype = ctypes.c_size_t
+    size = library.ZSTD_compress(packed, ctypes.c_size_t(len(packed)), content, ctypes.c_size_t(len(content)), 3)
+    return packed.raw[:size]
+
+
+PACKERS = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress, ".zst": zstd}
+
+
+@pytest.mark.parametrize(("suffix", "pack"), [*PACKERS.items(), ("", bytes)])
 def test_an_image_is_unpacked_by_its_suffix_and_written_whole(files, disk, suffix, pack):
     env = files.offer(f"image.raw{suffix}", pack(IMAGE))
-    actions.stream_image(env | {"DEST_DISK": str(disk)})
+    image.stream(env | {"DEST_DISK": str(disk)})
     assert disk.read_bytes()[: len(IMAGE)] == IMAGE
+
+
+@pytest.mark.parametrize(("suffix", "pack"), PACKERS.items())
+def test_an_image_of_several_streams_with_padding_is_one(suffix, pack):
+    packed = pack(IMAGE[:MIB]) + bytes(8) + pack(IMAGE[MIB:]) + bytes(8)
+    chunks = (packed[at : at + 1000] for at in range(0, len(packed), 1000))
+    assert b"".join(unpack.unpacked(chunks, suffix)) == IMAGE
+
+
+@pytest.mark.parametrize(("suffix", "pack"), PACKERS.items())
+def test_however_strongly_an_image_is_packed_it_comes_in_small_pieces(suffix, pack):
+    sizes = [len(piece) for piece in unpack.unpacked(iter([pack(bytes(32 * MIB))]), suffix)]
+    assert sum(sizes) == 32 * MIB and max(sizes) <= unpack.PIECE_BYTES
+
+
+@pytest.mark.parametrize("suffix", PACKERS)
+def test_what_is_not_packed_as_its_name_says_is_refused(suffix):
+    with pytest.raises(unpack.Broken):
+        list(unpack.unpacked(iter([b"<html>an error page</html>"]), suffix))
+
+
+@pytest.fixture
+def large_disk(tmp_path):
+    """Room for an image, and for the qcow2 file that it comes in."""
+    path = tmp_path / "large-disk"
+    path.write_bytes(b"old!" * (12 * MIB // 4))
+    return path
+
+
+@pytest.mark.parametrize("packing", qcow2.PACKINGS)
+@pytest.mark.parametrize("action", ["image2disk", "qemu_nbd_image2disk"])
+def test_a_qcow2_image_is_written_as_the_disk_it_stands_for(files, large_disk, packing, action):
+    raw = IMAGE.ljust(5 * MIB, b"\0")
+    env = files.offer("image.img", qcow2.made_of(raw, packing))
+    actions.ACTIONS[action](env | {"DEST_DISK": str(large_disk)})
+    written = large_disk.read_bytes()
+    assert written[: 5 * MIB] == raw
+    assert qcow2.MAGIC not in written  # where it lay meanwhile is blank again
+
+
+def test_a_qcow2_image_with_another_digest_leaves_nothing_that_boots(files, large_disk):
+    env = files.offer("image.qcow2", qcow2.made_of(IMAGE)) | {"SHA256": "0" * 64, "DEST_DISK": str(large_disk)}
+    with pytest.raises(ActionFailed, match="nothing bootable was written"):
+        image.stream(env)
+    assert large_disk.read_bytes()[:MIB] == bytes(MIB)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        (lambda it: it[: len(it) - 2 * MIB], "is not whole"),
+        (lambda it: qcow2.patched(it, 4, ">I", 9), "qcow2 of version 9"),
+        (lambda it: qcow2.patched(it, 8, ">Q", 1000), "needs another image"),
+        (lambda it: qcow2.patched(it, 32, ">I", 2), "is encrypted"),
+        (lambda it: qcow2.patched(it, 72, ">Q", 1 << 2), "unknown features"),
+        (lambda it: qcow2.patched(it, 20, ">I", 63), "makes no sense"),
+        (lambda it: qcow2.patched(it, 36, ">I", 0), "too short for its disk"),
+        (lambda it: qcow2.patched(it, 24, ">Q", 9 * MIB), "larger than the disk"),
+        (lambda it: it[:50], "isn't qcow2"),
+    ],
+)
+def test_a_qcow2_image_that_cannot_be_read_or_placed_is_refused_and_leaves_nothing_that_boots(
+    files, large_disk, spoil, told
+):
+    env = files.offer("image.qcow2", spoil(qcow2.made_of(IMAGE.ljust(5 * MIB, b"x"))))
+    with pytest.raises(ActionFailed, match=told):
+        image.stream(env | {"DEST_DISK": str(large_disk)})
+    assert large_disk.read_bytes()[:MIB] == bytes(MIB)
+
+
+def test_an_image_that_is_none_of_a_disk_is_refused_and_leaves_nothing_that_boots(files, disk):
+    with pytest.raises(ActionFailed, match="none of a disk"):
+        image.stream(files.offer("image.raw", b"<html>an error page</html>" * 100) | {"DEST_DISK": str(disk)})
+    assert disk.read_bytes()[:MIB] == bytes(MIB)
+
+
+def steps(*named):
+    return [Step("w", "task", name, name, f"x/{name}:v1", 60, env) for name, env in named]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("nothing.raw", None, "404"),
+        ("image.raw", b"<html>an error page</html>" * 100, "none of a disk"),
+        ("image.raw.gz", b"<html>an error page</html>", "can't be unpacked"),
+        ("image.raw", IMAGE.ljust(5 * MIB), "larger than the disk"),
+        ("image.img", qcow2.made_of(IMAGE), "larger than the disk"),  # with the file itself, that needs a place too
+    ],
+)
+def test_an_image_that_would_fail_is_told_before_anything_is_erased(files, disk, name, content, told):
+    env = files.offer(name, content) if content else {"IMG_URL": f"{files.url}/{name}"}
+    before = disk.read_bytes()
+    with pytest.raises(ActionFailed, match=told):
+        actions.foresee(
+            steps(
+                ("securebootflag", {}),
+                ("erase_non_removable_disks", {}),
+                ("image2disk", env | {"DEST_DISK": str(disk)}),
+            )
+        )
+    assert disk.read_bytes() == before
+
+
+def test_trouble_on_the_way_to_the_image_is_left_to_the_action_that_tries_again(files, disk):
+    env = files.offer("image.raw.gz", gzip.compress(IMAGE)) | {"DEST_DISK": str(disk)}
+    files.breaks["image.raw.gz"] = 1
+    actions.foresee(steps(("image2disk", env)))
+
+
+def test_an_action_that_this_machine_lacks_is_told_before_anything_is_erased():
+    with pytest.raises(ActionFailed, match=r"micro-OS can't do later \(it has no later\)"):
+        actions.foresee(steps(("erase_non_removable_disks", {}), ("later", {})))
+
+
+@pytest.mark.parametrize(
+    ("env", "told"),
+    [
+        ({"SKIP_KERNEL_UPGRADE": "", "LVM_SIZE": "0"}, 'keep the image\'s by "skipkernelupgrade"'),
+        ({"SKIP_KERNEL_UPGRADE": "true", "LVM_SIZE": "60"}, "can't set 60 GB aside for LVM"),
+    ],
+)
+def test_another_kernel_and_lvm_are_refused_before_anything_is_erased(env, told):
+    with pytest.raises(ActionFailed, match=told):
+        actions.foresee(steps(("erase_non_removable_disks", {}), ("kernelupgrd", env)))
+
+
+def test_a_system_may_keep_the_kernel_of_its_image():
+    kept = {"SKIP_KERNEL_UPGRADE": "true", "LVM_SIZE": "0", "KERNEL_VERSION": ""}
+    actions.foresee(steps(("kernelupgrd", kept)))
+    actions.ACTIONS["kernelupgrd"](kept)
 
 
 def test_an_image_with_another_digest_leaves_nothing_that_boots(files, disk):
     env = files.offer("image.raw.gz", gzip.compress(IMAGE)) | {"SHA256": "0" * 64, "DEST_DISK": str(disk)}
     with pytest.raises(ActionFailed, match=f"expected {'0' * 64}: nothing bootable was written"):
-        actions.stream_image(env)
+        image.stream(env)
     assert disk.read_bytes()[:MIB] == bytes(MIB)
 
 
 def test_a_truncated_image_is_refused_and_leaves_nothing_that_boots(files, disk):
     env = files.offer("image.raw.gz", gzip.compress(IMAGE)[:-1000])
     with pytest.raises(ActionFailed, match="can't be unpacked: it ends too early"):
-        actions.stream_image(env | {"DEST_DISK": str(disk)})
+        image.stream(env | {"DEST_DISK": str(disk)})
     assert disk.read_bytes()[:MIB] == bytes(MIB)
 
 
 def test_an_image_that_is_no_gzip_is_refused(files, disk):
     env = files.offer("image.raw.gz", b"<html>an error page</html>")
     with pytest.raises(ActionFailed, match="can't be unpacked"):
-        actions.stream_image(env | {"DEST_DISK": str(disk)})
+        image.stream(env | {"DEST_DISK": str(disk)})
 
 
 def test_an_image_larger_than_the_disk_is_refused(files, disk):
-    env = files.offer("image.raw.gz", gzip.compress(bytes(5 * MIB)))
+    env = files.offer("image.raw.gz", gzip.compress(IMAGE.ljust(5 * MIB)))
     with pytest.raises(ActionFailed, match=f"larger than the disk \\({disk.stat().st_size} bytes\\)"):
-        actions.stream_image(env | {"DEST_DISK": str(disk)})
+        image.stream(env | {"DEST_DISK": str(disk)})
 
 
 def test_a_download_that_breaks_off_is_begun_again(files, disk):
     env = files.offer("image.raw.gz", gzip.compress(IMAGE))
     files.breaks["image.raw.gz"] = 2
-    actions.stream_image(env | {"DEST_DISK": str(disk)})
+    image.stream(env | {"DEST_DISK": str(disk)})
     assert disk.read_bytes()[: len(IMAGE)] == IMAGE and len(files.asked) == 3
 
 
@@ -117,14 +264,27 @@ def test_a_download_that_keeps_breaking_off_fails_in_the_end(files, disk):
     env = files.offer("image.raw.gz", gzip.compress(IMAGE))
     files.breaks["image.raw.gz"] = 99
     with pytest.raises(ActionFailed, match="can't be downloaded"):
-        actions.stream_image(env | {"DEST_DISK": str(disk)})
+        image.stream(env | {"DEST_DISK": str(disk)})
     assert len(files.asked) == 3 and disk.read_bytes()[:MIB] == bytes(MIB)
 
 
 def test_an_image_that_is_not_there_is_not_asked_for_again(files, disk):
     with pytest.raises(ActionFailed, match="404"):
-        actions.stream_image({"IMG_URL": f"{files.url}/nothing.raw", "DEST_DISK": str(disk)})
+        image.stream({"IMG_URL": f"{files.url}/nothing.raw", "DEST_DISK": str(disk)})
     assert len(files.asked) == 1
+
+
+def test_an_image_comes_through_the_proxy_that_is_named_unless_its_server_is_excepted(files, disk):
+    files.contents["http://images.example/image.raw"] = IMAGE  # as a proxy is asked
+    far = {
+        "IMG_URL": "http://images.example/image.raw",
+        "HTTP_PROXY": files.url,
+        "NO_PROXY": "other.example, localhost",
+    }
+    image.stream(far | {"DEST_DISK": str(disk)})
+    near = files.offer("image.raw", IMAGE) | {"HTTP_PROXY": "http://127.0.0.1:1", "NO_PROXY": "example,127.0.0.1"}
+    image.stream(near | {"DEST_DISK": str(disk)})
+    assert files.asked == ["http://images.example/image.raw", "image.raw"]
 
 
 def test_erasing_blanks_both_ends_where_partition_tables_and_their_backups_are(tmp_path):
@@ -171,6 +331,18 @@ def test_disks_are_chosen_by_class_then_size_then_name(tmp_path):
     block_device(tmp_path, "sdd", 0)
     block_device(tmp_path, "sde", 10, ro=1)  # as a stick that we were started from
     assert disks.fixed_disks(tmp_path) == ["sdc", "sdb", "nvme0n1", "nvme1n1", "mmcblk0", "vda"]
+
+
+def test_a_machine_without_a_disk_to_install_on_is_told_what_it_has(tmp_path, monkeypatch):
+    monkeypatch.setattr(disks, "DISKS_COME_WITHIN_SECONDS", 0)
+    with pytest.raises(ActionFailed, match="no disk to install on, only none at all"):
+        disks.wait_for_fixed_disks(tmp_path)
+    block_device(tmp_path, "sda", 10, removable=1)
+    block_device(tmp_path, "sdb", 0)
+    block_device(tmp_path, "vda", 10, ro=1)
+    block_device(tmp_path, "loop0", 10)
+    with pytest.raises(ActionFailed, match=r"only sda \(removable\), sdb \(empty\), vda \(read-only\)$"):
+        disks.wait_for_fixed_disks(tmp_path)
 
 
 def ext4(path, label=b""):

@@ -51,8 +51,8 @@ async def hands():
 
 @pytest.fixture
 def work(orchestrator, token, hands, generation):
-    return lambda: run_workflow(
-        orchestrator.server, token, "02:ed:9e:00:00:01", generation, hands.actions, poll_seconds=0.01
+    return lambda **more: run_workflow(
+        orchestrator.server, token, "02:ed:9e:00:00:01", generation, hands.actions, poll_seconds=0.01, **more
     )
 
 
@@ -196,3 +196,49 @@ async def test_a_worker_says_running_again_and_again_while_an_action_takes_long(
     hands.go_on.set()
     await working
     assert orchestrator.states()[-3:] == ["waits SUCCESS", "reboot RUNNING", "reboot SUCCESS"]
+
+
+def refuses(image):
+    def foresee(steps):
+        if image in (names := [step.image_name for step in steps]):
+            raise ActionFailed(f"can't do {image} of {names}")
+
+    return foresee
+
+
+async def test_what_a_machine_cannot_do_fails_its_first_action_before_that_is_done(orchestrator, work, hands):
+    orchestrator.actions = [action("first", "writefile"), action("later", "x/unheard-of:v1", A="b"), dict(REBOOT)]
+    with pytest.raises(WorkflowFailed, match="first: can't do unheard-of"):
+        await work(foresee=refuses("unheard-of"))
+    told = "can't do unheard-of of ['writefile', 'unheard-of', 'reboot-action']"
+    assert orchestrator.reports[-1] == ("first", "FAILED", told)
+    assert hands.done == []
+
+
+async def test_what_is_to_come_is_looked_at_once_and_not_what_is_over(orchestrator, work, hands):
+    orchestrator.actions = [action("first", "fails"), action("second", "writefile"), dict(REBOOT)]
+    orchestrator.actions[0]["state"] = "SUCCESS"
+    looked_at = []
+    await work(foresee=looked_at.append)
+    assert [[step.name for step in steps] for steps in looked_at] == [["second", "reboot"]]
+
+
+async def test_a_server_without_the_old_words_is_served_without_foresight(orchestrator, token, hands):
+    orchestrator.actions = [action("first", "writefile"), dict(REBOOT)]
+    orchestrator.troubles["GetWorkflowContexts"] = [grpc.StatusCode.UNIMPLEMENTED]
+    await run_workflow(
+        orchestrator.server, token, "02:ed:9e:00:00:01", "new", hands.actions, foresee=refuses("writefile"),
+        poll_seconds=0.01,
+    )  # fmt: skip
+    assert orchestrator.states()[-1] == "reboot SUCCESS"
+
+
+async def test_a_server_that_fails_when_asked_what_is_to_come_is_asked_again(orchestrator, token, hands):
+    orchestrator.actions = [action("first", "writefile"), dict(REBOOT)]
+    orchestrator.troubles["GetWorkflowContexts"] = [grpc.StatusCode.UNAVAILABLE]
+    with pytest.raises(WorkflowFailed, match="first: can't do writefile"):
+        await run_workflow(
+            orchestrator.server, token, "02:ed:9e:00:00:01", "new", hands.actions, foresee=refuses("writefile"),
+            poll_seconds=0.01,
+        )  # fmt: skip
+    assert hands.done == []

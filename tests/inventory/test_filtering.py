@@ -449,3 +449,22 @@ def test_a_part_of_a_text_is_found_by_index(fleet, model, text, index):
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off")  # three hosts are quicker read than looked up
     assert f"Bitmap Index Scan on {index}" in model.objects.order_by().filter(condition(model, text)).explain()
+
+
+def test_a_search_box_finds_by_any_of_its_texts_of_the_host_and_of_others_and_not_finds_the_rest(acme):
+    api = client_of(acme, "im-rw")
+    with schema_context(acme.schema_name):
+        site = Site(name="needle-site")
+        site.ask()
+        for number, more in enumerate([{"name": "needle"}, {"site": site}, {"name": "hay"}]):
+            Host(serial_number=f"SEARCH{number}", **more).ask(state=HostState.REGISTERED)
+    names = ("name", "uuid", "serialNumber", "resourceId", "note", "site.name", "instance.os.name")
+    asked = f"({' OR '.join(f'{name}=needle' for name in names)})"
+
+    def found(text):
+        rows = api.get(f"{api.base}/compute/hosts", {"filter": text}).json()["hosts"]
+        return {row["serialNumber"] for row in rows}
+
+    for _ in range(2):  # what is kept of a filter isn't what it found
+        assert found(f"serialNumber=SEARCH AND {asked}") == {"SEARCH0", "SEARCH1"}
+    assert found(f"serialNumber=SEARCH AND NOT {asked}") == {"SEARCH2"}

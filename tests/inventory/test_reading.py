@@ -54,5 +54,5 @@ def test_a_plan_outlives_the_change_of_a_columns_type(committed):
 
 def test_a_connection_keeps_few_plans(committed):
     for number in range(2 * MOST_PLANS):
-        assert fetch(f"SELECT {number} WHERE %s", [True]) == [(number,)]
+        assert fetch(f"SELECT {number} WHERE $1", [True]) == [(number,)]
     assert kept_plans() <= MOST_PLANS + 1  # the last is let go of before the next statement

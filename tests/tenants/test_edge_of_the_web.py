@@ -18,6 +18,7 @@ from django.test.utils import CaptureQueriesContext
 from django_tenants.utils import schema_context
 
 from eim_project import stack
+from eim_project.logging import Json
 from inventory.models import Region
 from tenants import limits
 from tenants.errors import challenge
@@ -238,6 +239,34 @@ def test_the_log_names_the_request_and_hides_secrets(client):
         line = Line().format(record)
     assert "request_id=r-1" in line and "project=acme" in line and "refused Bearer [hidden]" in line
     assert not any(secret in line for secret in ("hunter2", "abc", "eyJ", "c2lnbmF0dXJl", "ey.a.b"))
+
+
+def test_a_line_of_json_is_an_object_with_the_same_facts_and_no_secret():
+    from tenants.request import bind, bound
+
+    record = logging.makeLogRecord({"name": "x", "levelname": "INFO", "msg": "refused %s", "args": ("Bearer ey.a.b",)})
+    record.because, record.password, record.seconds = 'a "quote"\nand client_secret=abc', "hunter2 hunter3", 0.5
+    try:
+        raise ValueError("token: hunter4")
+    except ValueError:
+        record.exc_info = sys.exc_info()
+    with bound(request_id="r-1", project="acme"):
+        bind(resource_id="host-1a2b3c4d")
+        line = Json().format(record)
+    told = json.loads(line)
+    assert "\n" not in line and told["seconds"] == 0.5 and told["because"].startswith('a "quote"\nand')
+    assert (told["request_id"], told["project"], told["resource_id"]) == ("r-1", "acme", "host-1a2b3c4d")
+    assert told["level"] == "INFO" and told["time"].endswith("+00:00") and "ValueError" in told["exception"]
+    assert not any(secret in line for secret in ("hunter", "abc", "ey.a.b"))
+
+
+def test_what_is_logged_of_a_request_names_its_tenant_and_resource(api, monkeypatch, caplog):
+    told, region = [], api.post(f"{api.base}/regions", {"name": "Europe"}).json()["resourceId"]
+    monkeypatch.setattr(caplog.handler, "emit", lambda record: told.append(json.loads(Json().format(record))))
+    monkeypatch.setattr("inventory.models.Region.clean", lambda self: logging.getLogger("x").warning("looked at"))
+    api.patch(f"{api.base}/regions/{region}", {"name": "Asia"}, headers={"X-Request-ID": "abc-12345"})
+    [line] = [line for line in told if line["message"] == "looked at"]
+    assert (line["request_id"], line["project"], line["resource_id"]) == ("abc-12345", "acme", region)
 
 
 def test_a_long_line_is_looked_through_at_once():

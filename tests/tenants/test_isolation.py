@@ -75,11 +75,24 @@ def test_a_claim_is_refused_in_the_same_words_whoever_owns_it(acme, beta):
     for project in (acme, acme, beta):
         with schema_context(project.schema_name):
             try:
-                claims.claim(f"host-0000000{len(refusals)}", None, "SN00001")
+                with transaction.atomic():
+                    claims.claim(f"host-0000000{len(refusals)}", None, "SN00001")
                 refusals.append("")
             except AlreadyClaimed as refusal:
                 refusals.append(str(refusal))
     assert refusals == ["", *["A host with serial number SN00001 is already registered"] * 2]
+
+
+def test_a_refused_machine_leaves_nothing_and_spoils_nothing_of_what_is_done_with_it(acme, beta):
+    with schema_context(beta.schema_name):
+        Host(serial_number="SN00001").ask(state=HostState.REGISTERED)
+    events = Event.objects.count()
+    with transaction.atomic():
+        with pytest.raises(AlreadyClaimed):
+            Host(serial_number="SN00001").ask(state=HostState.REGISTERED)
+        assert not Host.objects.exists() and Event.objects.count() == events
+        Host(serial_number="SN00002").ask(state=HostState.REGISTERED)
+    assert Host.objects.get().serial_number == "SN00002"
 
 
 def test_a_deleted_host_gives_its_machine_free_for_any_tenant(acme, beta):

@@ -1,5 +1,6 @@
 """The loop: nothing that was asked for is lost, nothing is done twice at once, and what fails is tried again."""
 
+import json
 import threading
 from contextlib import contextmanager
 from datetime import timedelta
@@ -11,6 +12,7 @@ from django.db import models as orm
 from django.utils import timezone
 from django_tenants.utils import schema_context
 
+from eim_project.logging import Json
 from inventory import errors
 from inventory.models import Host, HostState, Indicator, Status
 from inventory.models.base import fence
@@ -373,3 +375,17 @@ def test_of_a_tenants_rows_the_one_that_has_been_due_longest_comes_first_and_wha
     models.wake("t_b", "Nobody", 9, Queue.BUILD, "")
     claimed = [models.claim(Queue.RECONCILE, LEASE, after="t_a") for _ in range(4)]
     assert [work and work.target for work in claimed] == [1, 2, 0, None]
+
+
+def test_the_log_of_a_reconciliation_names_tenant_reconciler_and_resource(host, ends, there, monkeypatch, caplog):
+    told = []
+    monkeypatch.setattr(caplog.handler, "emit", lambda record: told.append(json.loads(Json().format(record))))
+    caplog.set_level("INFO")
+    ends.act = lambda host: 1 / 0
+    host.ask(state=HostState.ONBOARDED)
+    settle()
+    failed, reconciled = (line for line in told if line["logger"] == "workers.engine")
+    for line in (failed, reconciled):
+        assert (line["schema"], line["resource_id"]) == (there.schema_name, host.resource_id)
+        assert line["reconciler"] == "HostEnds"
+    assert "ZeroDivisionError" in failed["exception"] and reconciled["outcome"] == "failed"

@@ -1,5 +1,6 @@
 """What is not as it was asked for is listed, with the reasons, on the terminal and on a page."""
 
+import re
 from io import StringIO
 
 import pytest
@@ -46,7 +47,7 @@ def test_what_is_tried_again_says_why_and_when(deleting):
     said = listed()
     [line] = [line for line in said.splitlines() if deleting.host_id in line]
     assert line.startswith("acme") and "HOST_STATE_DELETED" in line
-    assert (f"Deleting: waiting on {deleting} deletion" in line and "in 2 s" in line) or "in 1 s" in line
+    assert f"Deleting: waiting on {deleting} deletion" in line and re.search(r"in [12] s|now", line)
     assert "1 queued" in said
 
 

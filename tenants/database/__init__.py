@@ -1,0 +1,1 @@
+"""The database engine: that of django-tenants, which asks less to know that a connection is there."""
