@@ -124,8 +124,9 @@ def refuse_our_own(host: str, addresses: Iterable[str]) -> None:
         address = getattr(address, "ipv4_mapped", None) or address
         risky = address.is_loopback or address.is_link_local or address.is_unspecified or address.is_multicast
         if risky and not any(address in network for network in settings.BMC_NETWORKS):
+            where = host if host == text else f"{host} is {address}, which"
             raise Unable(
-                f"{host} is {address}, which is no management controller's: an administrator can allow it by "
+                f"{where} is no management controller's: an administrator can allow it by "
                 f"EIM_BMC_NETWORKS"
             )
 

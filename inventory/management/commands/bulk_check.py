@@ -24,11 +24,11 @@ class Command(BulkCommand):
 
     def handle(self, *, verb, **options):
         try:
-            return self.check(**options) if verb == "check" else self.generate(**options)
+            return self.check_file(**options) if verb == "check" else self.generate(**options)
         except SheetError as wrong:
             raise CommandError(str(wrong)) from wrong
 
-    def check(self, *, file: Path, **options) -> None:
+    def check_file(self, *, file: Path, **options) -> None:
         bad = 0
         sheet = Sheet(file)
         reader = Reader(sheet, overrides(options))

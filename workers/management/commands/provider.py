@@ -37,11 +37,11 @@ class Command(BaseCommand):
             if name == AMT:
                 self.check_amt(tenant.uuid)
             else:
-                self.check(name, tenant.uuid, hosts)
+                self.check_provider(name, tenant.uuid, hosts)
         if self.wrong:
             raise CommandError(f"{self.wrong} of this doesn't work")
 
-    def check(self, name: str, tenant: UUID, most: int) -> None:
+    def check_provider(self, name: str, tenant: UUID, most: int) -> None:
         provider = Provider.objects.filter(name=name).first()
         if provider is None:
             known = ", ".join(Provider.objects.values_list("name", flat=True)) or "none"
