@@ -224,15 +224,16 @@ def create_nodes(token: str, project: str | None, request: wire.CreateNodesReque
     except ValueError as wrong:
         raise Refusal(grpc.StatusCode.INVALID_ARGUMENT, str(wrong)) from wrong
     with inside(caller.schema, caller.client_id), transaction.atomic():
+        rules = zero_touch.config()
         for machine in machines:
             try:
-                let_in(machine, caller)
+                let_in(machine, caller, rules)
             except AlreadyClaimed as taken:
                 raise Refusal(grpc.StatusCode.ALREADY_EXISTS, str(taken)) from taken
     return wire.CreateNodesResponse(payload=request.payload, project_id=str(caller.project_uuid))
 
 
-def let_in(machine: Machine, caller: Node) -> None:
+def let_in(machine: Machine, caller: Node, rules: zero_touch.Config) -> None:
     """Raises Refusal and AlreadyClaimed."""
     caller.must_be(machine.uuid)
     host = registered_as(machine)
@@ -256,7 +257,7 @@ def let_in(machine: Machine, caller: Node) -> None:
         claims.correct(host.resource_id, machine.serial)
         facts |= {"serial_number": machine.serial, "registration_status": Status("Unknown")}
     credentials.make(machine.uuid)
-    began = zero_touch.begin(host, zero_touch.config())
+    began = zero_touch.begin(host, rules)
     host.observe(state=HostState.ONBOARDED, **facts, onboarding_status=began or ONBOARDED)
 
 

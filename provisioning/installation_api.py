@@ -5,7 +5,6 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.response import Response
 
-from inventory.api.document import ErrorSerializer
 from provisioning import artifacts, boot_keys, mirror
 from provisioning.dkam import signing
 from provisioning.dkam.errors import BuildFailed
@@ -14,7 +13,6 @@ from tenants import errors
 from tenants.people.base import PeopleView
 from tenants.resource import Indicator
 
-REFUSED = dict.fromkeys((400, 401, 403, 404, 429), ErrorSerializer)
 SHA256 = r"^[a-f0-9]{64}\Z"
 
 
@@ -102,7 +100,7 @@ class Artifacts(InstallationView):
     http_method_names = ["get", "head", "options"]
 
     @extend_schema(
-        operation_id="artifacts_list", tags=["installation"], responses={200: ArtifactsSerializer, **REFUSED}
+        operation_id="artifacts_list", tags=["installation"], responses={200: ArtifactsSerializer}
     )
     def get(self, request):
         """What machines boot and install from, how its builds go, and the versions that are kept."""
@@ -115,7 +113,7 @@ class Build(InstallationView):
 
     @extend_schema(
         operation_id="artifacts_build", tags=["installation"], request=None,
-        responses={200: DigestsSerializer, **REFUSED},
+        responses={200: DigestsSerializer},
     )  # fmt: skip
     def post(self, request):
         """Build whatever would be another today; also what was gone back from."""
@@ -130,7 +128,7 @@ class Log(InstallationView):
     http_method_names = ["get", "head", "options"]
 
     @extend_schema(
-        operation_id="artifacts_log", tags=["installation"], responses={200: LogSerializer, **REFUSED},
+        operation_id="artifacts_log", tags=["installation"], responses={200: LogSerializer},
         parameters=[OpenApiParameter("digest", str, description="Of a version; else of the last build.")],
     )  # fmt: skip
     def get(self, request, name):
@@ -146,7 +144,7 @@ class Back(InstallationView):
     serializer_class = BackSerializer
     http_method_names = ["post", "options"]
 
-    @extend_schema(operation_id="artifacts_back", tags=["installation"], responses={200: DigestsSerializer, **REFUSED})
+    @extend_schema(operation_id="artifacts_back", tags=["installation"], responses={200: DigestsSerializer})
     def post(self, request, name):
         """Serve an earlier version again, and what was made of it: the one before, or that of a digest."""
         try:
@@ -159,7 +157,7 @@ class Keys(InstallationView):
     serializer_class = KeysSerializer
     http_method_names = ["get", "head", "options"]
 
-    @extend_schema(operation_id="boot_keys_list", tags=["installation"], responses={200: KeysSerializer, **REFUSED})
+    @extend_schema(operation_id="boot_keys_list", tags=["installation"], responses={200: KeysSerializer})
     def get(self, request):
         """The certificates of Secure Boot, newest first. What firmware enrols is served below /tink-stack/keys/."""
         return Response({"bootKeys": [_key(row) for row in BootKey.objects.all()]})
@@ -170,7 +168,7 @@ class RotateKey(InstallationView):
     http_method_names = ["post", "options"]
 
     @extend_schema(
-        operation_id="boot_keys_rotate", tags=["installation"], request=None, responses={200: KeySerializer, **REFUSED}
+        operation_id="boot_keys_rotate", tags=["installation"], request=None, responses={200: KeySerializer}
     )
     def post(self, request, kind):
         """Make a new PK, KEK or db. The one before counts, too, until it is retired."""
@@ -183,7 +181,7 @@ class RetireKey(InstallationView):
     http_method_names = ["post", "options"]
 
     @extend_schema(
-        operation_id="boot_keys_retire", tags=["installation"], request=None, responses={200: KeySerializer, **REFUSED}
+        operation_id="boot_keys_retire", tags=["installation"], request=None, responses={200: KeySerializer}
     )
     def post(self, request, kind):
         """End the overlap: the older PK, KEK or db signs nothing more."""
@@ -198,13 +196,13 @@ class Mirror(InstallationView):
     serializer_class = MirroredSerializer
     http_method_names = ["get", "post", "head", "options"]
 
-    @extend_schema(operation_id="mirror_list", tags=["installation"], responses={200: MirrorSerializer, **REFUSED})
+    @extend_schema(operation_id="mirror_list", tags=["installation"], responses={200: MirrorSerializer})
     def get(self, request):
         """The files of others that are or will be served from here, and how their downloads go."""
         rows, _, _ = self.window(Mirrored.objects.all())
         return Response({"mirror": self.serializer_class(rows, many=True).data})
 
-    @extend_schema(operation_id="mirror_add", tags=["installation"], responses={200: MirroredSerializer, **REFUSED})
+    @extend_schema(operation_id="mirror_add", tags=["installation"], responses={200: MirroredSerializer})
     def post(self, request):
         """Download a file once, or again after a failure. It is served when its digest is right."""
         said = self.body()
@@ -215,7 +213,7 @@ class OneMirrored(InstallationView):
     serializer_class = MirroredSerializer
     http_method_names = ["delete", "options"]
 
-    @extend_schema(operation_id="mirror_delete", tags=["installation"], responses={200: None, **REFUSED})
+    @extend_schema(operation_id="mirror_delete", tags=["installation"], responses={200: None})
     def delete(self, request, digest):
         """Take the file with this sha256 off this server."""
         row = Mirrored.objects.filter(sha256=digest).first()

@@ -23,7 +23,6 @@ from workers.drivers.base import Fault, Unable
 
 SHOWN = ("profileName", "domainSuffix", "provisioningCertStorageFormat", "expirationDate", "tenantId", "version")
 NAME = r"^[a-zA-Z0-9\-_. ]{1,128}$"
-REFUSALS = dict.fromkeys((400, 401, 403, 404, 429, 503), ErrorSerializer)
 
 
 class Unavailable(errors.InventoryError):
@@ -73,7 +72,8 @@ def _documented(operation: str, summary: str, answer: Any, **more: Any):
     named = [name] if more.pop("one", False) else []
     return extend_schema(
         operation_id=f"AmtDomainService_{operation}", tags=["AmtDomainService"], summary=summary,
-        parameters=[project, *named, *more.pop("parameters", [])], responses={200: answer, **REFUSALS}, **more,
+        parameters=[project, *named, *more.pop("parameters", [])],
+        responses={200: answer, 503: ErrorSerializer}, **more,
     )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from django.core.management.base import BaseCommand, CommandError
 
 from inventory.bulk.server import FixedToken, Login, Server, checked, issuer_of
+from tenants.management.people import find_ready_project
 from tenants.models import Project
 
 # Option, variable of the environment (the option beats it), and the column in whose cells the value stands instead.
@@ -97,8 +98,4 @@ def named(project: str | None) -> str:
 
 
 def ready_project(name: str | None) -> Project:
-    name = named(name)
-    project = Project.objects.filter(name=name).first()
-    if project is None or not project.is_ready:
-        raise CommandError(f"Project {name} is {project.state if project else 'not there'}")
-    return project
+    return find_ready_project(named(name))

@@ -33,6 +33,14 @@ def find_project(name: str) -> Project:
     return _find(Project, "name", name, "`manage.py create_project` makes one")
 
 
+def find_ready_project(name: str) -> Project:
+    """Whose schema can be entered: it is whole, and not on its way out."""
+    project = find_project(name)
+    if not project.is_ready:
+        raise CommandError(f"Project {name} isn't served now: {project.shown[0].text}")
+    return project
+
+
 def find_organization(name: str) -> Organization:
     return _find(Organization, "name", name, "`manage.py create_project` makes one with its first project")
 

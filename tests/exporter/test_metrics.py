@@ -3,6 +3,7 @@
 import time
 
 import pytest
+from celery import current_app
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django_tenants.utils import schema_context
@@ -78,7 +79,16 @@ def test_outstanding_work_is_counted_until_it_is_done(lines, acme):
     assert 'eim_outstanding_work{older_than="60",queue="reconcile"} 0.0' in found
     settle()
     assert 'eim_outstanding_work{older_than="0",queue="reconcile"} 0.0' in lines()
-    assert [line for line in lines() if line.startswith('eim_broker_messages{queue="build"} ')]
+
+
+def test_messages_that_wait_in_the_broker_are_counted(lines):
+    with current_app.connection_for_write() as broker:
+        queue = broker.default_channel.client
+        queue.delete("build")
+        assert 'eim_broker_messages{queue="build"} 0.0' in lines()
+        queue.lpush("build", "a message", "another")
+        assert 'eim_broker_messages{queue="build"} 2.0' in lines()
+        queue.delete("build")
 
 
 def test_an_answer_is_good_for_some_seconds(public, settings):

@@ -456,7 +456,7 @@ def test_an_override_stands_in_every_row_and_beats_the_environment(catalog, monk
     assert [host.metadata for host in Host.objects.all()] == [[{"key": "a", "value": "1"}]] * 2
 
 
-@pytest.mark.parametrize(("project", "said"), [(None, "Which project"), ("nobody", "Project nobody is not there")])
+@pytest.mark.parametrize(("project", "said"), [(None, "Which project"), ("nobody", "There is no project 'nobody'")])
 def test_a_project_that_is_not_there_is_said(public, project, said):
     with pytest.raises(CommandError, match=said):
         call_command("bulk_import", write(row()), project=project)

@@ -274,7 +274,7 @@ def test_trying_again_is_a_command_too_and_says_what_it_cannot_try(failed, there
     with pytest.raises(CommandError, match="retry of 1 of 2 hosts is not possible"):
         call_command("provisioning", "retry", failed.host_id, "host-00000000", project=there.name, **said)
     assert f"{failed.host_id}: workflow-" in out.getvalue() and "host-00000000: " in err.getvalue()
-    with pytest.raises(CommandError, match="There is no project nobody"):
+    with pytest.raises(CommandError, match="There is no project 'nobody'"):
         call_command("provisioning", "retry", failed.host_id, project="nobody")
 
 

@@ -6,7 +6,7 @@ from django.db import transaction
 from inventory.models import Host
 from tenants import enrolment, schema
 from tenants.events import acting_as
-from tenants.models import Project
+from tenants.management.people import find_ready_project
 
 
 class Command(BaseCommand):
@@ -22,9 +22,7 @@ class Command(BaseCommand):
         verb.add_argument("--revoke", type=int, metavar="NUMBER", help="let nobody in by this one any more")
 
     def handle(self, *, host, project, hours, open, list, revoke, **_):
-        found = Project.objects.filter(name=project).first()
-        if found is None:
-            raise CommandError(f"There is no project {project}")
+        found = find_ready_project(project)
         if not 1 <= hours <= enrolment.LONGEST:
             raise CommandError(f"--hours is 1 to {enrolment.LONGEST}")
         with schema.in_schema(found), acting_as("enrol"), transaction.atomic():

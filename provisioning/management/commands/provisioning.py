@@ -8,7 +8,7 @@ from provisioning import verbs, workflow
 from provisioning.models import ACTIVE, Workflow
 from tenants import schema
 from tenants.events import acting_as
-from tenants.models import Project
+from tenants.management.people import find_ready_project
 
 WHO = "manage.py provisioning"
 
@@ -24,9 +24,7 @@ class Command(BaseCommand):
         parser.add_argument("--os", metavar="OS-ID", help="reprovision: another operating system")
 
     def handle(self, *, verb, hosts, project, os, from_start, **_):
-        found = Project.objects.filter(name=project).first()
-        if found is None:
-            raise CommandError(f"There is no project {project}")
+        found = find_ready_project(project)
         if (os and verb != "reprovision") or (from_start and verb != "retry"):
             raise CommandError(f"{verb} takes neither --os, which is for reprovision, nor --from-start, for retry")
         with schema.in_schema(found), acting_as(WHO):

@@ -6,7 +6,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django_tenants.utils import schema_context
 
 from inventory.models import Host
-from tenants.models import Project
+from tenants.management.people import find_ready_project
 from workers import power
 from workers.drivers.base import Fault, Unable
 from workers.drivers.redfish import BOOT, Redfish
@@ -24,9 +24,7 @@ class Command(BaseCommand):
     def handle(self, *, device, host, image, project, **_):
         if (device == "media") != bool(image):
             raise CommandError("--image is for media, and media needs it")
-        tenant = Project.objects.ready().filter(name=project).first()
-        if tenant is None:
-            raise CommandError(f"there is no project {project!r}: name one by --project")
+        tenant = find_ready_project(project)
         with schema_context(tenant.schema_name):
             found = Host.objects.filter(resource_id=host).select_related("power_provider", "provider").first()
             if found is None:

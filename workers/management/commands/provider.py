@@ -11,7 +11,7 @@ from django_tenants.utils import schema_context
 from inventory.models import Host, Provider
 from inventory.vendors import Can
 from tenants.errors import SealedByAnotherKey
-from tenants.models import Project
+from tenants.management.people import find_ready_project
 from workers import power
 from workers.drivers.amt import Mps, Rps
 from workers.drivers.base import Fault, Machine, Unable, drivers
@@ -29,9 +29,7 @@ class Command(BaseCommand):
         parser.add_argument("--hosts", type=int, default=5, metavar="N", help="ask about so many of its hosts (5)")
 
     def handle(self, *, name, project, hosts, **_):
-        tenant = Project.objects.ready().filter(name=project).first()
-        if tenant is None:
-            raise CommandError(f"there is no project {project!r}: name one by --project")
+        tenant = find_ready_project(project)
         self.wrong = 0
         with schema_context(tenant.schema_name):
             if name == AMT:
