@@ -26,5 +26,5 @@ def test_a_project_on_its_way_out_is_said_and_not_entered(acme, command):
 
 @pytest.mark.parametrize("command", IN_A_PROJECT, ids=lambda command: command[0])
 def test_a_project_that_is_not_there_is_said_with_the_way_out(public, command):
-    with pytest.raises(CommandError, match="There is no project 'nobody': `manage.py create_project` makes one"):
+    with pytest.raises(CommandError, match=r"There is no project 'nobody': `manage\.py create_project` makes one"):
         call_command(*command, project="nobody")
