@@ -41,6 +41,7 @@ POSTGRES_SETTINGS = {
 }
 VALKEY_SETTINGS = {
     "bind": LOOPBACK,
+    "databases": "256",  # processes of the tests have some each
     "maxmemory": "256mb",
     "maxmemory-policy": "noeviction",  # an evicted key of the broker is a lost message
     "appendonly": "yes",

@@ -313,7 +313,9 @@ REDIS_URL = setting(
 BROKER_URL = setting(
     "CELERY_BROKER_URL", _redis, f"{REDIS_URL}/0", "the workers' queues, on a Redis that evicts nothing", secret=True
 )
-PRESENCE_URL = f"{REDIS_URL}/1"
+PRESENCE_URL = setting(
+    "EIM_PRESENCE_URL", _redis, f"{REDIS_URL}/1", "where it is kept which machines were heard from", secret=True
+)
 LIMITS_URL = setting(
     "EIM_LIMITS_URL", _redis, f"{REDIS_URL}/2", "where requests are counted, for the limits", secret=True
 )

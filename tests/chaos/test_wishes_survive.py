@@ -11,7 +11,6 @@ from random import SystemRandom
 from urllib.parse import urlsplit
 
 import pytest
-from django.conf import settings
 from django.db import connection
 from django_tenants.utils import schema_context
 
@@ -29,7 +28,6 @@ from workers.models import Queue, Work
 pytestmark = pytest.mark.xdist_group("chaos")  # one process has the crew
 
 ROUNDS = 1 if os.environ.get("CHAOS_SEED") else int(os.environ.get("CHAOS_ROUNDS", "20"))
-BROKER = 8  # this Redis database and those after it, one for each process that runs tests
 
 
 @pytest.fixture(scope="module")
@@ -40,9 +38,8 @@ def first_seed():
 @pytest.fixture(scope="module")
 def broker_url():
     """A broker of our own, where this process, too, rings the bell."""
-    number = BROKER + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 8
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CELERY_BROKER_URL", url := f"{settings.REDIS_URL}/{number}")
+        patch.setenv("CELERY_BROKER_URL", url := os.environ["CHAOS_BROKER_URL"])
         patch.setattr(app, "_pool", None)
         patch.setattr(app.amqp, "_producer_pool", None)
         yield url

@@ -6,6 +6,8 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from tests.services import SERVERS
+
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
@@ -20,5 +22,5 @@ def data(tmp_path_factory):
 
 @pytest.fixture
 def _no_other_servers(monkeypatch):
-    for name in ("DATABASE_URL", "REDIS_URL"):
+    for name in SERVERS:
         monkeypatch.delenv(name, raising=False)

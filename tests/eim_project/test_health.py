@@ -1,6 +1,5 @@
 """/livez and /readyz: open to probes, quick, and without a secret."""
 
-import os
 import subprocess
 import sys
 
@@ -10,6 +9,7 @@ from django_tenants.utils import schema_context
 
 from inventory.models import Host, HostState
 from tests.conftest import settle
+from tests.services import environment_without
 
 AWAY = """
 import django
@@ -69,12 +69,10 @@ def test_without_its_servers_a_process_lives_is_not_ready_and_tells_no_secret():
         "DJANGO_SETTINGS_MODULE": "eim_project.settings",
     }  # fmt: skip
     done = subprocess.run(
-        [sys.executable, "-c", AWAY], env=os.environ | nowhere, capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", AWAY], env=environment_without() | nowhere, capture_output=True, text=True, timeout=120
     )
     told = dict(line.split(" ", 1) for line in done.stdout.splitlines())
     assert told["/livez"] == told["/healthz"] == '200 {"status": "ok"}', done.stderr
     assert told["/readyz"].startswith("503 not ready; database fail: doesn't answer")
     assert "redis warn" in told["/readyz"] and told["/readyz?strict"] == told["/readyz"]
     assert "hunter2" not in done.stdout + done.stderr
-
-

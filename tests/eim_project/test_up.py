@@ -24,6 +24,7 @@ from django.conf import settings
 
 from eim_project.management.commands.memory import family
 from tests.eim_project.waiting import alive, wait_until
+from tests.services import environment_without
 
 PASSWORD = "correct horse battery"
 UP = [sys.executable, "manage.py", "up"]
@@ -33,13 +34,12 @@ class Up:
     """A stack of our own, apart from the one that the tests' servers belong to."""
 
     def __init__(self, data):
-        kept = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "REDIS_URL")}
         ports = random.sample(range(20000, 30000), 4)  # where no stack of the developer's listens
         names = ("EIM_HTTP_PORT", "EIM_HTTPS_PORT", "EIM_GRPC_PORT", "EIM_FLOWER_PORT")
         own = {
             "EIM_DATA": str(data), "EIM_ARTIFACTS": str(data / "artifacts"), "EIM_ADMIN_PASSWORD": PASSWORD,
         }  # fmt: skip
-        self.environment = {**kept, **own, **dict(zip(names, map(str, ports), strict=True))}
+        self.environment = {**environment_without(), **own, **dict(zip(names, map(str, ports), strict=True))}
         self.file = data / "stack.json"
 
     @contextmanager

@@ -1,6 +1,5 @@
 """Machines of all kinds, from an empty disk to Running, as `make machine` does it: minutes each, so for make slow."""
 
-import os
 import shutil
 import subprocess
 import sys
@@ -8,6 +7,8 @@ import tempfile
 
 import pytest
 from django.conf import settings
+
+from tests.services import environment_without
 
 KINDS = [
     ("virtio", "virtio", "bios", "ipxe"),
@@ -25,8 +26,7 @@ KINDS = [
 def environment():
     """For a stack of its own, started by the command; what is built for the first machine serves the others."""
     data = tempfile.mkdtemp(prefix="machines-", dir=settings.EIM_DATA.parent)
-    foreign = {"DATABASE_URL", "REDIS_URL"}
-    yield {name: value for name, value in os.environ.items() if name not in foreign} | {"EIM_DATA": data}
+    yield environment_without() | {"EIM_DATA": data}
     shutil.rmtree(data, ignore_errors=True)
 
 
