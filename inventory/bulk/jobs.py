@@ -56,4 +56,3 @@ def error_rows(bulk: BulkImport) -> Iterator[list[str]]:
     for cells, problems in failed.iterator(chunk_size=CHUNK):
         told = {**cells, ERROR: "".join(f"{problem};" for problem in problems)}
         yield [guarded(told.get(column, "")) for column in LONG]
-
