@@ -181,12 +181,12 @@ def _told(request: HttpRequest, bulk: BulkImport) -> dict:
     numbered.count = counts.get(chosen, bulk.done)  # known, so that nobody counts
     some = numbered.get_page(request.GET.get("page"))
     hosts = Host.objects.filter(resource_id__in={row.resource_id for row in some if row.resource_id})
-    pks = dict(hosts.values_list("resource_id", "pk"))
+    there = {*hosts.values_list("resource_id", flat=True)}
     return {
         "bulk": bulk, "chosen": chosen, "rows": some, "query": request.GET.urlencode(),
         "good": bulk.imported + bulk.completed, "per_cent": 100 * bulk.done // max(bulk.total, 1),
         "counts": [(outcome, _would(outcome) if bulk.dry_run else outcome, n) for outcome, n in counts.items()],
-        "told": [(row, _shown(row.cells, bulk.overrides), pks.get(row.resource_id)) for row in some],
+        "told": [(row, _shown(row.cells, bulk.overrides), row.resource_id in there) for row in some],
     }  # fmt: skip
 
 

@@ -5,9 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import ip_address
 from itertools import islice
+from typing import Any
 
 from django.db import connection
-from django.db.models import Model, Q, QuerySet
+from django.db.models import Q, QuerySet
 from django.db.models.expressions import RawSQL
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
@@ -39,17 +40,26 @@ class Kind:
     icon: str
     rows: Callable[[], QuerySet]
     columns: tuple[str, ...]  # in which the words may stand
-    about: Callable[[Model], tuple[str, str]]  # its name, and what tells it from others of that name
+    about: Callable[[Any], tuple[str, str]]  # its name, and what tells it from others of that name
     more: Callable[[str], Q] = lambda words: Q()  # other ways in which it may be meant
+    page: str = ""  # of the console, by its resource_id; without one it is the admin's
 
     def found(self, words: str) -> dict:
         """What it shows of its kind: {called, icon, hits: [(link, name, about)], more: a link if there are more}."""
         meant = Q(*((f"{column}__like", words) for column in self.columns), _connector=Q.OR) | self.more(words)
         rows = [*self.rows().filter(meant).order_by("-pk")[: SHOWN + 1]]
-        model = f"project:{self.rows().model._meta.label_lower.replace('.', '_')}"
-        hits = [(reverse(f"{model}_change", args=[row.pk]), *self.about(row)) for row in islice(rows, SHOWN)]
+        hits = [(self._link(row), *self.about(row)) for row in islice(rows, SHOWN)]
         return {"called": self.called, "icon": self.icon, "hits": hits,
-                "more": reverse(f"{model}_changelist") if len(rows) > SHOWN else ""}  # fmt: skip
+                "more": reverse(f"{self._admin}_changelist") if len(rows) > SHOWN else ""}  # fmt: skip
+
+    def _link(self, row: Any) -> str:
+        if self.page:
+            return reverse(self.page, args=[row.resource_id])
+        return reverse(f"{self._admin}_change", args=[row.pk])
+
+    @property
+    def _admin(self) -> str:
+        return f"project:{self.rows().model._meta.label_lower.replace('.', '_')}"
 
 
 def _by_address(words: str) -> Q:
@@ -80,7 +90,7 @@ KINDS = [
          ("name", "serial_number", "resource_id", "uuid"),
          lambda host: (host.name, ", ".join(filter(None, [
              host.serial_number, str(host.uuid or ""), host.site.name if host.site else "", host.host_status,
-         ]))), _by_address),
+         ]))), _by_address, page="console:host"),
     Kind("Instances", "deployed_code", lambda: Instance.objects.select_related("host").only(
              "resource_id", "name", "instance_status", "host__name"), ("name", "resource_id"),
          lambda it: (it.name or str(it), f"on {it.host.name if it.host else 'no host'}, {it.instance_status}")),
@@ -94,8 +104,10 @@ KINDS = [
              region.name or str(region), f"in {region.parent_region.name}" if region.parent_region else "")),
     Kind("Operating systems", "album", lambda: OperatingSystem.objects.only("resource_id", "name", "profile_name"),
          ("name", "profile_name", "resource_id"), lambda os: (os.name or str(os), os.profile_name)),
-    Kind("Single schedules", "event", SingleSchedule.objects.all, ("name", "resource_id"), _schedule),
-    Kind("Repeated schedules", "event_repeat", RepeatedSchedule.objects.all, ("name", "resource_id"), _schedule),
+    Kind("Single schedules", "event", SingleSchedule.objects.all, ("name", "resource_id"), _schedule,
+         page="console:schedule"),
+    Kind("Repeated schedules", "event_repeat", RepeatedSchedule.objects.all, ("name", "resource_id"), _schedule,
+         page="console:schedule"),
     Kind("Providers", "power", Provider.objects.all, ("name", "api_endpoint", "resource_id"),
          lambda provider: (provider.name, provider.api_endpoint)),
 ]  # fmt: skip

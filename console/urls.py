@@ -1,6 +1,6 @@
 """The pages of the console in a project, below /p/<project>/."""
 
-from console import dashboard, imports, schedules, search
+from console import dashboard, hosts, imports, install, schedules, search
 from console.frame import to_read, to_write
 
 app_name = "console"
@@ -18,4 +18,9 @@ urlpatterns = [
     to_read("schedules/<str:resource_id>/", schedules.one, "schedule"),
     to_write("schedules/<str:resource_id>/end/", schedules.end, "schedule_end"),
     to_read("search/", search.search, "search"),
+    to_read("live/", dashboard.live, "dashboard-live"),
+    to_read("hosts/<str:resource_id>/", hosts.host, "host"),
+    to_read("hosts/<str:resource_id>/live/", hosts.live, "host-live"),
+    to_write("hosts/<str:resource_id>/install/", install.install, "install"),
+    to_write("hosts/<str:resource_id>/do/<str:verb>/", hosts.do, "host-do"),
 ]

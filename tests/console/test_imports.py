@@ -70,7 +70,7 @@ def test_a_file_is_tried_first_and_imported_when_somebody_says_so(writer):
     }  # fmt: skip
     host = Host.objects.get(serial_number="SN00001")
     assert Event.objects.get(resource_id=str(host), verb="created").who == "person-im-rw"
-    assert f"/p/acme/admin/inventory/host/{host.pk}/" in page
+    assert f"/p/acme/hosts/{host}/" in page
 
 
 def test_the_progress_is_a_part_of_the_page_that_says_when_nothing_more_will_come(writer):
