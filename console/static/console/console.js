@@ -85,6 +85,7 @@ document.addEventListener("keydown", (event) => {
   const wanted = [...document.querySelectorAll("[data-shortcut]")].find((one) => one.dataset.shortcut === event.key);
   if (!wanted) return;
   event.preventDefault();
+  event.stopPropagation(); // Unfold's lists have a search of their own under this key
   if (wanted.checkVisibility()) wanted.focus();
   else location.assign(wanted.form.action);
 });
@@ -101,6 +102,16 @@ document.addEventListener("DOMContentLoaded", () => {
     };
     form.addEventListener("change", show);
     show();
+  }
+});
+
+/* An icon is a word in a font of its own: it is read out only as the name of what has no other. */
+document.addEventListener("DOMContentLoaded", () => {
+  for (const icon of document.querySelectorAll("span.material-symbols-outlined")) {
+    const named = icon.closest("a, button");
+    const others = named && [...named.childNodes].some((one) => one !== icon && one.textContent.trim() && !one.matches?.("span.material-symbols-outlined"));
+    if (named && !others && !named.hasAttribute("aria-label")) named.setAttribute("aria-label", named.title || icon.textContent.trim().replaceAll("_", " "));
+    icon.setAttribute("aria-hidden", "true");
   }
 });
 
