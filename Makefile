@@ -22,7 +22,7 @@ memory: $(INSTALLED) ## what the running stack holds, process by process
 	@$(RUN) manage.py memory
 
 test: $(INSTALLED_DEV) ## run all tests
-	@$(RUN) -m pytest -n auto
+	@bin/test
 
 debian: $(INSTALLED_DEV) ## the tests that need Debian's prometheus
 	@$(RUN) -m pytest -n 0 -m debian

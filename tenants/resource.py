@@ -9,6 +9,7 @@ import secrets
 import time
 from collections.abc import Iterable
 from contextvars import ContextVar
+from functools import cache
 from typing import Any, ClassVar, NamedTuple, cast
 
 from django.db import IntegrityError, models, transaction
@@ -125,40 +126,46 @@ class Resource(models.Model):
         return self.resource_id
 
     @classmethod
-    def wish_columns(cls) -> set[str]:
-        return {f"desired_{pair}" for pair in cls.wishes}
+    @cache
+    def wish_columns(cls) -> frozenset[str]:
+        return frozenset(f"desired_{pair}" for pair in cls.wishes)
 
     @classmethod
-    def _status_columns(cls) -> set[str]:
+    @cache
+    def _status_columns(cls) -> frozenset[str]:
         statuses = cls.statuses | {*cls.wishes.values()}
-        return {f"{name}{end}" for name in statuses for end in ("", "_indicator", "_timestamp")}
+        return frozenset(f"{name}{end}" for name in statuses for end in ("", "_indicator", "_timestamp"))
 
     @classmethod
-    def _told_to_people(cls) -> set[str]:
+    @cache
+    def _told_to_people(cls) -> frozenset[str]:
         """Statuses, and the details that machines give to them: no reconciler waits for one, so none is woken."""
         statuses = cls._status_columns()
         return statuses | {name for name in cls.observed if name.removesuffix("_detail") in statuses}
 
     @classmethod
-    def facts(cls) -> set[str]:
+    @cache
+    def facts(cls) -> frozenset[str]:
         """The columns that only observe() writes."""
-        return {f"current_{pair}" for pair in cls.wishes} | cls._status_columns() | cls.observed
+        return cls._status_columns() | {f"current_{pair}" for pair in cls.wishes} | cls.observed
 
     @classmethod
-    def guarded(cls) -> set[str]:
+    @cache
+    def guarded(cls) -> frozenset[str]:
         return cls.wish_columns() | cls.facts()
 
-    def save(self, **kwargs):
-        """Write the plain columns, and nothing of the wishes, the facts and what is fixed, whatever this object holds
+    def save(self, *, update_fields: Iterable[str] | None = None, **kwargs):
+        """Write the plain columns, or these of them, and nothing of the wishes, the facts and what is fixed, whatever
 
-        in them. Raises ValidationError if what is written breaks a rule of the model.
+        this object holds in them. Raises ValidationError if what is written breaks a rule of the model.
         """
         if self._state.adding:
             self._refuse_guarded()
             return self._make()
         self._check()
         with transaction.atomic():
-            self._write(self._plain().keys())
+            columns = self._plain().keys()
+            self._write(columns if update_fields is None else columns & {*update_fields, "updated_at"})
             events.announce(self, "changed")
 
     def _check(self):
@@ -167,6 +174,7 @@ class Resource(models.Model):
         self.full_clean(self.guarded() | self.fixed | references, validate_unique=False, validate_constraints=False)
 
     @classmethod
+    @cache
     def _plain(cls) -> dict[str, str]:
         """The columns that save() writes, and the attributes that hold them."""
         columns = {f.name: f.attname for f in cls._meta.concrete_fields if not f.primary_key}
@@ -193,9 +201,16 @@ class Resource(models.Model):
             self._ask(wishes, asked)
 
     def _ask(self, wishes: dict[str, str], asked: dict[str, str]) -> None:
-        is_so = type(self).objects.select_for_update(of=("self",)).get(pk=self.pk)
+        rows = type(self).objects.select_for_update(of=("self",))
+        is_to_go = str(wishes.get("state", "")).endswith("_DELETED")
+        if not is_to_go:  # which reads what it has, to say if it can
+            rows = rows.only(*self._plain().values(), *(f"current_{pair}" for pair in self.wishes))
+        is_so = rows.get(pk=self.pk)
         for pair, value in wishes.items():
             is_so._allow(pair, value)
+        if is_to_go and not is_so.must_be_taken_down():
+            self.delete()
+            return
         vars(self).update(asked)
         changed = {name: getattr(self, name) for name in {*self._plain().values()} - {"updated_at"}}
         if any(value != getattr(is_so, name) for name, value in changed.items()):
@@ -205,8 +220,6 @@ class Resource(models.Model):
             self.updated_at = timezone.now()
             models.QuerySet.update(type(self).objects.filter(pk=self.pk), **asked, updated_at=self.updated_at)
         events.announce(self, "asked", asked=True)
-        if str(wishes.get("state", "")).endswith("_DELETED") and not is_so.must_be_taken_down():
-            self.delete()
 
     def must_be_taken_down(self) -> bool:
         """Whether somebody has to take something back before it can go. Asked of a row that is locked."""
