@@ -18,7 +18,7 @@ import jsonschema
 import yaml
 from django.conf import settings
 
-from inventory.models import Instance, OsType, SecurityFeature
+from inventory.models import Instance, OperatingSystem, OsType, SecurityFeature
 from inventory.profiles import NOT_PINNED
 from provisioning import curation, mirror, outward, texts
 from provisioning.curation import SECRET_MARK
@@ -76,11 +76,25 @@ def plan_for(instance: Instance) -> Plan:
     """Call in the instance's schema. Raises CannotInstall."""
     if instance.os.sha256 == NOT_PINNED:
         raise CannotInstall(f"{instance.os.name} has no digest yet: an administrator must enter one")
+    if bundle := bundle_of(instance.os):
+        raise CannotInstall(
+            f"{instance.os.name} asks for a platform bundle ({bundle}), whose Go templates this server doesn't render: "
+            "say the same in a workflow template of its profile's name (EIM_TEMPLATES), in a profile without the bundle"
+        )
     try:
         name = template_of(instance)
         return _checked(name, texts.render(name, asdict(_inputs(instance, name))))
     except texts.BadTemplate as bad:
         raise CannotInstall(str(bad)) from bad
+
+
+def bundle_of(os: OperatingSystem) -> str:
+    """What of {"cloudInitScript", "installerScript"} it asks for, in words. "" if nothing."""
+    try:
+        asked = json.loads(os.platform_bundle or "{}")
+        return ", ".join(f"{name} {where}" for name, where in asked.items() if where)
+    except (ValueError, AttributeError):
+        return os.platform_bundle
 
 
 def template_of(instance: Instance) -> str:

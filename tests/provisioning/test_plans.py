@@ -142,6 +142,16 @@ def test_an_image_that_lies_where_only_the_machine_or_we_reach_is_refused(url, s
         plans.image_url(url)
 
 
+@pytest.mark.parametrize(("bundle", "why"), [
+    ('{"cloudInitScript":"edge/bundle:1.0","installerScript":""}', r"asks for a platform bundle \(cloudInitScript "),
+    ("edge/bundle:1.0", r"asks for a platform bundle \(edge/bundle:1.0\)"),
+])  # fmt: skip
+def test_a_platform_bundle_is_refused_and_not_left_out_silently(bundle, why, acme):
+    with pytest.raises(CannotInstall, match=why):
+        plans.plan_for(machine(os=system("debian-bundled", platform_bundle=bundle)))
+    plans.plan_for(machine(os=system("debian-empty", platform_bundle='{"cloudInitScript":""}')))
+
+
 @pytest.mark.parametrize(("leads_to", "where"), [
     (["203.0.113.7", "127.0.0.1"], "loopback"), (["::ffff:127.0.0.1"], "loopback"), (["169.254.169.254"], "link-local"),
 ])  # fmt: skip
