@@ -1,10 +1,22 @@
-"""What all tests of provisioning share: a name service of their own, which knows names under .example."""
+"""What tests of provisioning share: a name service that knows names under .example, a stack for virtual machines."""
 
+import shutil
 import socket
+import tempfile
 
 import pytest
+from django.conf import settings
 
 from provisioning import outward
+from tests.services import environment_without
+
+
+@pytest.fixture(scope="session")
+def environment():
+    """For a stack of its own, started by a command; what is built for the first machine serves the others."""
+    data = tempfile.mkdtemp(prefix="machines-", dir=settings.EIM_DATA.parent)
+    yield environment_without() | {"EIM_DATA": data}
+    shutil.rmtree(data, ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)
