@@ -32,7 +32,6 @@ PROJECT = "demo"
 LAST_WORDS = 40  # lines of the console that are shown when it went wrong
 LOOK_EVERY_SECONDS = 0.5
 STACK_STARTS_WITHIN_SECONDS = 180
-ENROLS_WITHIN_SECONDS = 180
 BOOTS = ("ipxe", "usb", "dvd", "http", "https")
 NEEDS_A_LAN = ("http", "https")
 ENCRYPTED = "SECURITY_FEATURE_SECURE_BOOT_AND_FULL_DISK_ENCRYPTION"
@@ -61,6 +60,10 @@ class Command(BaseCommand):
     help = "Boot a QEMU machine with an empty disk from this server, and wait until its agent reports."
     requires_system_checks = []
 
+    @property
+    def kind(self) -> "type[Installation]":
+        return Installation
+
     def add_arguments(self, parser):
         parser.add_argument("--disk", choices=qemu.DISKS, default="virtio")
         parser.add_argument("--nic", choices=qemu.NICS, default="virtio")
@@ -82,6 +85,7 @@ class Command(BaseCommand):
             uuid=str(uuid4()),
             serial=f"QEMU{secrets.token_hex(4).upper()}",
             mac=f"52:54:00:{':'.join(f'{byte:02x}' for byte in secrets.token_bytes(3))}",
+            ssh_port=qemu.free_port(),
             **{name: options[name] for name in ("disk", "nic", "firmware", "secure_boot")},
         )
         folder = settings.EIM_DATA / "machine"
@@ -91,7 +95,7 @@ class Command(BaseCommand):
                 lan = around.enter_context(Lan(folder / "lan")) if options["boot"] in NEEDS_A_LAN else None
                 place = Place(lan.server if lan else qemu.HOST_AS_SEEN_BY_GUEST, lan)
                 stack = around.enter_context(running_stack(place, self.stdout.write))
-                installation = Installation(stack, hardware, options["timeout"], self.stdout.write)
+                installation = self.kind(stack, hardware, options["timeout"], self.stdout.write)
                 seconds = installation.run(place, options["boot"], folder)
         except (BuildFailed, Failed) as failure:
             raise CommandError(f"machine: {failure}") from failure
@@ -157,7 +161,7 @@ class Installation:
         media = Store(settings.EIM_ARTIFACTS).current("media")
         assert media  # just built
         with qemu.Machine(self.hardware, qemu.Boot(usb=media / "secure-boot-enroll.iso", once=True), folder) as machine:
-            if not machine.until_off(ENROLS_WITHIN_SECONDS):
+            if not machine.until_off(max(1.0, self.deadline - time.monotonic())):
                 raise Failed("the firmware didn't take our certificates: " + " ".join(machine.last_words(3)))
         self.mark("its firmware has our certificates")
 
@@ -189,9 +193,13 @@ class Installation:
         host_id = host["resourceId"]
         api.call("PATCH", f"compute/hosts/{host_id}", name=f"qemu-{it.disk}-{it.nic}", siteId=site)
         api.call("POST", "compute/instances", hostID=host_id, osID=system, kind="INSTANCE_KIND_METAL",
-                 **({"securityFeature": ENCRYPTED} if self.hardware.secure_boot else {}))  # fmt: skip
+                 **self.besides(api))  # fmt: skip
         self.mark(f"registered as {host_id}: {it.serial}, disk {it.disk}, network card {it.nic}, {it.firmware}")
         return host_id
+
+    def besides(self, _api: "Api") -> dict[str, Any]:
+        """What else its instance is made with."""
+        return {"securityFeature": ENCRYPTED} if self.hardware.secure_boot else {}
 
     def watch(self, api: "Api", host_id: str, machine: qemu.Machine) -> dict[str, Any]:
         """Tell what happens until the host runs and all its hardware is known; the host as the API shows it then."""
