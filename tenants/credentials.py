@@ -54,6 +54,11 @@ def secret_of(host_uuid: UUID) -> str | None:
     return unseal(credential.installed_sealed or credential.secret_sealed) if credential else None
 
 
+def trusts(client_id: str, digest: str) -> None:
+    """The node has said which authorities it trusts. Written only if that is news. Call from the public schema."""
+    EdgeCredential.objects.filter(client_id=client_id).exclude(trusts=digest).update(trusts=digest)
+
+
 def revoke(host_uuid: UUID | None) -> None:
     """Nothing that asks with this node's secret gets a token any more, and those it was given end within a minute.
 

@@ -345,9 +345,11 @@ def test_an_ipxe_of_our_own_is_built_from_a_source_tree_and_goes_straight_to_the
     (source / "src/Makefile").write_text(
         "bin-x86_64-efi/ipxe.efi:\n\tmkdir -p bin-x86_64-efi\n\tcat $(EMBED) $(TRUST) config/local/general.h > $@\n"
     )
-    built = ipxe.build(source, "http://eim.example:8000/tink-stack", "OUR CA\n", folder).read_text()
+    tls.ensure(tmp_path / "tls", ["localhost"])
+    one = (tmp_path / "tls/ca.crt").read_text()
+    built = ipxe.build(source, "http://eim.example:8000/tink-stack", one, folder).read_text()
     assert "chain http://eim.example:8000/tink-stack/boot.ipxe ||" in built
-    assert "OUR CA\n" in built and "#define DOWNLOAD_PROTO_HTTPS\n" in built
+    assert one in built and "#define DOWNLOAD_PROTO_HTTPS\n" in built
     before = ipxe.digest_of(source)
     (source / "src/Makefile").write_text("all:\n")
     assert ipxe.digest_of(source) != before
