@@ -9,6 +9,7 @@ import secrets
 import time
 from collections.abc import Iterable
 from contextvars import ContextVar
+from datetime import datetime
 from functools import cache
 from typing import Any, ClassVar, NamedTuple, cast
 
@@ -110,6 +111,7 @@ class Resource(models.Model):
     statuses: ClassVar[set[str]] = set()  # those that are of no pair
     observed: ClassVar[set[str]] = set()  # plain columns that machines report
     fixed: ClassVar[set[str]] = set()  # plain columns that are written once, when the resource is made
+    was_elsewhere = False  # it is being taken over: what is asked of something new isn't asked of it
     allowed: ClassVar[dict[str, dict]] = {}  # pair -> {current: what may be asked for}; a pair not named allows all
 
     resource_id = models.CharField(max_length=24, unique=True, editable=False)
@@ -292,6 +294,26 @@ class Resource(models.Model):
         for name in self.guarded():
             if getattr(self, name) != self.default_of(name):
                 raise errors.NotYours(f"{name} can't be set by save(): use ask() or observe()")
+
+    def take_over(self, resource_id: str, *, since: datetime | None = None, **guarded: Any) -> None:
+        """Make the row of a resource that another system had, with the id, the wishes and the facts that it had there.
+
+        Only who moves a project here calls this (inventory/moving): what was true there is true here, and nobody is
+        asked for it again. since: when it was made there. Raises ValidationError, Duplicate, and what else _insert()
+        raises.
+        """
+        if strange := guarded.keys() - self.guarded():
+            raise errors.NotYours(f"{', '.join(sorted(strange))} of a {self.prefix} is neither wish nor fact")
+        self._refuse_guarded()
+        self.was_elsewhere = True
+        vars(self).update(guarded, resource_id=resource_id)
+        try:
+            with transaction.atomic():
+                self._insert()
+        except _IdTaken as taken:
+            raise errors.Duplicate(f"There is a {self.prefix} with the id {resource_id} already") from taken
+        if since is not None:
+            models.QuerySet.update(type(self).objects.filter(pk=self.pk), created_at=since)
 
     def _make(self) -> None:
         """With a new id. There are 2**32 of them a kind, so at scale they collide: then another is drawn."""
