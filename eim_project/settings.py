@@ -202,6 +202,8 @@ SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 
 # In every schema: TENANT_APPS; in public only: the rest. ------------------------------------------------------------
 SHARED_APPS = [
+    "console",  # before Unfold, some of whose templates it replaces
+    "unfold.apps.BasicAppConfig",  # before Django's admin, whose templates it replaces
     "tenants.apps.PublicAdminConfig",  # before django_tenants, whose index page hides what is in projects
     "django_tenants",
     "eim_project",
@@ -268,6 +270,23 @@ TEMPLATES = [
 ]
 WHITENOISE_USE_FINDERS = True  # no collectstatic on a laptop
 WHITENOISE_AUTOREFRESH = False
+
+# The look of the admin and the console (console/navigation.py) -----------------------------------------------------
+UNFOLD = {
+    "SITE_SUBHEADER": "Edge Infrastructure Manager",
+    "SITE_ICON": "console.navigation.mark",
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": f"{STATIC_URL}door/mark.svg"}],
+    "SITE_DROPDOWN": "console.navigation.elsewhere",
+    "ACCOUNT": {"navigation": "console.navigation.account"},
+    "SIDEBAR": {"navigation": "console.navigation.sidebar"},
+    "SHOW_VIEW_ON_SITE": False,
+    "COLORS": {
+        "primary": {
+            "50": "#eefafc", "100": "#d3f1f6", "200": "#ace3ed", "300": "#74cddf", "400": "#3aa6bd", "500": "#1b8ca4",
+            "600": "#0b6478", "700": "#0a5668", "800": "#0d4756", "900": "#0f3c49", "950": "#052731",
+        },
+    },
+}  # fmt: skip
 
 # REST ------------------------------------------------------------------------------------------------------------
 REST_FRAMEWORK = {
