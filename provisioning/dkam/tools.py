@@ -30,6 +30,7 @@ PACKAGES = {
     "sbsign": "sbsigntool",
     "sbvarsign": "sbsigntool",
     "sfdisk": "fdisk",
+    "swtpm": "swtpm",
     "syslinux": "syslinux",
     "newuidmap": "uidmap",
     "xorriso": "xorriso",

@@ -4,6 +4,7 @@ import asyncio
 import json
 import ssl
 import threading
+import time
 from collections import defaultdict
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -44,6 +45,9 @@ class Orchestrator:
         self.files: dict[str, bytes | None] = {}  # None is a file that can't be had now
         self.boot_script = ""
         self.token_status = 200
+        self.people: dict[str, str] = {}  # who may log in -> their password
+        self.ahead_seconds = 0.0  # how much its clock is
+        self.let_in: list[str] = []  # UUIDs of machines that somebody let in
         self.reports: list[tuple[str, str, str]] = []
         self.tokens: list[dict[str, str]] = []
         self.heartbeats: list[hostmgr_pb2.UpdateInstanceStateStatusByHostGUIDRequest] = []
@@ -59,6 +63,7 @@ class Orchestrator:
         tink.add_to_server(self, self.grpc_server)
         hostmgr_pb2_grpc.add_HostmgrServicer_to_server(self, self.grpc_server)
         onboarding_pb2_grpc.add_NonInteractiveOnboardingServiceServicer_to_server(self, self.grpc_server)
+        onboarding_pb2_grpc.add_InteractiveOnboardingServiceServicer_to_server(self, self.grpc_server)
         credentials = grpc.ssl_server_credentials([(key, certificate)])
         self.grpc_port = self.grpc_server.add_secure_port(f"127.0.0.1:{self.grpc_port}", credentials)
         await self.grpc_server.start()
@@ -113,6 +118,11 @@ class Orchestrator:
             yield answer
             if answer.node_state != Answer.NODE_STATE_REGISTERED:
                 return
+
+    async def CreateNodes(self, request, context):
+        await self.meet(context, "CreateNodes")
+        self.let_in += [machine.uuid for node in request.payload for machine in node.hwdata]
+        return onboarding_pb2.CreateNodesResponse(payload=request.payload, project_id="project")
 
     async def GetWorkflowContexts(self, request, context):
         await self.meet(context, "GetWorkflowContexts")
@@ -201,7 +211,16 @@ class Door(BaseHTTPRequestHandler):
         tokens = self.server.orchestrator.tokens
         tokens.append({name: values[0] for name, values in form.items()})
         token = {"access_token": f"token-{len(tokens)}", "expires_in": 3600}
-        self.answer(self.server.orchestrator.token_status, json.dumps(token).encode())
+        wrong = form["grant_type"] == ["password"] and self.server.orchestrator.people.get(
+            form["username"][0]
+        ) != form["password"][0]
+        self.answer(401 if wrong else self.server.orchestrator.token_status, json.dumps(token).encode())
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        return super().date_time_string((timestamp or time.time()) + self.server.orchestrator.ahead_seconds)
+
+    def do_HEAD(self) -> None:
+        self.answer(200, b"")
 
     def answer(self, status: int, body: bytes) -> None:
         self.send_response(status)
