@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from edge.errors import ActionFailed
-from edge.microos import disks, efi, image, layout, luks
+from edge.microos import disks, efi, image, layout, luks, verity
 from edge.microos.image import Environment, needed
 from edge.worker import Step, note
 
@@ -123,6 +123,9 @@ def set_up_system(env: Environment) -> None:
     disk = disks.install_disk(env)
     if gib := lvm_gib(env):
         device = layout.set_aside(disk, gib)
+        with luks.opened(device, layout.LVM) as volumes:  # encrypted before, if all of the disk is
+            if volumes == device:
+                layout.make_volume_group(volumes)
         note(f"{gib} GiB are set aside for LVM: {device.name}, volume group {layout.VOLUME_GROUP}")
     note("the image's kernel stays")
 
@@ -154,16 +157,26 @@ def lvm_gib(env: Environment) -> int:
 
 
 def secure(env: Environment) -> None:
-    """Encrypt the installed system's disk for this machine's TPM."""
+    """Encrypt the installed system's disk for this machine's TPM; or only have its image's own dm-verity begin."""
     disk = disks.install_disk(env)
-    if lvm_gib(env):
-        layout.set_aside(disk, lvm_gib(env))
-    luks.encrypt(disk)
+    if only_verity(env):
+        verity.protect(disk)
+    elif verity.is_asked_for(disk):
+        raise ActionFailed(
+            "an image with dm-verity can't be encrypted here: give the instance another security feature"
+        )
+    else:
+        luks.encrypt(disk, lvm_gib(env))
 
 
 def check_secure(env: Environment) -> None:
-    luks.check()
-    check_lvm(env)
+    if not only_verity(env):
+        luks.check()
+        check_lvm(env)
+
+
+def only_verity(env: Environment) -> bool:
+    return env.get("ENABLE_ONLY_DMVERITY", "").lower() == "true"
 
 
 def prepare_reboot(env: Environment) -> None:

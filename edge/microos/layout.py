@@ -103,20 +103,22 @@ def make_distinct(disk: Path) -> None:
 
 
 def set_aside(disk: Path, gib: int) -> Path:
-    """A partition at the end of the disk with an empty volume group in it; the one of before if it is there."""
+    """A partition at the end of the disk for users' volumes; the one of before if it is there."""
     use_all_of(disk)
     known = table(disk)
-    device = next((it.device for it in known.partitions if it.name == LVM), None)
-    if device is None:
-        start = (known.end - gib * GIB) // MIB * MIB
-        taken = max((it.end for it in known.partitions), default=0)
-        if start < taken:
-            raise ActionFailed(
-                f"{gib} GiB can't be set aside on {disk}: the system leaves {(known.end - taken) / GIB:.1f}"
-            )
-        place = f"start={start // known.sector}, size={gib * GIB // known.sector}"
-        run("sfdisk", "--quiet", "--append", disk, stdin=f'{place}, type=lvm, name="{LVM}"\n')
-        device = next(it.device for it in table(disk).partitions if it.name == LVM)
+    if device := next((it.device for it in known.partitions if it.name == LVM), None):
+        return device
+    start = (known.end - gib * GIB) // MIB * MIB
+    taken = max((it.end for it in known.partitions), default=0)
+    if start < taken:
+        left = (known.end - taken) / GIB
+        raise ActionFailed(f"{gib} GiB can't be set aside on {disk}: the system leaves {left:.1f}")
+    place = f"start={start // known.sector}, size={gib * GIB // known.sector}"
+    run("sfdisk", "--quiet", "--append", disk, stdin=f'{place}, type=lvm, name="{LVM}"\n')
+    return next(it.device for it in table(disk).partitions if it.name == LVM)
+
+
+def make_volume_group(device: Path) -> None:
+    """An empty one, whatever the device held."""
     run("lvm", "pvcreate", "-ff", "-y", "--config", LVM_ALONE, device)
     run("lvm", "vgcreate", "-y", "--config", LVM_ALONE, VOLUME_GROUP, device)
-    return device

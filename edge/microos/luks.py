@@ -18,7 +18,9 @@ TPM = Path("/sys/class/tpmrm")
 # Whether Secure Boot is on, its keys, and whose signature started what runs: the same when the micro-OS runs and when
 # the installed system does. With the firmware's code (PCR 0) measured too, each firmware update would lock it out.
 PCRS = "7"
-MAPPED = Path("/dev/mapper/rootfs")
+MAPPED = Path("/dev/mapper")
+ROOT = "rootfs"  # what it is called when it is unlocked, as its partition is
+BY_TPM = "tpm2-device=auto,headless=1"
 UNLOCKS = "etc/unlocks-by-tpm2"  # a file in systems whose start can do that
 MEMORY = Path("/dev/shm")  # noqa: S108 - it is in memory, and only we are here
 
@@ -35,21 +37,25 @@ def is_luks(partition: Path) -> bool:
 
 
 @contextmanager
-def opened(partition: Path) -> Iterator[Path]:
+def opened(partition: Path, name: str = ROOT) -> Iterator[Path]:
     """Where the file system is: the partition, or what the TPM unlocks in it."""
     if not is_luks(partition):
         yield partition
         return
-    run("systemd-cryptsetup", "attach", MAPPED.name, partition, "-", "tpm2-device=auto,headless=1")
+    run("systemd-cryptsetup", "attach", name, partition, "-", BY_TPM)
     try:
-        yield MAPPED
+        yield MAPPED / name
     finally:
-        run("systemd-cryptsetup", "detach", MAPPED.name)
+        run("systemd-cryptsetup", "detach", name)
 
 
-def encrypt(disk: Path) -> None:
-    """The root file system, which then has all the room behind it. After a power cut, too, if the key is in the TPM."""
+def encrypt(disk: Path, lvm_gib: int = 0) -> None:
+    """The root file system, which then has all the room behind it, and the space for users' volumes, if there is to be.
+
+    Done once more after a power cut, if the key is in the TPM already.
+    """
     root = disks.root_partition(disk)
+    volumes = layout.set_aside(disk, lvm_gib) if lvm_gib else None
     if is_luks(root):
         _must_be_whole(root)
     else:
@@ -61,7 +67,19 @@ def encrypt(disk: Path) -> None:
     with opened(root) as inside:
         run("e2fsck", "-f", "-y", inside, fine=(0, 1))
         run("resize2fs", inside)
+        if volumes:
+            _encrypt_volumes(volumes)
+            with disks.mounted(inside) as system, (system / "etc/crypttab").open("a") as table:
+                table.write(f"{layout.LVM} PARTLABEL={layout.LVM} - tpm2-device=auto,nofail\n")
     note(f"{root.name} is encrypted: this machine's TPM unlocks it while Secure Boot stays as it is (PCR {PCRS})")
+
+
+def _encrypt_volumes(partition: Path) -> None:
+    with _key() as key:
+        run("cryptsetup", "luksFormat", *CHEAP, "--key-file", key, partition)
+        _enrol(partition, key)
+    with opened(partition, layout.LVM) as inside:
+        layout.make_volume_group(inside)
 
 
 def _must_be_whole(root: Path) -> None:
@@ -113,10 +131,17 @@ def _key() -> Iterator[Path]:
         file.unlink()
 
 
+# So long a random key needs no costly derivation, and is gone in minutes.
+CHEAP = ("--pbkdf=pbkdf2", "--pbkdf-force-iterations=1000", "--batch-mode", "--type=luks2", "--sector-size=4096")
+
+
 def _encrypt_in_place(root: Path, key: Path) -> None:
-    # So long a random key needs no costly derivation, and is gone in minutes.
-    cheap = "--pbkdf pbkdf2 --pbkdf-force-iterations 1000 --sector-size 4096"
-    options = f"--encrypt --type luks2 --batch-mode --reduce-device-size {HEADER_BYTES // 2**20}M {cheap}"
-    run("cryptsetup", "reencrypt", *options.split(), "--key-file", key, root)
+    room = f"--reduce-device-size={HEADER_BYTES // 2**20}M"
+    run("cryptsetup", "reencrypt", "--encrypt", *CHEAP, room, "--key-file", key, root)
+    _enrol(root, key)
+
+
+def _enrol(partition: Path, key: Path) -> None:
+    """The TPM gets a key of its own, and the one in memory counts no more."""
     tpm = ("--tpm2-device=auto", f"--tpm2-pcrs={PCRS}", "--wipe-slot=password")
-    run("systemd-cryptenroll", f"--unlock-key-file={key}", *tpm, root)
+    run("systemd-cryptenroll", f"--unlock-key-file={key}", *tpm, partition)
