@@ -42,6 +42,8 @@ class Hardware:
     disk_gib: int = 4
     second_disk: str = ""  # its serial number, if there is one: smaller than the first, and of the same kind
     tpm: bool = False
+    read_only: bool = False  # its first disk
+    clock: str = "utc"  # or a date and time, like 2001-01-01T00:00:00
 
 
 def serial(hardware: Hardware) -> str:
@@ -57,6 +59,7 @@ class Boot:
     usb: Path | None = None
     dvd: Path | None = None
     lan: Lan | None = None
+    lonely: bool = False  # the network has nobody in it, not even a DHCP server
     https_authorities: Path | None = None  # an EFI signature list
     once: bool = False  # it goes off instead of starting again
     kernel: tuple[Path, Path, str] | None = None  # with an initramfs and a command line, started without all that
@@ -185,6 +188,7 @@ class Machine:
 
     def _command(self) -> list[str]:
         it = self.hardware
+        only_read = ",readonly=on" if it.read_only else ""
         arguments = [
             "qemu-system-x86_64",
             # Not KVM: it is often there and doesn't work, as in nested machines. Multi-threaded TCG always does.
@@ -196,7 +200,8 @@ class Machine:
                 f"socket,id=console,path={CONSOLE},server=on,wait=off,logappend=on,logfile={self.console.name}",
             ),
             *("-serial", "chardev:console", "-smbios", f"type=1,serial={it.serial},uuid={it.uuid}"),
-            *("-drive", f"if=none,id=disk,file={self.disk.name},format=raw,cache=unsafe,discard=unmap"),
+            *("-drive", f"if=none,id=disk,file={self.disk.name},format=raw,cache=unsafe,discard=unmap{only_read}"),
+            *("-rtc", f"base={it.clock}"),
             *("-device", "virtio-rng-pci", "-netdev", self._network(), *(["-no-reboot"] if self.boot.once else [])),
         ]
         before = ["ip", "netns", "exec", self.boot.lan.name] if self.boot.lan else []
@@ -225,6 +230,8 @@ class Machine:
     def _network(self) -> str:
         if self.boot.lan:
             return f"tap,id=net,ifname={self.boot.lan.tap},script=no,downscript=no"
+        if self.boot.lonely:
+            return "hubport,id=net,hubid=0"
         return f"user,id=net,bootfile={self.boot.url}"
 
     def _bios(self) -> list[str]:

@@ -6,6 +6,7 @@ import ssl
 import threading
 import time
 from collections import defaultdict
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -17,6 +18,7 @@ from edge.link import Server
 from eim_project import tls
 from wire import hostmgr_pb2, hostmgr_pb2_grpc, onboarding_pb2, onboarding_pb2_grpc, tink
 
+LONGEST_HOLD_SECONDS = 600
 STATES = {2: "RUNNING", 3: "FAILED", 4: "TIMEOUT", 5: "SUCCESS"}  # of the new generation
 Answer = onboarding_pb2.OnboardNodeStreamResponse
 REGISTERED = Answer(node_state=Answer.NODE_STATE_REGISTERED, project_id="project")
@@ -43,6 +45,9 @@ class Orchestrator:
         self.troubles: dict[str, list[grpc.StatusCode]] = defaultdict(list)  # rpc -> how its next calls fail
         self.lose_answers: set[str] = set()  # "action state" of reports that are heard, and not answered
         self.files: dict[str, bytes | None] = {}  # None is a file that can't be had now
+        self.held: dict[str, threading.Event] = {}  # of these only a half is sent until the event comes
+        self.half_sent: set[str] = set()
+        self.workflow_id = "workflow-1"
         self.boot_script = ""
         self.token_status = 200
         self.people: dict[str, str] = {}  # who may log in -> their password
@@ -129,7 +134,7 @@ class Orchestrator:
         if self.active:
             due = self.actions[self.current]
             yield tink.old.WorkflowContext(
-                workflow_id="workflow-1",
+                workflow_id=self.workflow_id,
                 current_worker=request.worker_id,
                 current_task="task",
                 current_action="" if due["state"] == "PENDING" and self.current == 0 else due["name"],
@@ -152,7 +157,7 @@ class Orchestrator:
             await context.abort(grpc.StatusCode.NOT_FOUND, "no action")
         due = self.actions[self.current]
         return tink.new.ActionResponse(
-            workflow_id="workflow-1", task_id="task", action_id=str(self.current), **self.offer(due)
+            workflow_id=self.workflow_id, task_id="task", action_id=str(self.current), **self.offer(due)
         )
 
     def offer(self, each: dict) -> dict:
@@ -201,7 +206,9 @@ class Door(BaseHTTPRequestHandler):
         path = urlsplit(self.path).path
         script = self.server.orchestrator.boot_script if path == "/tink-stack/boot.ipxe" else None
         files = self.server.orchestrator.files
-        if script or files.get(path):
+        if held := self.server.orchestrator.held.get(path):
+            self.answer_in_halves(path, files[path], held)
+        elif script or files.get(path):
             self.answer(200, script.encode() if script else files[path])
         else:
             self.answer(503 if path in files else 404, b"")
@@ -222,11 +229,18 @@ class Door(BaseHTTPRequestHandler):
     def do_HEAD(self) -> None:
         self.answer(200, b"")
 
-    def answer(self, status: int, body: bytes) -> None:
+    def answer(self, status: int, body: bytes, length: int | None = None) -> None:
         self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Content-Length", str(len(body) if length is None else length))
         self.end_headers()
         self.wfile.write(body)
+
+    def answer_in_halves(self, path: str, body: bytes, held: threading.Event) -> None:
+        self.answer(200, body[: len(body) // 2], len(body))
+        self.server.orchestrator.half_sent.add(path)
+        if held.wait(LONGEST_HOLD_SECONDS):
+            with suppress(OSError):  # who asked may be gone by then
+                self.wfile.write(body[len(body) // 2 :])
 
     def log_message(self, *arguments: object) -> None:
         """Tests tell by their assertions."""
