@@ -18,7 +18,8 @@ import jsonschema
 import yaml
 from django.conf import settings
 
-from inventory.models import Instance, OperatingSystem, OsType, SecurityFeature
+from inventory.api.location import inherit
+from inventory.models import Host, Instance, OperatingSystem, OsType, SecurityFeature
 from inventory.profiles import NOT_PINNED
 from provisioning import curation, mirror, outward, texts
 from provisioning.curation import SECRET_MARK
@@ -27,6 +28,7 @@ from provisioning.errors import CannotInstall
 __all__ = ["SECRET_MARK", "TASK", "Plan", "plan_for"]
 
 TASK = "OS provisioning"
+INSTALL_DISK = "install-disk"  # a key of metadata
 COMPRESSED = {".bz2", ".bzip2", ".gz", ".xz", ".zs", ".zst"}
 ACTIONS = [
     "securebootflag", "erase_non_removable_disks", "image2disk", "qemu_nbd_image2disk", "writefile", "cexec",
@@ -51,6 +53,7 @@ class Inputs:
     template: str
     worker: str  # the MAC address
     images: dict[str, str]  # of the actions, by their names: images.writefile
+    install_disk: str  # as the machine knows it; "" for the first one
     security_feature: str
     encrypted: bool  # secure boot and full disk encryption are asked for
     lvm_size: str  # GB that the user keeps for LVM
@@ -115,6 +118,7 @@ def _inputs(instance: Instance, name: str) -> Inputs:
         template=PurePosixPath(name).stem,
         worker=host.pxe_mac,
         images=images(),
+        install_disk=_install_disk(host),
         security_feature=instance.security_feature,
         encrypted=instance.security_feature == SecurityFeature.SECURE_BOOT_AND_FULL_DISK_ENCRYPTION,
         lvm_size=str(host.user_lvm_size),
@@ -135,6 +139,14 @@ def _inputs(instance: Instance, name: str) -> Inputs:
         custom_configs=curation.custom_configs(instance),
         installer=curation.installer(facts),
     )
+
+
+def _install_disk(host: Host) -> str:
+    """Of its metadata, or of its site's or a region's above that: "nvme" fits one host, "smallest" a whole site."""
+    page, site = [{"metadata": host.metadata}], host.site
+    inherit(page, [(site.region_id or "") if site else ""], [site.metadata if site else []])
+    pairs = [*page[0]["metadata"], *page[0]["inheritedMetadata"]]
+    return next((pair["value"] for pair in pairs if pair["key"] == INSTALL_DISK), "")
 
 
 def images() -> dict[str, str]:

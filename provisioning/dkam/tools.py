@@ -32,6 +32,7 @@ PACKAGES = {
     "sfdisk": "fdisk",
     "ssh": "openssh-client",
     "ssh-keygen": "openssh-client",
+    "swtpm": "swtpm",
     "syslinux": "syslinux",
     "newuidmap": "uidmap",
     "xorriso": "xorriso",

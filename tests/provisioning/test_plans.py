@@ -4,7 +4,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from inventory.models import OperatingSystem
+from inventory.models import OperatingSystem, Region, Site
 from provisioning import plans, texts
 from provisioning.errors import CannotInstall
 from tests.conftest import settle
@@ -69,6 +69,25 @@ def nameless(columns: dict) -> OperatingSystem:
     os = OperatingSystem(sha256="a" * 64, **given, **columns)
     os.ask()
     return os
+
+
+def test_the_disk_to_install_on_is_named_by_the_hosts_metadata_or_that_of_where_it_stands(acme):
+    def named():
+        return {environment.get("INSTALL_DISK") for environment in plans.plan_for(instance).environments}
+
+    region = Region(name="Here", metadata=[{"key": "install-disk", "value": "smallest"}])
+    region.ask()
+    site = Site(name="Lab", region=region)
+    site.ask()
+    instance = machine("debian-12")
+    host = instance.host
+    assert named() == {None}
+    host.site = site
+    assert named() == {"smallest"}
+    site.metadata = [{"key": "install-disk", "value": "largest"}]
+    assert named() == {"largest"}
+    host.metadata = [{"key": "install-disk", "value": "wd-wcc4"}]
+    assert named() == {"wd-wcc4"}
 
 
 def test_what_the_actions_get_comes_from_the_profile_the_host_and_the_settings(acme, settings, tmp_path):
