@@ -5,7 +5,7 @@ INSTALLED := .venv/.installed
 INSTALLED_DEV := .venv/.installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: setup demo up down test bench machine boots browser lint proto lock slow clean help
+.PHONY: setup demo up down test debian docs bench machine boots browser lint proto lock slow clean help
 
 setup: $(INSTALLED_DEV) ## make the virtual environment with everything, tests and lint included
 
@@ -22,10 +22,13 @@ memory: $(INSTALLED) ## what the running stack holds, process by process
 	@$(RUN) manage.py memory
 
 test: $(INSTALLED_DEV) ## run all tests
-	@$(RUN) -m pytest -n auto
+	@bin/test
 
 debian: $(INSTALLED_DEV) ## the tests that need Debian's prometheus
 	@$(RUN) -m pytest -n 0 -m debian
+
+docs: $(INSTALLED_DEV) ## the documentation as a site, in site/index.html; anything that leads nowhere fails
+	@NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --quiet
 
 lint: $(INSTALLED_DEV) ## check style, floors, migrations and generated code
 	@bin/lint

@@ -5,7 +5,7 @@ from django.db.models import Q
 from django.urls import reverse
 from django.utils.html import format_html
 
-from console import fleet
+from console import fleet, locations
 from console.templatetags.console import age, tone
 from inventory.admin import HostAdmin, site
 from inventory.models import Host
@@ -43,6 +43,19 @@ class FailedBecause(admin.SimpleListFilter):
         return hosts.filter(**fleet.failed_because(self.value())) if self.value() else hosts
 
 
+class AtPlace(admin.SimpleListFilter):
+    """A site or a region, by its id: there may be thousands, so only the one that is asked for is offered again."""
+
+    title, parameter_name = "place", "at"
+
+    def lookups(self, request, model_admin):
+        asked = request.GET.get("at")
+        return [(locations.NOWHERE, "No site"), *([(asked, asked)] if asked and asked != locations.NOWHERE else [])]
+
+    def queryset(self, request, hosts):
+        return hosts.filter(locations.within(self.value())) if self.value() else hosts
+
+
 site.unregister(Host)
 
 
@@ -51,7 +64,7 @@ class FleetAdmin(HostAdmin):
     list_display = ["named", "how", "serial_number", "at_site", "system", "power_status", "since"]
     list_display_links = None
     list_select_related = ["site", "instance__os"]
-    list_filter = [InStage, HasReached, FailedBecause]
+    list_filter = [InStage, HasReached, FailedBecause, AtPlace]
     search_fields = [*HostAdmin.search_fields, "site__name", "hostname"]
     list_per_page = 50
 

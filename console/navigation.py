@@ -50,7 +50,8 @@ def _project(request: HttpRequest) -> list[tuple[str, list[tuple[str, str, str]]
             ("key", "Enrolments", _list("project", "tenants_enrolment")),
         ]),
         ("Places", [
-            ("map", "Regions", _list("project", "inventory_region")),
+            ("map", "Locations", reverse("console:locations")),
+            ("public", "Regions", _list("project", "inventory_region")),
             ("location_on", "Sites", _list("project", "inventory_site")),
             ("account_tree", "Organizational units", _list("project", "inventory_ou")),
         ]),

@@ -1,6 +1,6 @@
 """The pages of the console in a project, below /p/<project>/."""
 
-from console import dashboard, hosts, imports, install, schedules, search
+from console import dashboard, hosts, imports, install, locations, schedules, search
 from console.frame import to_read, to_write
 
 app_name = "console"
@@ -19,6 +19,8 @@ urlpatterns = [
     to_write("schedules/<str:resource_id>/end/", schedules.end, "schedule_end"),
     to_read("search/", search.search, "search"),
     to_read("live/", dashboard.live, "dashboard-live"),
+    to_read("locations/", locations.locations, "locations"),
+    to_read("locations/<str:region>/", locations.sites_of, "sites-of"),
     to_read("hosts/<str:resource_id>/", hosts.host, "host"),
     to_read("hosts/<str:resource_id>/live/", hosts.live, "host-live"),
     to_write("hosts/<str:resource_id>/install/", install.install, "install"),

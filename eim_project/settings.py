@@ -89,7 +89,7 @@ EIM_ARTIFACTS = setting("EIM_ARTIFACTS", env.path, EIM_DATA / "artifacts", "fold
 EIM_OS_PROFILES = setting("EIM_OS_PROFILES", env.path, None, "folder of OS profiles, besides those we ship")
 EIM_CA_FILE = setting("EIM_CA_FILE", env.path, EIM_DATA / "tls/ca.crt", "authority that machines are told to trust")
 EIM_IPXE_SOURCE = setting("EIM_IPXE_SOURCE", env.path, None, "a tree of sources to build iPXE from")
-EIM_AIRGAP = setting("EIM_AIRGAP", env.path, None, "folder from which files to mirror come, instead of the network")
+EIM_AIRGAP = setting("EIM_AIRGAP", env.path, None, "folder of files that come from there instead of the network")
 EIM_DOWNLOADS = setting(
     "EIM_DOWNLOADS", env.number(1), 8, "downloads at once, of 16 web threads; the API has the others"
 )

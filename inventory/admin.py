@@ -13,6 +13,7 @@ from django.utils.html import format_html
 from unfold.admin import ModelAdmin, TabularInline
 
 from inventory import errors, presence
+from inventory.forms import MetadataLines, as_written, named
 from inventory.models import (
     AmtState,
     CustomConfig,
@@ -47,6 +48,7 @@ from inventory.models import (
     WorkloadMember,
     WorkloadState,
 )
+from inventory.models.metadata import MetadataField
 from tenants.admin import ToRead
 from tenants.door import GuardedAdminSite
 from tenants.errors import AlreadyClaimed
@@ -116,6 +118,16 @@ class ResourceAdmin(ModelAdmin):
             return []
         facts = {f.name for f in self.model._meta.concrete_fields if not f.editable and not f.primary_key}
         return sorted(facts | self.fixed | self.model.fixed | {"created_at", "updated_at"})
+
+    def formfield_for_dbfield(self, db_field, request, **kwargs):
+        if isinstance(db_field, MetadataField):
+            return db_field.formfield(form_class=MetadataLines)
+        asked = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if asked is not None:
+            asked.label = as_written(asked.label)
+            if hasattr(asked, "label_from_instance"):
+                asked.label_from_instance = named
+        return asked
 
     # The admin's own permissions are about models; here the project's role decides, for all of them.
     def has_module_permission(self, request):

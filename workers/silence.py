@@ -15,6 +15,7 @@ from django_tenants.utils import schema_context
 
 from inventory import presence
 from inventory.models import Host, Indicator, Status
+from inventory.presence import ALIVE
 from inventory.stages import LOST
 from tenants import schema as schemas
 from tenants.events import acting_as
@@ -24,7 +25,6 @@ from workers.models import Heard
 log = logging.getLogger(__name__)
 
 NO_CONNECTION = Status(LOST, Indicator.ERROR)
-ALIVE = ("Running", "Booting", "Error")  # host statuses of a host that is heard from
 UPDATING = "Updating"
 UPDATE_PATIENCE = timedelta(hours=1)  # an update may keep a machine silent for so long
 SWEPT = 500  # hosts at once

@@ -91,7 +91,7 @@ class SingleSchedule(Resource):
         if self.end_seconds and self.end_seconds <= self.start_seconds:
             raise ValidationError(f"endSeconds {self.end_seconds} is not after startSeconds {self.start_seconds}")
         begun = SingleSchedule.objects.filter(pk=self.pk, start_seconds=self.start_seconds).exists()
-        if self.start_seconds <= time.time() and not begun:
+        if self.start_seconds <= time.time() and not begun and not self.was_elsewhere:
             raise ValidationError(f"startSeconds {self.start_seconds} is in the past")
 
 

@@ -72,6 +72,18 @@ document.addEventListener("DOMContentLoaded", () => {
   document.querySelectorAll("[data-live]").forEach(Live.begin);
 });
 
+/* <details> with <div data-once="address"> in it: asked for when it is opened for the first time. */
+const once = async (details) => {
+  for (const place of details.querySelectorAll(":scope > div > [data-once]")) {
+    const address = place.dataset.once;
+    place.removeAttribute("data-once");
+    const answer = await fetch(address);
+    if (answer.ok) place.innerHTML = await answer.text();
+    else place.dataset.once = address;
+  }
+};
+document.addEventListener("toggle", (event) => { if (event.target.open) once(event.target); }, true);
+
 /* <button data-opens="id of a dialog"> and, inside the dialog, <button data-shuts>. Escape shuts a dialog by itself. */
 document.addEventListener("click", (event) => {
   const opener = event.target.closest("[data-opens]");
