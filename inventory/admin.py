@@ -12,7 +12,7 @@ from django.shortcuts import render
 from unfold.admin import ModelAdmin, TabularInline
 
 from inventory import errors, presence
-from inventory.forms import MetadataLines, as_written, named
+from inventory.forms import Degrees, MetadataLines, as_written, named
 from inventory.models import (
     AmtState,
     CustomConfig,
@@ -220,6 +220,12 @@ class SiteAdmin(ResourceAdmin):
     list_display = ["resource_id", "name", "region__name", "ou__name"]
     list_select_related = ["region", "ou"]
     search_fields = ["name", "resource_id"]
+
+    def formfield_for_dbfield(self, db_field, request, **kwargs):
+        if db_field.name in ("site_lat", "site_lng"):
+            called = {"site_lat": "Latitude", "site_lng": "Longitude"}[db_field.name]
+            return Degrees(label=called, validators=db_field.validators)
+        return super().formfield_for_dbfield(db_field, request, **kwargs)
 
 
 @admin.register(OperatingSystem, site=site)
