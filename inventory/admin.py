@@ -11,6 +11,7 @@ from django.http import Http404, HttpResponseRedirect
 from django.shortcuts import render
 from django.utils.html import format_html
 from unfold.admin import ModelAdmin, TabularInline
+from unfold.widgets import UnfoldAdminDecimalFieldWidget
 
 from inventory import errors, presence
 from inventory.models import (
@@ -207,11 +208,33 @@ class OuAdmin(ResourceAdmin):
     search_fields = ["name", "resource_id"]
 
 
+class Degrees(forms.FloatField):
+    """A coordinate as people write it, and kept as degrees times ten million."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**{**kwargs, "widget": UnfoldAdminDecimalFieldWidget(attrs={"step": "any"})})
+
+    def prepare_value(self, value):
+        return value / 1e7 if isinstance(value, int) else value
+
+    def clean(self, value):
+        return round(super().clean(value) * 1e7)
+
+    def has_changed(self, initial, data):
+        return super().has_changed(self.prepare_value(initial), data)
+
+
 @admin.register(Site, site=site)
 class SiteAdmin(ResourceAdmin):
     list_display = ["resource_id", "name", "region__name", "ou__name"]
     list_select_related = ["region", "ou"]
     search_fields = ["name", "resource_id"]
+
+    def formfield_for_dbfield(self, db_field, request, **kwargs):
+        labels = {"site_lat": "Latitude, degrees north", "site_lng": "Longitude, degrees east"}
+        if label := labels.get(db_field.name):
+            return Degrees(label=label, initial=db_field.default)
+        return super().formfield_for_dbfield(db_field, request, **kwargs)
 
 
 @admin.register(OperatingSystem, site=site)
