@@ -103,7 +103,8 @@ _REASONS = f"""
     SELECT which, says, count(*), max(at)
     FROM inventory_host host LEFT JOIN inventory_instance instance ON instance.host_id = host.resource_id
     CROSS JOIN LATERAL (VALUES {_SAID}) AS said (which, says, indicator, at)
-    WHERE indicator = %s AND NOT (which = 'host.host_status' AND says = %s) GROUP BY which, says ORDER BY 3 DESC, 4 DESC LIMIT %s
+    WHERE indicator = %s AND NOT (which = 'host.host_status' AND says = %s)
+    GROUP BY which, says ORDER BY 3 DESC, 4 DESC LIMIT %s
 """
 
 
