@@ -10,7 +10,6 @@ from django.contrib.admin.views.autocomplete import AutocompleteJsonView
 from django.db import connection
 from django.http import Http404, HttpResponseRedirect
 from django.shortcuts import render
-from django.utils.html import format_html
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.widgets import UnfoldAdminDecimalFieldWidget
 
@@ -22,7 +21,6 @@ from inventory.models import (
     Endpoint,
     Host,
     HostState,
-    Indicator,
     Instance,
     InstanceState,
     KvmState,
@@ -49,7 +47,7 @@ from inventory.models import (
     WorkloadMember,
     WorkloadState,
 )
-from tenants.admin import ToRead
+from tenants.admin import ToRead, coloured
 from tenants.door import GuardedAdminSite
 from tenants.errors import AlreadyClaimed
 from tenants.models import Event
@@ -96,7 +94,6 @@ class Choices(AutocompleteJsonView):
 site = ProjectAdminSite(name="project")
 
 HISTORY = 200  # lines of the journal on a page
-_COLOURS = {Indicator.ERROR: "#c0392b", Indicator.IN_PROGRESS: "#b9770e", Indicator.IDLE: "#1e8449"}
 
 
 def shown(status: str):
@@ -104,8 +101,7 @@ def shown(status: str):
 
     @admin.display(description=status.replace("_", " "), ordering=status)
     def column(resource):
-        colour = _COLOURS.get(getattr(resource, f"{status}_indicator"), "inherit")
-        return format_html('<span style="color:{}">{}</span>', colour, getattr(resource, status))
+        return coloured(getattr(resource, status), getattr(resource, f"{status}_indicator"))
 
     return column
 
