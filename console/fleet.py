@@ -78,19 +78,12 @@ class Reason:
     says: str
     count: int
     since: int  # the newest of them
-
-    @property
-    def name(self) -> str:
-        """As failed_because() knows it."""
-        return f"{self.which}:{self.says}"
+    name: str  # as failed_because() knows it
+    link: str
 
     @property
     def status(self) -> str:
         return self.which.partition(".")[2].replace("_", " ")
-
-    @property
-    def link(self) -> str:
-        return hosts_where(why=self.name)
 
 
 _COLUMNS = "('{0}', {0}, {0}_indicator, {0}_timestamp)"
@@ -112,7 +105,10 @@ def reasons(most: int = SHOWN) -> list[Reason]:
     """Why hosts have failed, the commonest first. Those that are lost have a list of their own."""
     with connection.cursor() as cursor:
         cursor.execute(_REASONS, [Indicator.ERROR, LOST, most])
-        return [Reason(*row) for row in cursor.fetchall()]
+        return [
+            Reason(which, says, count, since, name := f"{which}:{says}", hosts_where(why=name))
+            for which, says, count, since in cursor.fetchall()
+        ]
 
 
 def failed_because(why: str) -> dict[str, str]:
