@@ -5,7 +5,7 @@ INSTALLED := .venv/.installed
 INSTALLED_DEV := .venv/.installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: setup demo up down test debian docs bench machine boots lint proto lock slow clean help
+.PHONY: setup demo up down test debian docs bench machine boots browser lint proto lock slow clean help
 
 setup: $(INSTALLED_DEV) ## make the virtual environment with everything, tests and lint included
 
@@ -41,6 +41,9 @@ machine: $(INSTALLED) ## install a real machine (QEMU) over the network; DISK=vi
 
 boots: $(INSTALLED_DEV) ## Secure Boot enforced on a QEMU machine, and the shipped nginx: what make machine doesn't show
 	@$(RUN) -m pytest -n 0 -m boots
+
+browser: $(INSTALLED_DEV) ## the pages as somebody sees them who uses them, in Debian's Chromium; EIM_SCREENSHOTS=1 pictures them
+	@$(RUN) -m pytest -n 0 -m browser --timeout 600 tests/browser
 
 slow: $(INSTALLED_DEV) ## the proofs that take long: all kinds of machines, long faults, many tenants
 	@$(RUN) -m pytest -m slow

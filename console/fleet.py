@@ -147,8 +147,7 @@ def installations() -> Installations:
     hosts = Host.objects.filter(resource_id__in=[run.host_id for run in shown])
     names = dict(hosts.values_list("resource_id", "name"))
     rows = [
-        Installation(run, names.get(run.host_id, run.host_id), workflow.progress(run), percent_of(run))
-        for run in shown
+        Installation(run, names.get(run.host_id, run.host_id), workflow.progress(run), percent_of(run)) for run in shown
     ]
     return Installations(rows, sum(states.values()), queued)
 
@@ -161,9 +160,12 @@ def percent_of(run: Workflow) -> float:
 def lost() -> QuerySet[Host]:
     """Hosts that nobody hears any more, those that fell silent last first."""
     columns = "resource_id", "name", "host_status_timestamp", "site__name"
-    return Host.objects.filter(host_status=LOST).select_related("site").only(*columns).order_by(
-        "-host_status_timestamp", "pk"
-    )[:SHOWN]
+    return (
+        Host.objects.filter(host_status=LOST)
+        .select_related("site")
+        .only(*columns)
+        .order_by("-host_status_timestamp", "pk")[:SHOWN]
+    )
 
 
 @dataclass(frozen=True)

@@ -121,9 +121,7 @@ def _whys(rows: list[Resource]) -> dict[tuple[type[Resource], str], tuple[str, b
     """Why what is wished isn't so yet, and whether it never will be as it is: by model and pair."""
     targets = {type(row): row.pk for row in rows}
     names = {name: one for name, one in engine.registry.items() if one.model in targets}
-    works = Work.objects.filter(
-        schema=connection.schema_name, reconciler__in=names, target__in=targets.values()
-    )
+    works = Work.objects.filter(schema=connection.schema_name, reconciler__in=names, target__in=targets.values())
     return {
         (names[work.reconciler].model, names[work.reconciler].pair): (work.why, bool(work.refused))
         for work in works if targets[names[work.reconciler].model] == work.target

@@ -44,6 +44,7 @@ def _project(request: HttpRequest) -> list[tuple[str, list[tuple[str, str, str]]
         ]),
         ("Fleet", [
             ("dns", "Hosts", _list("project", "inventory_host")),
+            ("upload_file", "Import hosts", reverse("console:imports")),
             ("deployed_code", "Instances", _list("project", "inventory_instance")),
             ("install_desktop", "Installations", _list("project", "provisioning_workflow")),
             ("key", "Enrolments", _list("project", "tenants_enrolment")),
@@ -62,6 +63,7 @@ def _project(request: HttpRequest) -> list[tuple[str, list[tuple[str, str, str]]
             ("person", "Local accounts", _list("project", "inventory_localaccount")),
         ]),
         ("Maintenance", [
+            ("calendar_month", "Calendar", reverse("console:schedules")),
             ("event", "Single schedules", _list("project", "inventory_singleschedule")),
             ("event_repeat", "Repeated schedules", _list("project", "inventory_repeatedschedule")),
         ]),

@@ -3,7 +3,7 @@
 import os
 
 from celery import Celery
-from celery.signals import setup_logging
+from celery.signals import celeryd_after_setup, setup_logging
 from django.conf import settings
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "eim_project.settings")
@@ -54,3 +54,10 @@ app.autodiscover_tasks(["workers", "provisioning"])
 @setup_logging.connect
 def _as_django_says(**_):
     """Celery would replace the root logger's handlers; settings.LOGGING is already in force."""
+
+
+@celeryd_after_setup.connect
+def _under_its_name(sender, **_):
+    from workers import telling  # which needs Django's apps; this file is read before them
+
+    telling.begin(sender)

@@ -56,6 +56,7 @@ class Stack:
             "EIM_EXPORTER_PORT": str(_port_of(self.exporter)),
             "FLOWER_AUTH": ".*@eim",  # somebody must sign in; who, its door knows (eim_project/flower.py)
             "FLOWER_AUTH_PROVIDER": "eim_project.flower.Login",
+            "FLOWER_TASKS_COLUMNS": "name,args,state,result,received,runtime,worker",
             "FLOWER_COOKIE_SECRET": salted_hmac("flower", "cookies that tell who").hexdigest(),
             "MALLOC_ARENA_MAX": "2",  # threads otherwise keep an arena each, and with it what they once needed
             "PYTHONUNBUFFERED": "1",

@@ -11,9 +11,9 @@ from django.db import connection
 from django.http import Http404, HttpResponseRedirect
 from django.shortcuts import render
 from unfold.admin import ModelAdmin, TabularInline
-from unfold.widgets import UnfoldAdminDecimalFieldWidget
 
 from inventory import errors, presence
+from inventory.forms import Degrees, MetadataLines, as_written, named
 from inventory.models import (
     AmtState,
     CustomConfig,
@@ -47,6 +47,7 @@ from inventory.models import (
     WorkloadMember,
     WorkloadState,
 )
+from inventory.models.metadata import MetadataField
 from tenants.admin import ToRead, coloured
 from tenants.door import GuardedAdminSite
 from tenants.errors import AlreadyClaimed
@@ -78,12 +79,6 @@ class ProjectAdminSite(GuardedAdminSite):
 
     def autocomplete_view(self, request):
         return Choices.as_view(admin_site=self)(request)
-
-
-def named(resource) -> str:
-    """As people choose among many: by its name, and its id, for names may be the same."""
-    name = getattr(resource, "name", "") or getattr(resource, "username", "")
-    return f"{name} ({resource})" if name and name != str(resource) else str(resource)
 
 
 class Choices(AutocompleteJsonView):
@@ -136,10 +131,15 @@ class ResourceAdmin(ModelAdmin):
         searched = {model for model, its in self.admin_site._registry.items() if its.search_fields}
         return [name for name, model in related if model in searched]
 
-    def formfield_for_foreignkey(self, db_field, request, **kwargs):
-        field = super().formfield_for_foreignkey(db_field, request, **kwargs)
-        field.label_from_instance = named
-        return field
+    def formfield_for_dbfield(self, db_field, request, **kwargs):
+        if isinstance(db_field, MetadataField):
+            return db_field.formfield(form_class=MetadataLines)
+        asked = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if asked is not None:
+            asked.label = as_written(asked.label)
+            if hasattr(asked, "label_from_instance"):
+                asked.label_from_instance = named
+        return asked
 
     # The admin's own permissions are about models; here the project's role decides, for all of them.
     def has_module_permission(self, request):
@@ -231,22 +231,6 @@ class OuAdmin(ResourceAdmin):
     search_fields = ["name", "resource_id"]
 
 
-class Degrees(forms.FloatField):
-    """A coordinate as people write it, and kept as degrees times ten million."""
-
-    def __init__(self, **kwargs):
-        super().__init__(**{**kwargs, "widget": UnfoldAdminDecimalFieldWidget(attrs={"step": "any"})})
-
-    def prepare_value(self, value):
-        return value / 1e7 if isinstance(value, int) else value
-
-    def clean(self, value):
-        return round(super().clean(value) * 1e7)
-
-    def has_changed(self, initial, data):
-        return super().has_changed(self.prepare_value(initial), data)
-
-
 @admin.register(Site, site=site)
 class SiteAdmin(ResourceAdmin):
     list_display = ["resource_id", "name", "region__name", "ou__name"]
@@ -254,9 +238,9 @@ class SiteAdmin(ResourceAdmin):
     search_fields = ["name", "resource_id"]
 
     def formfield_for_dbfield(self, db_field, request, **kwargs):
-        labels = {"site_lat": "Latitude, degrees north", "site_lng": "Longitude, degrees east"}
-        if label := labels.get(db_field.name):
-            return Degrees(label=label, initial=db_field.default)
+        if db_field.name in ("site_lat", "site_lng"):
+            called = {"site_lat": "Latitude", "site_lng": "Longitude"}[db_field.name]
+            return Degrees(label=called, validators=db_field.validators)
         return super().formfield_for_dbfield(db_field, request, **kwargs)
 
 

@@ -15,7 +15,7 @@ from tenants.models.audit import Audit
 
 
 def coloured(text: str, indicator: str) -> str:
-    """A status as lists show it; the colour is in console/static/console/console.css."""
+    """A status as the console shows it, in light and dark: console.css has the colours."""
     return format_html('<span class="state {}">{}</span>', indicator.removeprefix("STATUS_INDICATION_"), text)
 
 

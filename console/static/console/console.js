@@ -91,6 +91,42 @@ document.addEventListener("click", (event) => {
   if (event.target.closest("[data-shuts]")) event.target.closest("dialog").close();
 });
 
+/* <input data-shortcut="/">: this key leads there, from wherever nothing is being typed. */
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, select, textarea, [contenteditable]")) return;
+  const wanted = [...document.querySelectorAll("[data-shortcut]")].find((one) => one.dataset.shortcut === event.key);
+  if (!wanted) return;
+  event.preventDefault();
+  event.stopPropagation(); // Unfold's lists have a search of their own under this key
+  if (wanted.checkVisibility()) wanted.focus();
+  else location.assign(wanted.form.action);
+});
+
+/* Times are shown in the browser's time zone: by this cookie the server knows it. */
+document.cookie = `zone=${encodeURIComponent(Intl.DateTimeFormat().resolvedOptions().timeZone)}; path=/p/; max-age=31536000; samesite=lax`;
+
+/* <form data-kinds="name of a choice">: what is marked data-kind="..." is shown while one of these is chosen. */
+document.addEventListener("DOMContentLoaded", () => {
+  for (const form of document.querySelectorAll("form[data-kinds]")) {
+    const show = () => {
+      const chosen = new FormData(form).get(form.dataset.kinds);
+      for (const part of form.querySelectorAll("[data-kind]")) part.hidden = !part.dataset.kind.split(" ").includes(chosen);
+    };
+    form.addEventListener("change", show);
+    show();
+  }
+});
+
+/* An icon is a word in a font of its own: it is read out only as the name of what has no other. */
+document.addEventListener("DOMContentLoaded", () => {
+  for (const icon of document.querySelectorAll("span.material-symbols-outlined")) {
+    const named = icon.closest("a, button");
+    const others = named && [...named.childNodes].some((one) => one !== icon && one.textContent.trim() && !one.matches?.("span.material-symbols-outlined"));
+    if (named && !others && !named.hasAttribute("aria-label")) named.setAttribute("aria-label", named.title || icon.textContent.trim().replaceAll("_", " "));
+    icon.setAttribute("aria-hidden", "true");
+  }
+});
+
 /* A form is sent once. */
 document.addEventListener("submit", (event) => {
   const button = event.submitter;
