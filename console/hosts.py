@@ -98,7 +98,8 @@ def _told(request: HttpRequest, host: Host) -> dict:
         "run_says": workflow.progress(so.run) if so.run else "", "is_being_installed": so.is_being_installed,
         "deadline": workflow.deadline(so.run) if so.is_being_installed else None,
         "seen": seen, "silent_after": presence.silence(), "addresses": _addresses(host),
-        "maintained": lasting(timezone.now(), over(host=host.resource_id)), "entries": timeline.of(host, so.instance, runs),
+        "maintained": lasting(timezone.now(), over(host=host.resource_id)),
+        "entries": timeline.of(host, so.instance, runs),
     }  # fmt: skip
 
 
