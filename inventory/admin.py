@@ -6,6 +6,7 @@ from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.models import LogEntry
 from django.contrib.admin.utils import unquote
+from django.contrib.admin.views.autocomplete import AutocompleteJsonView
 from django.db import connection
 from django.http import Http404, HttpResponseRedirect
 from django.shortcuts import render
@@ -76,6 +77,15 @@ class ProjectAdminSite(GuardedAdminSite):
         return super().index(request, {"title": f"Project {request.project.name}"})
 
 
+    def autocomplete_view(self, request):
+        return Choices.as_view(admin_site=self)(request)
+
+
+class Choices(AutocompleteJsonView):
+    def serialize_result(self, obj, to_field_name):
+        return super().serialize_result(obj, to_field_name) | {"text": named(obj)}
+
+
 site = ProjectAdminSite(name="project")
 
 HISTORY = 200  # lines of the journal on a page
@@ -114,6 +124,12 @@ class ResourceAdmin(ModelAdmin):
             return []
         facts = {f.name for f in self.model._meta.concrete_fields if not f.editable and not f.primary_key}
         return sorted(facts | self.fixed | self.model.fixed | {"created_at", "updated_at"})
+
+    def get_autocomplete_fields(self, request):
+        """Whatever is referred to: there may be thousands of it, too many for a list in each form."""
+        related = ((field.name, field.related_model) for field in self.model._meta.fields if field.is_relation)
+        searched = {model for model, its in self.admin_site._registry.items() if its.search_fields}
+        return [name for name, model in related if model in searched]
 
     def formfield_for_dbfield(self, db_field, request, **kwargs):
         if isinstance(db_field, MetadataField):
@@ -274,6 +290,7 @@ class ProviderForm(forms.ModelForm):
 class ProviderAdmin(ResourceAdmin):
     form = ProviderForm
     list_display = ["resource_id", "name", "provider_kind", "provider_vendor", "api_endpoint"]
+    search_fields = ["name", "resource_id"]
 
     def get_readonly_fields(self, request, obj=None):
         return [name for name in super().get_readonly_fields(request, obj) if name != "credentials_sealed"]
