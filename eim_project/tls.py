@@ -64,6 +64,11 @@ def ensure(folder: Path, names: Iterable[str]) -> None:
     (folder / "dh.pem").write_text(DH_PARAMETERS)
 
 
+def names_of(host: str) -> list[str]:
+    """Of a server that machines know as `host`, and by which it may be reached in trials."""
+    return ["localhost", "127.0.0.1", "::1", "10.0.2.2", socket.gethostname(), host]
+
+
 def _authority(folder: Path) -> Authority:
     certificate, key = folder / "ca.crt", folder / "ca.key"
     if not certificate.exists():
