@@ -56,7 +56,7 @@ proto: $(INSTALLED_DEV) ## generate wire/ from its .proto files
 
 lock: $(INSTALLED_DEV) ## resolve the requirements anew, with hashes
 	@$(RUN) -m pip install --quiet pip-tools
-	@for name in requirements requirements-dev; do $(RUN) -m piptools compile --generate-hashes --allow-unsafe \
+	@for name in requirements requirements-otel requirements-dev; do $(RUN) -m piptools compile --generate-hashes --allow-unsafe \
 		--strip-extras --no-emit-index-url --no-emit-find-links --quiet --output-file=$$name.txt $$name.in; done
 
 clean: ## remove the virtual environment and generated files; the data stays
