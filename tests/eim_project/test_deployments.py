@@ -1,5 +1,6 @@
 """What docker/ and deploy/ say about us is so: settings, roles, commands, files and paths that they name exist."""
 
+import io
 import re
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from django.core.management import get_commands
+from django.core.management import call_command, get_commands
 
 from eim_project import run, tls
 from eim_project.settings import environment
@@ -110,6 +111,14 @@ def test_nginx_passes_on_as_grpc_what_the_southbound_server_serves_and_nothing_o
     routes = (ROOT / "tests/tenants/doors.txt").read_text().splitlines()
     web = {f"/{line.split()[1]}" for line in routes if line.strip() and not line.startswith("#")}
     assert len(web) > 100 and [path for path in web if is_grpc.match(re.sub(r"<[^>]*>", "Some.Name", path))] == []
+
+
+def test_where_nginx_has_no_image_a_command_fills_its_template_in_from_the_settings(settings):
+    said = io.StringIO()
+    call_command("nginx", stdout=said)
+    site = said.getvalue()
+    assert "${" not in site and f"root {settings.EIM_ARTIFACTS};" in site
+    assert "upstream eim_web {\n    zone eim_web 64k;\n    server 127.0.0.1:8001 max_fails=0; server" in site
 
 
 def test_a_role_becomes_its_program_with_what_is_said_after_it():

@@ -5,6 +5,7 @@ Each process sees a read-only file system but for the data folder and /tmp, and 
 
 import os
 import pwd
+import random
 import secrets
 import shutil
 import signal
@@ -22,7 +23,7 @@ from django.conf import settings
 
 from bench import nginx
 from eim_project import embedded, tls
-from eim_project.embedded import LOOPBACK, free_port
+from eim_project.embedded import LOOPBACK
 from eim_project.processes import Program, succeeds
 from tests.services import environment_without
 
@@ -45,7 +46,7 @@ class Layout:
     def __init__(self, data: Path, database_url: str, redis_url: str) -> None:
         self.data, self.logs = data, data / "logs"
         self.logs.mkdir()
-        ports = [free_port() for _ in range(9)]
+        ports = free_ports(9)
         self.web, self.southbound, self.metrics = ports[0:2], ports[2:4], ports[4:6]
         self.http, self.https, self.exporter = ports[6:9]
         self.url, self.ca = f"https://{LOOPBACK}:{self.https}", data / "tls/ca.crt"
@@ -170,7 +171,7 @@ def running() -> Iterator[Layout]:
 @contextmanager
 def _servers(place: Path) -> Iterator[tuple[str, str]]:
     """Clusters of our own, not Debian's services. The role is made as the compose file makes it."""
-    database, queue, password = free_port(), free_port(), secrets.token_hex(16)
+    (database, queue), password = free_ports(2), secrets.token_hex(16)
     postgres, redis = (pwd.getpwnam(name) for name in ("postgres", "redis"))
     for name, owner in (("database", postgres), ("queue", redis)):
         (place / name).mkdir()
@@ -215,6 +216,11 @@ def until(condition: Callable[[], object], what: str, seconds: float = LONGEST) 
     while not condition():
         assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
         time.sleep(0.3)
+
+
+def free_ports(count: int) -> list[int]:
+    """Below those that the kernel lends to outgoing connections: a process that is restarted gets its port again."""
+    return [port for port in random.sample(range(20000, 30000), 50 + count) if not _listens(port)][:count]
 
 
 def _listening(port: int) -> socket.socket:

@@ -86,7 +86,7 @@ def test_what_has_secrets_is_asked_for_by_tls_or_not_at_all(site):
     assert get(site, "/tink-stack/boot.ipxe")[1].startswith(b"app ")
     for path in ("/v1/projects?a=b", "/login/", "/tink-stack/../v1/projects"):
         status, _, headers = get(site, path)
-        assert (status, headers["Location"][:25]) == (308, f"https://127.0.0.1:{site[1]}"), path
+        assert status == 308 and headers["Location"].startswith(f"https://127.0.0.1:{site[1]}/"), path
 
 
 def test_ranges_and_etags(site):
