@@ -5,7 +5,7 @@ INSTALLED := .venv/.installed
 INSTALLED_DEV := .venv/.installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: setup demo up down test bench machine boots layout manifests supply lint proto lock slow clean help
+.PHONY: setup demo up down test debian layout manifests supply docs bench machine boots lint proto lock slow clean help
 
 setup: $(INSTALLED_DEV) ## make the virtual environment with everything, tests and lint included
 
@@ -22,7 +22,7 @@ memory: $(INSTALLED) ## what the running stack holds, process by process
 	@$(RUN) manage.py memory
 
 test: $(INSTALLED_DEV) ## run all tests
-	@$(RUN) -m pytest -n auto
+	@bin/test
 
 debian: $(INSTALLED_DEV) ## the tests that need Debian's prometheus
 	@$(RUN) -m pytest -n 0 -m debian
@@ -35,6 +35,9 @@ manifests: $(INSTALLED_DEV) ## check Dockerfile, compose file, systemd units and
 
 supply: $(INSTALLED_DEV) ## check licences and known weaknesses of what we stand on; writes var/sbom.json
 	@$(RUN) bin/supply.py || [ $$? = 77 ]
+
+docs: $(INSTALLED_DEV) ## the documentation as a site, in site/index.html; anything that leads nowhere fails
+	@NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --quiet
 
 lint: $(INSTALLED_DEV) ## check style, floors, migrations and generated code
 	@bin/lint

@@ -15,7 +15,7 @@ def on_starting(server) -> None:
     """Unix sockets and sockets that were handed over aren't the network's, or aren't known."""
     if server.cfg.workers > 1:
         server.log.warning("/metrics will tell what one of %s workers has counted: start several web servers instead, "
-                           "with one each (deploy/README.md)", server.cfg.workers)  # fmt: skip
+                           "with one each (docs/operate/deploy.md)", server.cfg.workers)  # fmt: skip
     if settings.AUTHENTICATION:
         return
     hosts = [address[0] for address in server.cfg.address if isinstance(address, tuple)]

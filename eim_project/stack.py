@@ -11,6 +11,7 @@ import sys
 import urllib.request
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -133,14 +134,14 @@ async def up(job: Job | None, stay: bool) -> int:
     _end_on_signals(supervisor)
     outcome = None
     try:
-        stack = await _start(supervisor, terminal)
+        stack, keeper = await _start(supervisor, terminal)
         if job:
             outcome = await job(stack, supervisor, terminal)
         if stay:
             terminal.show(_welcome(stack, terminal.login))
             if outcome:
                 terminal.show(outcome.line)
-            await asyncio.get_running_loop().create_future()
+            await keeper
     except asyncio.CancelledError:
         return 0 if stay else 130  # told to end by a signal
     finally:
@@ -154,9 +155,11 @@ async def up(job: Job | None, stay: bool) -> int:
     return 0 if outcome.good else 1
 
 
-async def _start(supervisor: Supervisor, terminal: Terminal) -> Stack:
+async def _start(supervisor: Supervisor, terminal: Terminal) -> tuple[Stack, asyncio.Task]:
+    """What runs, and who renews its certificates until cancelled."""
     ports = Ports.choose(settings.EIM_DATA, settings.EIM_BIND)
-    tls.ensure(settings.EIM_DATA / "tls", tls.names_of(settings.EIM_PUBLIC_HOST))
+    names = tls.names_for(settings.EIM_PUBLIC_HOST)
+    tls.ensure(settings.EIM_DATA / "tls", names)
     servers, urls = embedded.prepare(settings.EIM_DATA)
     stack = Stack(
         http=f"http://{embedded.LOOPBACK}:{ports.http}",
@@ -171,7 +174,10 @@ async def _start(supervisor: Supervisor, terminal: Terminal) -> Stack:
         pid=os.getpid(),
     )
     pairs = tls.chains(settings.EIM_TLS_CERT, settings.EIM_TLS_KEY)
-    await tls.serve(settings.EIM_BIND, ports.https, pairs, (embedded.LOOPBACK, ports.http))
+    context = tls.context_of(pairs)
+    await tls.serve(settings.EIM_BIND, ports.https, context, (embedded.LOOPBACK, ports.http))
+    renew = partial(tls.ensure, settings.EIM_DATA / "tls", names)
+    keeper = asyncio.create_task(tls.keep_fresh(context, pairs, renew, partial(terminal.say, "eim")))
     terminal.say("eim", "starting the servers")
     await supervisor.start(*servers)
     terminal.say("eim", "preparing the database")
@@ -179,7 +185,7 @@ async def _start(supervisor: Supervisor, terminal: Terminal) -> Stack:
     terminal.say("eim", "starting " + ", ".join(program.name for program in programs(stack)))
     await supervisor.start(*programs(stack))
     stack.write()
-    return stack
+    return stack, keeper
 
 
 def _end_on_signals(supervisor: Supervisor) -> None:

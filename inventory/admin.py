@@ -10,6 +10,7 @@ from django.db import connection
 from django.http import Http404, HttpResponseRedirect
 from django.shortcuts import render
 from django.utils.html import format_html
+from unfold.admin import ModelAdmin, TabularInline
 
 from inventory import errors, presence
 from inventory.models import (
@@ -68,8 +69,8 @@ class ProjectAdminSite(GuardedAdminSite):
         return LogEntry.objects.none()
 
     def each_context(self, request):
-        header = f"{self.site_header}: {request.project.name}"
-        return super().each_context(request) | {"site_header": header, "site_url": "/"}
+        told = {"site_header": request.project.name, "site_subheader": self.site_header, "site_url": "/"}
+        return super().each_context(request) | told
 
     def index(self, request, extra_context=None):
         return super().index(request, {"title": f"Project {request.project.name}"})
@@ -103,7 +104,7 @@ def asking(description: str, **wishes: str):
     return act
 
 
-class ResourceAdmin(admin.ModelAdmin):
+class ResourceAdmin(ModelAdmin):
     """Plain columns are edited; wishes are asked for by actions; facts are shown. All goes by ask() and save()."""
 
     asks: dict[str, str] = {}  # what adding one wishes
@@ -309,7 +310,7 @@ class HostAdmin(ResourceAdmin):
         self.wish(request, hosts, state=HostState.UNTRUSTED)
 
 
-class CustomizationInline(admin.TabularInline):
+class CustomizationInline(TabularInline):
     """Custom configs are chosen when an instance is made: they are of its machine's first start."""
 
     model = Customization

@@ -128,9 +128,7 @@ def _report_new(node: Node, told) -> None:
     if told.action_id and not (told.action_id.isascii() and told.action_id.isdigit() and len(told.action_id) < 4):
         raise Refusal(grpc.StatusCode.INVALID_ARGUMENT, f"there is no action with the id {told.action_id[:40]!r}")
     index = int(told.action_id) if told.action_id else None
-    _report(
-        node, told.workflow_id, told.action_name, _TOLD["new"].get(told.action_state), told.message.message, index
-    )
+    _report(node, told.workflow_id, told.action_name, _TOLD["new"].get(told.action_state), told.message.message, index)
 
 
 def _must_be_the_task(name: str) -> None:

@@ -261,7 +261,7 @@ def report(host_uuid: UUID | None, told: Report) -> None:
 
 
 def _tell(run: Workflow) -> None:
-    show(run)
+    _show(run)
     if run.state not in ACTIVE:
         places.give_out()
 
@@ -336,8 +336,18 @@ def _settle(run: Workflow) -> None:
 # What is shown ----------------------------------------------------------------------------------------------------
 
 
+@transaction.atomic
 def show(run: Workflow) -> None:
-    """Tell how far it is in the instance's status, and ring for it if the run has ended."""
+    """Tell in the instance's status how far the run is by now.
+
+    As its row says under its lock: the machine may have reported since the caller read it, and what that report showed
+    would be overwritten by what was so before.
+    """
+    _show(_writable(Workflow.objects.all()).get(pk=run.pk))
+
+
+def _show(run: Workflow) -> None:
+    """The same of a run whose row is locked; and ring for the instance if the run has ended."""
     instance = Instance.objects.filter(resource_id=run.instance_id).first()
     if instance is None:
         return

@@ -156,7 +156,7 @@ def running() -> Iterator[Layout]:
         (data := place / "data").mkdir()
         layout = Layout(data, *urls)
         stack.callback(lambda: [one.close() for one in layout.sockets])
-        layout.manage("certificates")
+        layout.manage("certificates", "make")
         layout.manage("prepare")
         stack.callback(lambda: [layout.end(name, signal.SIGKILL) for name in [*layout.running]])
         layout.start(*PROCESSES)
