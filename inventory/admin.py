@@ -9,7 +9,6 @@ from django.contrib.admin.utils import unquote
 from django.db import connection
 from django.http import Http404, HttpResponseRedirect
 from django.shortcuts import render
-from django.utils.html import format_html
 from unfold.admin import ModelAdmin, TabularInline
 
 from inventory import errors, presence
@@ -21,7 +20,6 @@ from inventory.models import (
     Endpoint,
     Host,
     HostState,
-    Indicator,
     Instance,
     InstanceState,
     KvmState,
@@ -49,7 +47,7 @@ from inventory.models import (
     WorkloadState,
 )
 from inventory.models.metadata import MetadataField
-from tenants.admin import ToRead
+from tenants.admin import ToRead, coloured
 from tenants.door import GuardedAdminSite
 from tenants.errors import AlreadyClaimed
 from tenants.models import Event
@@ -81,7 +79,6 @@ class ProjectAdminSite(GuardedAdminSite):
 site = ProjectAdminSite(name="project")
 
 HISTORY = 200  # lines of the journal on a page
-_COLOURS = {Indicator.ERROR: "#c0392b", Indicator.IN_PROGRESS: "#b9770e", Indicator.IDLE: "#1e8449"}
 
 
 def shown(status: str):
@@ -89,8 +86,7 @@ def shown(status: str):
 
     @admin.display(description=status.replace("_", " "), ordering=status)
     def column(resource):
-        colour = _COLOURS.get(getattr(resource, f"{status}_indicator"), "inherit")
-        return format_html('<span style="color:{}">{}</span>', colour, getattr(resource, status))
+        return coloured(getattr(resource, status), getattr(resource, f"{status}_indicator"))
 
     return column
 
