@@ -103,14 +103,15 @@ _REASONS = f"""
     SELECT which, says, count(*), max(at)
     FROM inventory_host host LEFT JOIN inventory_instance instance ON instance.host_id = host.resource_id
     CROSS JOIN LATERAL (VALUES {_SAID}) AS said (which, says, indicator, at)
-    WHERE indicator = %s GROUP BY which, says ORDER BY 3 DESC, 4 DESC LIMIT %s
+    WHERE indicator = %s AND NOT (which = 'host.host_status' AND says = %s)
+    GROUP BY which, says ORDER BY 3 DESC, 4 DESC LIMIT %s
 """
 
 
 def reasons(most: int = SHOWN) -> list[Reason]:
-    """Why hosts are in error, the commonest first."""
+    """Why hosts have failed, the commonest first. Those that are lost have a list of their own."""
     with connection.cursor() as cursor:
-        cursor.execute(_REASONS, [Indicator.ERROR, most])
+        cursor.execute(_REASONS, [Indicator.ERROR, LOST, most])
         return [Reason(*row) for row in cursor.fetchall()]
 
 

@@ -279,6 +279,7 @@ UNFOLD = {
     "SITE_DROPDOWN": "console.navigation.elsewhere",
     "ACCOUNT": {"navigation": "console.navigation.account"},
     "SIDEBAR": {"navigation": "console.navigation.sidebar"},
+    "DASHBOARD_CALLBACK": "console.installation.told",
     "SHOW_VIEW_ON_SITE": False,
     "COLORS": {
         "primary": {

@@ -6,10 +6,12 @@ from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.models import LogEntry
 from django.contrib.admin.utils import unquote
+from django.contrib.admin.views.autocomplete import AutocompleteJsonView
 from django.db import connection
 from django.http import Http404, HttpResponseRedirect
 from django.shortcuts import render
 from unfold.admin import ModelAdmin, TabularInline
+from unfold.widgets import UnfoldAdminDecimalFieldWidget
 
 from inventory import errors, presence
 from inventory.forms import MetadataLines, as_written, named
@@ -76,6 +78,15 @@ class ProjectAdminSite(GuardedAdminSite):
         return super().index(request, {"title": f"Project {request.project.name}"})
 
 
+    def autocomplete_view(self, request):
+        return Choices.as_view(admin_site=self)(request)
+
+
+class Choices(AutocompleteJsonView):
+    def serialize_result(self, obj, to_field_name):
+        return super().serialize_result(obj, to_field_name) | {"text": named(obj)}
+
+
 site = ProjectAdminSite(name="project")
 
 HISTORY = 200  # lines of the journal on a page
@@ -124,6 +135,12 @@ class ResourceAdmin(ModelAdmin):
             if hasattr(asked, "label_from_instance"):
                 asked.label_from_instance = named
         return asked
+
+    def get_autocomplete_fields(self, request):
+        """Whatever is referred to: there may be thousands of it, too many for a list in each form."""
+        related = ((field.name, field.related_model) for field in self.model._meta.fields if field.is_relation)
+        searched = {model for model, its in self.admin_site._registry.items() if its.search_fields}
+        return [name for name, model in related if model in searched]
 
     # The admin's own permissions are about models; here the project's role decides, for all of them.
     def has_module_permission(self, request):
@@ -215,11 +232,33 @@ class OuAdmin(ResourceAdmin):
     search_fields = ["name", "resource_id"]
 
 
+class Degrees(forms.FloatField):
+    """A coordinate as people write it, and kept as degrees times ten million."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**{**kwargs, "widget": UnfoldAdminDecimalFieldWidget(attrs={"step": "any"})})
+
+    def prepare_value(self, value):
+        return value / 1e7 if isinstance(value, int) else value
+
+    def clean(self, value):
+        return round(super().clean(value) * 1e7)
+
+    def has_changed(self, initial, data):
+        return super().has_changed(self.prepare_value(initial), data)
+
+
 @admin.register(Site, site=site)
 class SiteAdmin(ResourceAdmin):
     list_display = ["resource_id", "name", "region__name", "ou__name"]
     list_select_related = ["region", "ou"]
     search_fields = ["name", "resource_id"]
+
+    def formfield_for_dbfield(self, db_field, request, **kwargs):
+        labels = {"site_lat": "Latitude, degrees north", "site_lng": "Longitude, degrees east"}
+        if label := labels.get(db_field.name):
+            return Degrees(label=label, initial=db_field.default)
+        return super().formfield_for_dbfield(db_field, request, **kwargs)
 
 
 @admin.register(OperatingSystem, site=site)
@@ -268,6 +307,7 @@ class ProviderForm(forms.ModelForm):
 class ProviderAdmin(ResourceAdmin):
     form = ProviderForm
     list_display = ["resource_id", "name", "provider_kind", "provider_vendor", "api_endpoint"]
+    search_fields = ["name", "resource_id"]
 
     def get_readonly_fields(self, request, obj=None):
         return [name for name in super().get_readonly_fields(request, obj) if name != "credentials_sealed"]
