@@ -4,12 +4,14 @@ import asyncio
 import logging
 import sys
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 
 import grpc
 
+from edge import trust
 from edge.errors import TokenRefused
 from edge.hardware import Machine
 from edge.link import RPC_SECONDS, Server, Token, pauses, reason
@@ -23,7 +25,7 @@ CLIENT_SECRET = "/etc/intel_edge_node/client-credentials/client_secret"  # noqa:
 AGENT_VARIABLES = "/etc/edge-node/node/agent_variables"
 CA_FILE = "/etc/intel_edge_node/orch-ca-cert/orch-ca.crt"
 
-Told = Literal["heartbeat", "hardware"]
+Told = Literal["heartbeat", "hardware", "trust"]
 
 HEARTBEAT = timedelta(seconds=10)
 HARDWARE = timedelta(seconds=30)  # between two hardware reports; the server writes only what changed
@@ -45,18 +47,28 @@ class Agent:
         *,
         heartbeat: timedelta = HEARTBEAT,
         hardware_every: timedelta = HARDWARE,
+        trust_every: timedelta = trust.EVERY,
         watch: Callable[[Told, str], None] = _unwatched,
     ) -> None:
         """`watch` hears of each report, with what was wrong if it was not accepted."""
         self.server, self.token, self.guid, self.hardware = server, token, guid, hardware
-        self.heartbeat, self.hardware_every, self.watch = heartbeat, hardware_every, watch
+        self.heartbeat, self.hardware_every, self.trust_every = heartbeat, hardware_every, trust_every
+        self.watch = watch
 
     async def run(self) -> None:
         """Report until cancelled. A server that is away, or doesn't want us yet, is asked again and again."""
+        while True:
+            try:
+                await self._run()
+            except* trust.Renewed:
+                self.server = self.token.server = replace(self.server)  # what was read of the file is forgotten
+
+    async def _run(self) -> None:
         async with self.server.channel() as channel, asyncio.TaskGroup() as reports:
             stub = hostmgr_pb2_grpc.HostmgrStub(channel)
             reports.create_task(self.repeat("heartbeat", self.heartbeat, lambda: self.say_running(stub)))
             reports.create_task(self.repeat("hardware", self.hardware_every, lambda: self.say_hardware(stub)))
+            reports.create_task(self.repeat("trust", self.trust_every, lambda: trust.renew(self.server, self.token)))
 
     async def repeat(self, told: Told, every: timedelta, report: Callable[[], Awaitable[None]]) -> None:
         """Report every so often; a failure is followed by quicker tries, none of them later than the next turn."""

@@ -19,6 +19,7 @@ from pathlib import Path
 import grpc
 import grpc.aio
 
+from edge import outward
 from edge.errors import TokenRefused
 
 log = logging.getLogger(__name__)
@@ -61,8 +62,11 @@ def image_opener(environment: Mapping[str, str]) -> urllib.request.OpenerDirecto
     handlers: list[urllib.request.BaseHandler] = [
         urllib.request.ProxyHandler({scheme: proxy for scheme, proxy in proxies.items() if proxy and not direct})
     ]
-    if authority := environment.get("TLS_CA_CERT"):
-        trust = ssl.create_default_context(cadata=base64.b64decode(authority).decode())
+    authority = environment.get("TLS_CA_CERT")
+    trust = ssl.create_default_context(cadata=base64.b64decode(authority).decode()) if authority else None
+    if environment.get("ALLOW_INWARD") == "false":
+        handlers += outward.handlers(trust)
+    elif trust:
         handlers.append(urllib.request.HTTPSHandler(context=trust))
     return urllib.request.build_opener(*handlers)
 

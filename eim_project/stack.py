@@ -12,6 +12,7 @@ import sys
 import urllib.request
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,7 @@ class Stack:
             "EIM_EXPORTER_PORT": str(_port_of(self.exporter)),
             "FLOWER_AUTH": ".*@eim",  # somebody must sign in; who, its door knows (eim_project/flower.py)
             "FLOWER_AUTH_PROVIDER": "eim_project.flower.Login",
+            "FLOWER_TASKS_COLUMNS": "name,args,state,result,received,runtime,worker",
             "FLOWER_COOKIE_SECRET": salted_hmac("flower", "cookies that tell who").hexdigest(),
             "MALLOC_ARENA_MAX": "2",  # threads otherwise keep an arena each, and with it what they once needed
             "PYTHONUNBUFFERED": "1",
@@ -145,14 +147,14 @@ async def run(job: Job | None, stay: bool) -> int:
     _end_on_signals(supervisor)
     outcome = None
     try:
-        stack = await _start(supervisor, terminal)
+        stack, keeper = await _start(supervisor, terminal)
         if job:
             outcome = await job(stack, supervisor, terminal)
         if stay:
             terminal.show(_welcome(stack, terminal.login))
             if outcome:
                 terminal.show(outcome.line)
-            await asyncio.get_running_loop().create_future()
+            await keeper
     except asyncio.CancelledError:
         return 0 if stay else 130  # told to end by a signal
     finally:
@@ -166,7 +168,8 @@ async def run(job: Job | None, stay: bool) -> int:
     return 0 if outcome.good else 1
 
 
-async def _start(supervisor: Supervisor, terminal: Terminal) -> Stack:
+async def _start(supervisor: Supervisor, terminal: Terminal) -> tuple[Stack, asyncio.Task]:
+    """What runs, and who renews its certificates until cancelled."""
     ports = Ports.choose(settings.EIM_DATA, settings.EIM_BIND)
     names = ["localhost", "127.0.0.1", "::1", "10.0.2.2", socket.gethostname(), settings.EIM_PUBLIC_HOST]
     tls.ensure(settings.EIM_DATA / "tls", names)
@@ -184,7 +187,10 @@ async def _start(supervisor: Supervisor, terminal: Terminal) -> Stack:
         pid=os.getpid(),
     )
     pairs = tls.chains(settings.EIM_TLS_CERT, settings.EIM_TLS_KEY)
-    await tls.serve(settings.EIM_BIND, ports.https, pairs, (embedded.LOOPBACK, ports.http))
+    context = tls.context_of(pairs)
+    await tls.serve(settings.EIM_BIND, ports.https, context, (embedded.LOOPBACK, ports.http))
+    renew = partial(tls.ensure, settings.EIM_DATA / "tls", names)
+    keeper = asyncio.create_task(tls.keep_fresh(context, pairs, renew, partial(terminal.say, "eim")))
     terminal.say("eim", "starting the servers")
     await supervisor.start(*servers)
     terminal.say("eim", "preparing the database")
@@ -192,7 +198,7 @@ async def _start(supervisor: Supervisor, terminal: Terminal) -> Stack:
     terminal.say("eim", "starting " + ", ".join(program.name for program in programs(stack)))
     await supervisor.start(*programs(stack))
     stack.write()
-    return stack
+    return stack, keeper
 
 
 def _end_on_signals(supervisor: Supervisor) -> None:

@@ -6,7 +6,6 @@ Tinkerbell's templates, with Jinja in it. The one for a profile is the one whose
 """
 
 import base64
-import ipaddress
 import json
 from collections import Counter
 from dataclasses import asdict, dataclass
@@ -20,9 +19,9 @@ import yaml
 from django.conf import settings
 
 from inventory.api.location import inherit
-from inventory.models import Host, Instance, OsType, SecurityFeature
+from inventory.models import Host, Instance, OperatingSystem, OsType, SecurityFeature
 from inventory.profiles import NOT_PINNED
-from provisioning import curation, mirror, texts
+from provisioning import curation, mirror, outward, texts
 from provisioning.curation import SECRET_MARK
 from provisioning.errors import CannotInstall
 
@@ -65,6 +64,7 @@ class Inputs:
     image_url: str
     image_sha256: str
     image_ca: str  # base64 of PEM
+    inward: bool  # the image may lie where only its machine reaches: this server's own, and what a setting allows
     compressed: bool
     http_proxy: str
     https_proxy: str
@@ -79,11 +79,25 @@ def plan_for(instance: Instance) -> Plan:
     """Call in the instance's schema. Raises CannotInstall."""
     if instance.os.sha256 == NOT_PINNED:
         raise CannotInstall(f"{instance.os.name} has no digest yet: an administrator must enter one")
+    if bundle := bundle_of(instance.os):
+        raise CannotInstall(
+            f"{instance.os.name} asks for a platform bundle ({bundle}), whose Go templates this server doesn't render: "
+            "say the same in a workflow template of its profile's name (EIM_TEMPLATES), in a profile without the bundle"
+        )
     try:
         name = template_of(instance)
         return _checked(name, texts.render(name, asdict(_inputs(instance, name))))
     except texts.BadTemplate as bad:
         raise CannotInstall(str(bad)) from bad
+
+
+def bundle_of(os: OperatingSystem) -> str:
+    """What of {"cloudInitScript", "installerScript"} it asks for, in words. "" if nothing."""
+    try:
+        asked = json.loads(os.platform_bundle or "{}")
+        return ", ".join(f"{name} {where}" for name, where in asked.items() if where)
+    except (ValueError, AttributeError):
+        return os.platform_bundle
 
 
 def template_of(instance: Instance) -> str:
@@ -115,6 +129,7 @@ def _inputs(instance: Instance, name: str) -> Inputs:
         image_url=url,
         image_sha256=os.sha256,
         image_ca=os.tls_ca_cert if url == address else base64.b64encode(facts.ca_pem.encode()).decode(),
+        inward=url != address or bool(settings.EIM_IMAGE_NETWORKS),
         compressed=path.suffix in COMPRESSED,
         http_proxy=proxies["enProxyHTTP"],
         https_proxy=proxies["enProxyHTTPS"],
@@ -145,7 +160,7 @@ def images() -> dict[str, str]:
 def image_url(url: str) -> str:
     """Where the machine loads this image from: a relative address is this server's own.
 
-    Raises CannotInstall for one that leads a machine to itself, or a server of ours to what only it reaches.
+    Raises CannotInstall for one that leads a machine to itself or to its link, by its name too.
     """
     if not url:
         raise CannotInstall("The operating system has no imageUrl")
@@ -154,47 +169,11 @@ def image_url(url: str) -> str:
         return f"https://{settings.EIM_PUBLIC_HOST}:{settings.EIM_HTTPS_PORT}/{url.lstrip('/')}"
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise CannotInstall(f"The image's address {url!r} is neither http:// nor https:// with a host, nor a path here")
-    if (where := _inward(parts.hostname)) and not _is_allowed(parts.hostname):
-        raise CannotInstall(
-            f"The image's address {url!r} is a {where} address: name a server that machines reach "
-            "(EIM_IMAGE_NETWORKS lists what is allowed all the same)"
-        )
-    return url
-
-
-def _inward(host: str) -> str:
-    name = host.rstrip(".").lower()
-    if name == "localhost" or name.endswith(".localhost"):
-        return "loopback"
-    address = _address(name)
-    if address is None:
-        return ""
-    if address.is_loopback or address.is_unspecified:
-        return "loopback"
-    return "link-local" if address.is_link_local else ""
-
-
-def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """Also as clients read it that aren't strict: 127.1, 2130706433 and 0x7f.0.0.1 are all 127.0.0.1."""
     try:
-        address = ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        try:
-            numbers = [int(part, 16 if part[:2] == "0x" else 8 if part[:1] == "0" else 10) for part in host.split(".")]
-        except ValueError:
-            return None
-        *high, low = numbers
-        if len(numbers) > 4 or any(number > 255 for number in high) or low >= 256 ** (4 - len(high)):
-            return None
-        address = ipaddress.IPv4Address(sum(number << (8 * (3 - at)) for at, number in enumerate(high)) + low)
-    if isinstance(address, ipaddress.IPv6Address):
-        return address.ipv4_mapped or address
-    return address
-
-
-def _is_allowed(host: str) -> bool:
-    address = _address(host.rstrip(".").lower()) or ipaddress.ip_address("127.0.0.1")  # localhost
-    return any(address in network for network in settings.EIM_IMAGE_NETWORKS)
+        outward.check(parts.hostname)
+    except outward.LeadsInward as why:
+        raise CannotInstall(f"The image's address {url!r}: {why}") from why
+    return url
 
 
 # From text to actions ---------------------------------------------------------------------------------------------

@@ -38,6 +38,7 @@ class Hardware:
     mac: str
     disk: str = "virtio"
     nic: str = "virtio"
+    ssh_port: int = 0  # of this machine's loopback, that leads to its own port 22; in QEMU's user networking
     firmware: str = "bios"  # or uefi
     secure_boot: bool = False  # firmware that can enforce it, and does once keys are enrolled
     cpus: int = 2
@@ -234,7 +235,8 @@ class Machine:
             return f"tap,id=net,ifname={self.boot.lan.tap},script=no,downscript=no"
         if self.boot.lonely:
             return "hubport,id=net,hubid=0"
-        return f"user,id=net,bootfile={self.boot.url}"
+        ssh = f",hostfwd=tcp:127.0.0.1:{self.hardware.ssh_port}-:22" if self.hardware.ssh_port else ""
+        return f"user,id=net,bootfile={self.boot.url}{ssh}"
 
     def _bios(self) -> list[str]:
         """The network first, as at a machine whose owner wants the server to say what it boots."""
@@ -268,6 +270,11 @@ class Machine:
         if self.boot.dvd:
             return ["-drive", f"if=none,id=dvd,media=cdrom,file={self.boot.dvd},readonly=on", *_DVD]
         return []
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return probe.getsockname()[1]
 
 
 _DVD = ["-device", "ide-cd,drive=dvd,bus=ide.1,bootindex=0"]

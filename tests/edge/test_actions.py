@@ -341,6 +341,15 @@ def test_an_image_that_is_not_there_is_not_asked_for_again(files, disk):
     assert len(files.asked) == 1
 
 
+def test_an_image_that_leads_to_this_machine_itself_is_not_asked_for(files, disk):
+    """The server saw another address of that name, or another server sent us here."""
+    near = files.offer("image.raw", IMAGE) | {"ALLOW_INWARD": "false", "DEST_DISK": str(disk)}
+    with pytest.raises(ActionFailed, match=r"127.0.0.1 is 127.0.0.1, this machine or its link"):
+        image.stream(near)
+    image.stream(near | {"ALLOW_INWARD": "true"})
+    assert files.asked == ["image.raw"]
+
+
 def test_an_image_comes_through_the_proxy_that_is_named_unless_its_server_is_excepted(files, disk):
     files.contents["http://images.example/image.raw"] = IMAGE  # as a proxy is asked
     far = {

@@ -32,7 +32,6 @@ PROJECT = "demo"
 LAST_WORDS = 40  # lines of the console that are shown when it went wrong
 LOOK_EVERY_SECONDS = 0.5
 STACK_STARTS_WITHIN_SECONDS = 180
-ENROLS_WITHIN_SECONDS = 180
 BOOTS = ("ipxe", "usb", "dvd", "http", "https")
 TROUBLES = ("power-cut", "wrong-digest")
 NEEDS_A_LAN = ("http", "https")
@@ -62,6 +61,10 @@ class Command(BaseCommand):
     help = "Boot a QEMU machine with an empty disk from this server, and wait until its agent reports."
     requires_system_checks = []
 
+    @property
+    def kind(self) -> "type[Installation]":
+        return Installation
+
     def add_arguments(self, parser):
         parser.add_argument("--disk", choices=qemu.DISKS, default="virtio")
         parser.add_argument("--nic", choices=qemu.NICS, default="virtio")
@@ -88,6 +91,7 @@ class Command(BaseCommand):
             uuid=str(uuid4()),
             serial=f"QEMU{secrets.token_hex(4).upper()}",
             mac=f"52:54:00:{':'.join(f'{byte:02x}' for byte in secrets.token_bytes(3))}",
+            ssh_port=qemu.free_port(),
             second_disk="OTHERS0001" if options["second_disk"] else "",
             tpm=options["secure_boot"],
             **{name: options[name] for name in ("disk", "nic", "firmware", "secure_boot")},
@@ -99,7 +103,7 @@ class Command(BaseCommand):
                 lan = around.enter_context(Lan(folder / "lan")) if options["boot"] in NEEDS_A_LAN else None
                 place = Place(lan.server if lan else qemu.HOST_AS_SEEN_BY_GUEST, lan)
                 stack = around.enter_context(running_stack(place, self.stdout.write))
-                kind = WrongDigest if options["trouble"] == "wrong-digest" else Installation
+                kind = WrongDigest if options["trouble"] == "wrong-digest" else self.kind
                 installation = kind(stack, hardware, options["timeout"], self.stdout.write)
                 installation.logs_in, installation.loses_power = options["log_in"], options["trouble"] == "power-cut"
                 seconds = installation.run(place, options["boot"], folder)
@@ -183,17 +187,17 @@ class Installation:
         manage(self.stack, "grant", "en-ob", "--user", person, "--project", PROJECT)
         for typed in ("wrong", password):
             for question, answer in (("username: ", person), ("password: ", typed)):
-                self.until(machine, question)
+                self.hear(machine, question)
                 with machine.keyboard() as keys:
                     keys.sendall(f"{answer}\r".encode())
-            self.until(machine, "the token service refused" if typed == "wrong" else "onboarded by")
+            self.hear(machine, "the token service refused" if typed == "wrong" else "onboarded by")
         for host in api.call("GET", "compute/hosts?filter=" + urllib.parse.quote(f'uuid = "{self.hardware.uuid}"'))[
             "hosts"
         ]:
             return host["resourceId"]
         raise Failed("there is no host of who logged in")
 
-    def until(self, machine: qemu.Machine, words: str) -> None:
+    def hear(self, machine: qemu.Machine, words: str) -> None:
         """Wait until these are on the console, and forget what was there up to them."""
         while True:
             text = machine.console.read_text(errors="replace")
@@ -210,7 +214,7 @@ class Installation:
         media = Store(settings.EIM_ARTIFACTS).current("media")
         assert media  # just built
         with qemu.Machine(self.hardware, qemu.Boot(usb=media / "secure-boot-enroll.iso", once=True), folder) as machine:
-            if not machine.until_off(ENROLS_WITHIN_SECONDS):
+            if not machine.until_off(max(1.0, self.deadline - time.monotonic())):
                 raise Failed("the firmware didn't take our certificates: " + " ".join(machine.last_words(3)))
         self.mark("its firmware has our certificates")
 
@@ -247,8 +251,12 @@ class Installation:
         named = [{"key": "install-disk", "value": qemu.serial(it).lower()}] if it.second_disk else []
         api.call("PATCH", f"compute/hosts/{host_id}", name=f"qemu-{it.disk}-{it.nic}", siteId=site, metadata=named)
         api.call("POST", "compute/instances", hostID=host_id, osID=system, kind="INSTANCE_KIND_METAL",
-                 **({"securityFeature": ENCRYPTED} if self.hardware.secure_boot else {}))  # fmt: skip
+                 **self.besides(api))  # fmt: skip
         self.mark(f"ordered for {host_id}: {it.serial}, disk {it.disk}, network card {it.nic}, {it.firmware}")
+
+    def besides(self, _api: "Api") -> dict[str, Any]:
+        """What else its instance is made with."""
+        return {"securityFeature": ENCRYPTED} if self.hardware.secure_boot else {}
 
     def watch(self, api: "Api", host_id: str, machine: qemu.Machine) -> dict[str, Any]:
         """Tell what happens until the host runs and all its hardware is known; the host as the API shows it then."""
