@@ -42,7 +42,7 @@ ON_THE_CONSOLE = {
     r"micro-OS [\d.]+ started": "the micro-OS has started",
     r"micro-OS [\d.]+ address (\S+)": "it has the address {}",
     r"micro-OS [\d.]+ discovered uuid=\S+ serial=(\S+)": "it found its serial number {}",
-    r"micro-OS [\d.]+ onboarded as (\S+)": "onboarded as {}",
+    r"micro-OS ([\d.]+) onboarded as (\S+)": "onboarded, {} s after its kernel started, as {}",
     r"micro-OS [\d.]+ action (\S+) SUCCESS": "done: {}",
     r"micro-OS [\d.]+ rebooting": "rebooting",
     r"micro-OS [\d.]+ (.*trying again.*)": "{}",
