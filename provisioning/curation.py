@@ -174,8 +174,6 @@ def _environment(facts: Facts) -> str:
 def _agent_variables(facts: Facts) -> str:
     """The file that agents read; the last line of what our own agent needs starts it by the file's appearance."""
     own = {"GUID": facts.guid, "EIM_URL": facts.eim_url, "GRPC_AUTHORITY": facts.grpc_authority}
-    if facts.agents == "built-in":
-        return _as_lines(own)
     about = facts.infra
     return _as_lines(own | {
         "CLUSTER_ORCH_URL": about["orchCluster"]["address"],

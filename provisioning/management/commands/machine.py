@@ -61,6 +61,10 @@ class Command(BaseCommand):
     help = "Boot a QEMU machine with an empty disk from this server, and wait until its agent reports."
     requires_system_checks = []
 
+    @property
+    def kind(self) -> "type[Installation]":
+        return Installation
+
     def add_arguments(self, parser):
         parser.add_argument("--disk", choices=qemu.DISKS, default="virtio")
         parser.add_argument("--nic", choices=qemu.NICS, default="virtio")
@@ -91,7 +95,7 @@ class Command(BaseCommand):
                 lan = around.enter_context(Lan(folder / "lan")) if options["boot"] in NEEDS_A_LAN else None
                 place = Place(lan.server if lan else qemu.HOST_AS_SEEN_BY_GUEST, lan)
                 stack = around.enter_context(running_stack(place, self.stdout.write))
-                installation = Installation(stack, hardware, options["timeout"], self.stdout.write)
+                installation = self.kind(stack, hardware, options["timeout"], self.stdout.write)
                 seconds = installation.run(place, options["boot"], folder)
         except (BuildFailed, Failed) as failure:
             raise CommandError(f"machine: {failure}") from failure
@@ -172,18 +176,7 @@ class Installation:
     def register(self, api: "Api", image: dict[str, Any]) -> str:
         region = api.find_or_make("regions", "regions", "name", name="Berlin")
         site = api.find_or_make("sites", "sites", "name", name="Berlin Lab", regionId=region)
-        system = api.find_or_make(
-            "compute/os", "OperatingSystemResources", "imageUrl",
-            imageUrl=f"tink-stack/images/{image['digest']}/{image['name']}",
-            name=f"Debian 12 {image['digest'][:8]}",
-            profileName=f"debian-12-{image['digest'][:8]}",
-            imageId=image["digest"],
-            sha256=image["sha256"],
-            architecture="x86_64",
-            osType="OS_TYPE_MUTABLE",
-            osProvider="OS_PROVIDER_KIND_INFRA",
-            securityFeature=ENCRYPTED if self.hardware.secure_boot else "SECURITY_FEATURE_NONE",
-        )  # fmt: skip
+        system = api.find_or_make("compute/os", "OperatingSystemResources", "imageUrl", **self.system(image))
         it = self.hardware
         host = api.call("POST", "compute/hosts/register", uuid=it.uuid, serialNumber=it.serial, autoOnboard=True)
         host_id = host["resourceId"]
@@ -192,6 +185,20 @@ class Installation:
                  **({"securityFeature": ENCRYPTED} if self.hardware.secure_boot else {}))  # fmt: skip
         self.mark(f"registered as {host_id}: {it.serial}, disk {it.disk}, network card {it.nic}, {it.firmware}")
         return host_id
+
+    def system(self, image: dict[str, Any]) -> dict[str, str]:
+        """The operating system that this image is of, as an operator enters it."""
+        return {
+            "imageUrl": f"tink-stack/images/{image['digest']}/{image['name']}",
+            "name": f"Debian 12 {image['digest'][:8]}",
+            "profileName": f"debian-12-{image['digest'][:8]}",
+            "imageId": image["digest"],
+            "sha256": image["sha256"],
+            "architecture": "x86_64",
+            "osType": "OS_TYPE_MUTABLE",
+            "osProvider": "OS_PROVIDER_KIND_INFRA",
+            "securityFeature": ENCRYPTED if self.hardware.secure_boot else "SECURITY_FEATURE_NONE",
+        }
 
     def watch(self, api: "Api", host_id: str, machine: qemu.Machine) -> dict[str, Any]:
         """Tell what happens until the host runs and all its hardware is known; the host as the API shows it then."""
