@@ -77,10 +77,17 @@ def plan_for(instance: Instance) -> Plan:
     if instance.os.sha256 == NOT_PINNED:
         raise CannotInstall(f"{instance.os.name} has no digest yet: an administrator must enter one")
     try:
+        if _has_slots(instance) and instance.security_feature == SecurityFeature.SECURE_BOOT_AND_FULL_DISK_ENCRYPTION:
+            raise CannotInstall(f"{instance.os.name} has two slots, which can't be encrypted: ask for no such feature")
         name = template_of(instance)
         return _checked(name, texts.render(name, asdict(_inputs(instance, name))))
     except texts.BadTemplate as bad:
         raise CannotInstall(str(bad)) from bad
+
+
+def _has_slots(instance: Instance) -> bool:
+    """Whether it is the immutable image that we build."""
+    return instance.os.os_type == OsType.IMMUTABLE and instance.os.profile_name.startswith("debian")
 
 
 def template_of(instance: Instance) -> str:

@@ -12,7 +12,7 @@ AS_ROOT = () if os.geteuid() == 0 else ("unshare", "--map-root-user")
 
 
 @pytest.fixture
-def root(tmp_path):
+def apt_root(tmp_path):
     """An empty system for apt: `hello` is on it in its first version, by hand of dpkg's own files."""
     made = tmp_path / "root"
     for folder in ("var/lib/dpkg/info", "var/lib/dpkg/updates", "var/lib/apt/lists/partial", "etc/apt/preferences.d",
@@ -31,12 +31,12 @@ def repository(tmp_path):
 
 
 @pytest.fixture
-def packages(root, tmp_path):
+def packages(apt_root, tmp_path):
     options = [
-        f"Dir={root}", f"Dir::State::status={root}/var/lib/dpkg/status", "APT::Architecture=amd64",
-        "APT::Architectures::=amd64", f"DPkg::Options::=--root={root}", "DPkg::Options::=--force-not-root",
-        "APT::Sandbox::User=root", "DPkg::Options::=--log=/dev/null", f"Dir::Log={root}/var/log/apt",
+        f"Dir={apt_root}", f"Dir::State::status={apt_root}/var/lib/dpkg/status", "APT::Architecture=amd64",
+        "APT::Architectures::=amd64", f"DPkg::Options::=--root={apt_root}", "DPkg::Options::=--force-not-root",
+        "APT::Sandbox::User=root", "DPkg::Options::=--log=/dev/null", f"Dir::Log={apt_root}/var/log/apt",
         "DPkg::Path=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     ]  # fmt: skip
     flat = [word for option in options for word in ("-o", option)]
-    return Packages(Memory(tmp_path / "agent.json"), root, AS_ROOT, flat)
+    return Packages(Memory(tmp_path / "agent.json"), apt_root, AS_ROOT, flat)

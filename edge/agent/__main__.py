@@ -5,10 +5,11 @@ import logging
 import sys
 from pathlib import Path
 
+from edge.agent import slots
 from edge.agent.memory import Memory
 from edge.agent.node import AGENT_VARIABLES, CA_FILE, CLIENT_ID, CLIENT_SECRET, Agent, Told, variables
 from edge.agent.packages import Packages
-from edge.agent.updates import Updates
+from edge.agent.updates import System, Updates
 from edge.hardware import Machine
 from edge.link import Server, Token
 
@@ -30,24 +31,28 @@ class Diary:
         self.last[told] = trouble
 
 
+def identity() -> list[str]:
+    """What it is told about its server and about itself."""
+    return [Path(name).read_text() for name in (AGENT_VARIABLES, CLIENT_ID, CLIENT_SECRET)]
+
+
 async def live() -> None:
     """Until what it was told about its server, or its own name, changes: systemd starts it again then."""
-    identity = [Path(name) for name in (AGENT_VARIABLES, CLIENT_ID, CLIENT_SECRET)]
-    began_with = [file.read_bytes() for file in identity]
+    began_with = identity()
     machine = Machine()
-    known = variables(Path(AGENT_VARIABLES).read_text())
+    known = variables(began_with[0])
     server = Server(known["EIM_URL"], CA_FILE, known["GRPC_AUTHORITY"])
-    token = Token(server, Path(CLIENT_ID).read_text().strip(), Path(CLIENT_SECRET).read_text().strip())
+    token = Token(server, began_with[1].strip(), began_with[2].strip())
     guid = known.get("GUID") or machine.dmi("product_uuid").lower()
     memory = Memory(MEMORY)
-    system = Packages(memory)
+    system: System = slots.Slots(memory, server, known) if slots.are_here() else Packages(memory)
     updates = Updates(system, memory, token, guid)
     agent = Agent(server, token, guid, machine.system_info, updates=updates, watch=Diary().note)
     running = asyncio.create_task(agent.run())
     try:
         while not running.done():
             await asyncio.wait([running], timeout=LOOK_EVERY_SECONDS)
-            if [file.read_bytes() for file in identity] != began_with and not updates.is_busy:
+            if identity() != began_with and not updates.is_busy:
                 log.info("what this machine was told about its server has changed: starting again")
                 return
         running.result()

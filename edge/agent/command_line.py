@@ -24,7 +24,7 @@ SECURE_BOOT = Path("/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d
 def change(memory: Memory, text: str) -> bool:
     """False if the next start has it already. Raises UpdateFailed where it can't be changed."""
     if not ALLOWED.fullmatch(text):
-        raise UpdateFailed(f"the kernel command line {text!r} has letters other than A-Z a-z 0-9 - _ = . , / and blanks")
+        raise UpdateFailed(f"the kernel command line {text!r} has letters other than A-Z a-z 0-9 - _ = . , /")
     before, text = memory.kernel_command, " ".join(text.split())
     if text == before:
         return not is_in_force(text)
@@ -34,7 +34,7 @@ def change(memory: Memory, text: str) -> bool:
     with esp() as folder:
         changed |= change_in(folder, before, text) if folder else False
     if not changed:
-        raise UpdateFailed("this system's boot loader is none of GRUB, SYSLINUX and unified kernel images", "bootloader")
+        raise UpdateFailed("this system's boot loader is none that can be told a kernel command line", "bootloader")
     memory.kernel_command = text
     memory.save()
     return True
@@ -64,9 +64,10 @@ def change_in(folder: Path, before: str, text: str) -> bool:
     """On a boot partition: at the end of each command line there, `text` instead of `before`."""
     changed = False
     if (config := folder / "syslinux.cfg").exists():
-        words = re.sub(r"^(\s*APPEND .*)$", lambda line: _replaced(line[1], before, text), config.read_text(), flags=re.M)
+        lines = [_replaced(line, before, text) if line.strip().startswith("APPEND ") else line
+                 for line in config.read_text().splitlines()]  # fmt: skip
         draft = config.with_name("syslinux.new")
-        draft.write_text(words)
+        draft.write_text("\n".join(lines) + "\n")
         draft.replace(config)
         changed = True
     for program in folder.glob("EFI/*/*.[eE][fF][iI]"):
@@ -89,6 +90,16 @@ def change_in_uki(program: Path, before: str, text: str) -> bool:
         file.seek(start)
         file.write(words.ljust(room, b"\0"))
     return True
+
+
+def of_uki(program: Path) -> str:
+    """"" of a program that is no unified kernel image."""
+    with program.open("rb") as file:
+        place = _section(file.read(4096), b".cmdline")
+        if place is None:
+            return ""
+        file.seek(place[0])
+        return file.read(place[1]).rstrip(b"\0").decode()
 
 
 def _replaced(line: str, before: str, text: str) -> str:

@@ -56,6 +56,7 @@ class Memory:
         self.done: dict[str, float] = {}  # Wanted.key() -> when it was last tried, seconds since 1970
         self.image: dict[str, str] = {}  # the one that runs: profile_name, profile_version, image_id, image_sha256
         self.prepared = ""  # sha256 of the image that is on the other slot, whole
+        self.prepared_root = ""  # the UUID of that image's root file system
         self.kernel_command = ""  # what the kernel's command line has from the server
         self.history: list[dict[str, Any]] = []  # the oldest first
         self._read()

@@ -46,7 +46,7 @@ class Agent:
         updates_every: timedelta = timedelta(seconds=POLL_SECONDS),
         watch: Callable[[Told, str], None] = _unwatched,
     ) -> None:
-        """updates: of a machine that is updated. `watch` hears of each report, and what was wrong if it wasn't accepted."""
+        """updates: of a machine that is updated. `watch` hears of each report, and why it wasn't accepted."""
         self.server, self.token, self.guid, self.hardware = server, token, guid, hardware
         self.heartbeat, self.hardware_every, self.watch = heartbeat, hardware_every, watch
         self.updates, self.updates_every = updates, updates_every

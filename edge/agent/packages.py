@@ -71,11 +71,8 @@ class Packages:
 
     def asked_for(self, answer: mm.PlatformUpdateStatusResponse) -> Wanted | None:
         """Nothing named means all that is newer."""
-        source = answer.update_source
-        return Wanted(
-            kernel_command=source.kernel_command, sources=[*source.custom_repos],
-            packages=re.split(r"[\s,]+", answer.installed_packages.strip()) if answer.installed_packages.strip() else [],
-        )  # fmt: skip
+        source, packages = answer.update_source, answer.installed_packages.replace(",", " ").split()
+        return Wanted(kernel_command=source.kernel_command, sources=[*source.custom_repos], packages=packages)
 
     # Changing it -----------------------------------------------------------------------------------------------------
 

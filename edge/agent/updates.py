@@ -113,7 +113,7 @@ class Updates:
 
     def _consider(self, answer: mm.PlatformUpdateStatusResponse) -> None:
         if answer.os_type != self.system.os_type:
-            ours, theirs = (mm.PlatformUpdateStatusResponse.OSType.Name(it) for it in (self.system.os_type, answer.os_type))
+            ours, theirs = map(mm.PlatformUpdateStatusResponse.OSType.Name, (self.system.os_type, answer.os_type))
             self.memory.detail = f"not updated: this system is {ours}, the server says {theirs}"
             return
         wanted, now = self.system.asked_for(answer), self.clock()
@@ -143,7 +143,7 @@ class Updates:
     def _begin(self, work: Any) -> None:
         self.working = asyncio.create_task(work)
 
-    # The work ----------------------------------------------------------------------------------------------------------
+    # The work ---------------------------------------------------------------------------------------------------------
 
     def resume(self) -> None:
         """Go on with what was under way when this process, or the machine, went off."""

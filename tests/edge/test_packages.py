@@ -1,4 +1,4 @@
-"""A mutable system's updates, by the real apt and dpkg, in a root of their own."""
+"""A mutable system's updates, by the real apt and dpkg, in a apt_root of their own."""
 
 import json
 
@@ -7,7 +7,6 @@ import pytest
 from edge.agent.failure import UpdateFailed
 from edge.agent.memory import Job, Wanted
 from provisioning.apt_repository import Repository
-from tests.apt import packages, repository, root  # noqa: F401 - fixtures
 from wire import maintmgr_pb2 as mm
 
 
@@ -15,7 +14,7 @@ def asked(repository, *names, **more):
     return Job(Wanted(sources=[Repository.source(f"file:{repository.folder}")], packages=[*names], **more), began=1.0)
 
 
-def test_a_package_is_installed_and_then_upgraded_and_told_of(packages, repository, root):
+def test_a_package_is_installed_and_then_upgraded_and_told_of(packages, repository, apt_root):
     assert packages.install(asked(repository, "hello")) is False
     assert packages.installed() == {"hello": "1.0"}
     repository.publish("hello", "2.0")
@@ -25,7 +24,7 @@ def test_a_package_is_installed_and_then_upgraded_and_told_of(packages, reposito
     ]
     job = asked(repository, "hello")
     assert packages.install(job) is False
-    assert (root / "usr/share/hello/version").read_text() == "2.0\n"
+    assert (apt_root / "usr/share/hello/version").read_text() == "2.0\n"
     [entry] = job.log
     del entry["update_time"]
     assert entry == {"update_type": "application", "package_name": "hello", "action": "upgrade",
@@ -52,8 +51,8 @@ def test_what_was_cut_off_is_told_of_whole_when_it_is_done_again(packages, repos
     assert [entry["package_name"] for entry in job.log] == ["hello"]
 
 
-def test_the_sources_are_those_of_the_policy_and_stay_when_one_names_none(packages, repository, root):
-    folder = root / "etc/apt/sources.list.d"
+def test_the_sources_are_those_of_the_policy_and_stay_when_one_names_none(packages, repository, apt_root):
+    folder = apt_root / "etc/apt/sources.list.d"
     packages.install(asked(repository, "hello"))
     job = asked(repository)
     job.wanted.sources = ["deb [trusted=yes] file:/nowhere ./\n", *job.wanted.sources]

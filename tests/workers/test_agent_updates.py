@@ -17,7 +17,6 @@ from inventory.models import HostState, OsUpdatePolicy, OsUpdateRun, SingleSched
 from inventory.models.policy import OPEN
 from provisioning.apt_repository import Repository
 from tenants import credentials, tokens
-from tests.apt import packages, repository, root  # noqa: F401 - fixtures
 from tests.southbound import Node, registered, wanted
 from wire import maintmgr_pb2 as mm
 from wire import maintmgr_pb2_grpc
@@ -133,12 +132,12 @@ def status(host):
     return host.instance_wanted.update_status
 
 
-def test_an_operators_policy_changes_a_packages_version_and_leaves_a_run(host, packages, repository, root):
+def test_an_operators_policy_changes_a_packages_version_and_leaves_a_run(host, packages, repository, apt_root):
     packages.install(Job(Wanted(sources=[Repository.source(f"file:{repository.folder}")], packages=["hello"]), 1.0))
     repository.publish("hello", "2.0")
     ask_for(host, update_packages="hello", update_sources=[Repository.source(f"file:{repository.folder}")])
     run(Updates(packages, packages.memory, host.token, str(host.uuid), clock=inside), host)
-    assert (root / "usr/share/hello/version").read_text() == "2.0\n"
+    assert (apt_root / "usr/share/hello/version").read_text() == "2.0\n"
     assert status(host) == "No new updates available"
     [done] = OsUpdateRun.objects.all()
     assert done.status == "Update completed - 1 package(s) updated/installed" and done.end_time != OPEN

@@ -23,7 +23,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from provisioning import pxe, qemu
-from provisioning.dkam import signing, tools
+from provisioning.dkam import build, signing, tools
 from provisioning.dkam.errors import BuildFailed
 from provisioning.dkam.store import Store
 from provisioning.lan import Lan
@@ -130,6 +130,8 @@ def boot_from(place: Place, way: str, stack: dict[str, Any], folder: Path) -> qe
 class Installation:
     """One machine's way from an empty disk to Running, as an operator with the API and its console sees it."""
 
+    image_step = "image"  # of the build
+
     def __init__(self, stack: dict[str, Any], hardware: qemu.Hardware, timeout: float, say: Any) -> None:
         self.stack, self.hardware, self.say = stack, hardware, say
         self.began = time.monotonic()
@@ -169,9 +171,11 @@ class Installation:
         """Facts about the disk image, once the build workers have made all that today's sources give."""
         self.mark("building what machines boot")
         timeout = max(1.0, self.deadline - time.monotonic())
-        artifacts = json.loads(manage(self.stack, "build_artifacts", f"--timeout={timeout:.0f}", say=self.say))
+        steps = ("media", "ipxe", self.image_step)
+        artifacts = json.loads(manage(self.stack, "build_artifacts", *steps, f"--timeout={timeout:.0f}", say=self.say))
         self.mark("built")
-        return {"name": "debian-12.raw.gz", **artifacts["debian-12.raw.gz"]}
+        [image] = build.BY_NAME[self.image_step].serves
+        return {"name": image, **artifacts[image]}
 
     def register(self, api: "Api", image: dict[str, Any]) -> str:
         region = api.find_or_make("regions", "regions", "name", name="Berlin")

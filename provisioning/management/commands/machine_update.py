@@ -1,9 +1,12 @@
-"""`manage.py machine_update`: install a machine (QEMU's), have an operator update it, and see that it really has been."""
+"""`manage.py machine_update`: install a machine (QEMU's), have an operator update it, and see that it really was."""
 
+import hashlib
 import json
+import shutil
+import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -14,7 +17,8 @@ from django.conf import settings
 
 from provisioning import qemu
 from provisioning.apt_repository import Repository
-from provisioning.dkam import image, tools
+from provisioning.dkam import image, slots, tools
+from provisioning.dkam.store import Store
 from provisioning.management.commands import machine
 from provisioning.management.commands.machine import LOOK_EVERY_SECONDS, Api, Failed, Installation
 
@@ -27,11 +31,13 @@ class Command(machine.Command):
     help = "Boot a QEMU machine, wait until its agent reports, and update it in a maintenance window."
 
     def add_arguments(self, parser):
-        parser.add_argument("what", choices=UPDATES, help="packages by apt")
+        parser.add_argument("what", choices=UPDATES, help="packages by apt; a new image; one that doesn't come up")
         super().add_arguments(parser)
 
     def handle(self, **options):
         self.chosen = UPDATES[options.pop("what")]
+        if issubclass(self.chosen, ImageUpdate):
+            options["firmware"] = "uefi"
         super().handle(**options)
 
     @property
@@ -47,10 +53,10 @@ class Updated(Installation):
         self.instance = host["instance"]["resourceId"]
         self.mark("Running: now it is updated")
         now = int(time.time())
-        api.call("POST", "schedules/single", name="now", scheduleStatus="SCHEDULE_STATUS_OS_UPDATE", targetHostId=host_id,
-                 startSeconds=now + 2, endSeconds=now + WINDOW_SECONDS)  # fmt: skip
+        window = {"startSeconds": now + 5, "endSeconds": now + WINDOW_SECONDS, "targetHostId": host_id}
+        api.call("POST", "schedules/single", name="now", scheduleStatus="SCHEDULE_STATUS_OS_UPDATE", **window)
         self.update(api, machine)
-        return api.call("GET", f"compute/hosts/{host_id}")
+        return super().watch(api, host_id, machine)
 
     def update(self, api: Api, machine: qemu.Machine) -> None:
         raise NotImplementedError
@@ -70,12 +76,11 @@ class Updated(Installation):
             if not machine.is_on():
                 raise Failed("QEMU ended by itself")
             if time.monotonic() > self.deadline:
-                raise Failed(f"not updated in time; the API says: {api.call('GET', self.path)['updateStatus']}")
+                raise Failed(f"not updated in time; the API says: {self.shown(api)['updateStatus']}")
             time.sleep(LOOK_EVERY_SECONDS)
 
-    @property
-    def path(self) -> str:
-        return f"compute/instances/{self.instance}"
+    def shown(self, api: Api) -> dict[str, Any]:
+        return api.call("GET", f"compute/instances/{self.instance}")
 
     def runs(self, api: Api) -> list[dict[str, Any]]:
         found = api.call("GET", "os-update-runs?pageSize=100")["osUpdateRuns"]
@@ -95,24 +100,94 @@ class AptUpdate(Updated):
                 repository.publish(PACKAGE, version)
                 run = self.follow(api, machine, updatePackages=PACKAGE, updateSources=[source], **more)
                 told = json.loads(run["statusDetails"])["update_log"]
-                found = [entry["version"] for entry in told if entry["package_name"] == PACKAGE]
-                on_disk = self.on_disk(machine)
+                found = [entry["version"] for entry in told if entry.get("package_name") == PACKAGE]
+                on_disk = self.on_disk(machine, version)
                 if found != [version] or on_disk != version:
-                    raise Failed(f"{PACKAGE} {version} was to be installed: {run['status']}, {told}; on disk: {on_disk}")
+                    raise Failed(f"{PACKAGE} {version} was wanted: {run['status']}, {told}; on the disk: {on_disk}")
                 self.mark(f"{PACKAGE} {version} is on its disk")
 
-    def on_disk(self, machine: qemu.Machine) -> str:
+    @staticmethod
+    def on_disk(machine: qemu.Machine, wanted: str) -> str:
         """The package's version as the disk has it, past all that agent and server say."""
         disk = machine.folder / "disk.raw"
-        asked = f"cat /usr/share/{PACKAGE}/version"
-        for _ in range(60):  # the machine writes its files out within half a minute
-            if found := tools.run("debugfs", "-c", "-R", asked, f"{disk}?offset={image.ROOT_START}").strip():
-                return found
+        asked = ("debugfs", "-c", "-R", f"cat /usr/share/{PACKAGE}/version", f"{disk}?offset={image.ROOT_START}")
+        found = ""
+        for _ in range(90):  # the machine writes its files out within half a minute
+            if (found := tools.run(*asked).strip()) == wanted:
+                break
             time.sleep(1)
-        return ""
+        return found
 
 
-UPDATES = {"apt": AptUpdate}
+class ImageUpdate(Updated):
+    """An immutable machine gets another image, which stays, for its agent reaches the server."""
+
+    image_step = "slots"
+
+    @staticmethod
+    def change(root: Path) -> None:
+        """What is different in the new image."""
+        (root / "etc/edge-release").write_text("2\n")
+
+    def build(self) -> dict[str, Any]:
+        first = super().build()
+        self.second = another_image(type(self).__name__.lower(), self.change)
+        self.mark("built a second one")
+        return first
+
+    def system(self, image: dict[str, Any]) -> dict[str, str]:
+        return super().system(image) | {
+            "imageUrl": image.get("url") or f"tink-stack/slots/{image['digest']}/{image['name']}",
+            "name": f"Debian 12 immutable {image['sha256'][:8]}",
+            "profileName": f"debian-immutable-12-{image['sha256'][:8]}",
+            "imageId": image["sha256"][:16],
+            "osType": "OS_TYPE_IMMUTABLE",
+        }
+
+    def update(self, api: Api, machine: qemu.Machine) -> None:
+        before = self.shown(api)["os"]["resourceId"]
+        wanted = api.call("POST", "compute/os", **self.system(self.second))["resourceId"]
+        run = self.follow(api, machine, targetOsId=wanted)
+        runs = self.shown(api)["os"]["resourceId"]
+        self.check(run, runs, before, wanted)
+        self.mark(f"{run['status']}; it runs {runs}")
+
+    def check(self, run: dict[str, Any], runs: str, before: str, wanted: str) -> None:
+        if run["status"] != "Update completed" or runs != wanted:
+            raise Failed(f"the new image was to run: {run['status']}, {run['statusDetails']}")
+
+
+class BrokenImage(ImageUpdate):
+    """One whose digest is right and that has no init: its kernel panics, and the machine goes back by itself."""
+
+    @staticmethod
+    def change(root: Path) -> None:
+        (root / "usr/sbin/init").unlink()
+
+    def check(self, run: dict[str, Any], runs: str, before: str, wanted: str) -> None:
+        [told] = json.loads(run["statusDetails"])["update_log"]
+        if run["status"] != "Update failed" or told["status"] != "rolledback" or runs != before:
+            raise Failed(f"it was to roll back, and to say so: {run['status']}, {told}")
+
+
+UPDATES = {"apt": AptUpdate, "image": ImageUpdate, "broken-image": BrokenImage}
+
+
+def another_image(name: str, change: Callable[[Path], None]) -> dict[str, Any]:
+    """Built like the first, with a difference and no signature, and put where operators put images of their own."""
+    store, images = Store(settings.EIM_ARTIFACTS), settings.EIM_ARTIFACTS / "images"
+    packages = {step: store.current(step) for step in ("image-packages", "microos-packages")}
+    images.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=settings.EIM_ARTIFACTS) as scratch:
+        slots.make(
+            packages["image-packages"] / "root.tar", packages["microos-packages"] / "packages.tar", settings.BASE_DIR,
+            (), Path(scratch), change,
+        )  # fmt: skip
+        made = images / f"{name}.raw.gz"
+        shutil.move(Path(scratch, slots.NAME), made)
+    with made.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return {"url": f"tink-stack/images/{made.name}", "sha256": digest, "digest": digest}
 
 
 class Quiet(SimpleHTTPRequestHandler):
