@@ -9,7 +9,8 @@ from eim_project.embedded import LOOPBACK
 
 
 async def main(port: str, upstream: str, certificate: str, key: str) -> None:
-    server = await tls.serve(LOOPBACK, int(port), tls.chains(Path(certificate), Path(key)), (LOOPBACK, int(upstream)))
+    context = tls.context_of(tls.chains(Path(certificate), Path(key)))
+    server = await tls.serve(LOOPBACK, int(port), context, (LOOPBACK, int(upstream)))
     await server.serve_forever()
 
 

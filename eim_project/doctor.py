@@ -17,14 +17,13 @@ from pathlib import Path
 import redis
 from celery import current_app
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from django.conf import settings
 from django.db import DatabaseError, connection
 from django_tenants.utils import schema_context
 from kombu.exceptions import OperationalError
 
-from eim_project import health, tls
+from eim_project import authority, health, tls
 from eim_project.health import Finding, Level, redis_of
 from eim_project.settings import environment, is_loopback
 from provisioning.dkam import tools
@@ -37,6 +36,7 @@ OLDEST_POSTGRES, OLDEST_REDIS = 14, 6
 LOCKS = 256  # max_locks_per_transaction: making or dropping a tenant locks 25 tables and their indexes at once
 CLOCKS_WARN, CLOCKS_FAIL = 2, 30  # seconds apart
 DISK_WARN, DISK_FAIL = 5 * 2**30, 512 * 2**20  # bytes that are free
+AUTHORITY_EARLY = datetime.timedelta(days=365)  # machines may be off for long
 SEALED_COLUMNS = 500  # that are looked at, the oldest and the newest row of each
 
 
@@ -58,7 +58,7 @@ def examine() -> Iterator[Finding]:
     yield from _versions()
     yield from _secret_files()
     yield from _disk()
-    yield from _certificates()
+    yield from certificates()
     yield from _ports()
     yield from _tools()
     _, found = health.readiness()
@@ -153,38 +153,52 @@ def _tools() -> Iterator[Finding]:
 # What machines see ---------------------------------------------------------------------------------------------------
 
 
-def _certificates() -> Iterator[Finding]:
-    """Of the https and gRPC ports, and the authority that machines trust. Who has none yet gets one from `up`."""
-    loaded = {}
+def certificates() -> Iterator[Finding]:
+    """Of the https and gRPC ports, and the authorities that machines trust. Who has none yet gets one from `up`."""
+    loaded: dict[str, list[x509.Certificate]] = {"server": [], "authority": []}
     for what, file in {"server": settings.EIM_TLS_CERT, "authority": settings.EIM_CA_FILE}.items():
         try:
-            loaded[what] = x509.load_pem_x509_certificate(file.read_bytes())
+            loaded[what] = x509.load_pem_x509_certificates(file.read_bytes())
         except FileNotFoundError:
             yield warn("certificates", f"there is no {file}", "manage.py up makes it, or name yours (EIM_TLS_CERT ...)")
         except (OSError, ValueError) as why:
             yield fail("certificates", f"{file} can't be read: {why}", "see EIM_TLS_CERT and EIM_CA_FILE")
-        else:
-            yield _age(what, file, loaded[what])
-    if "server" in loaded:
-        yield from _fits(loaded["server"], loaded.get("authority"))
+        for certificate in loaded[what][: 1 if what == "server" else None]:  # a server's are followed by its chain
+            yield _age(what, file, certificate)
+    if loaded["server"]:
+        yield from _fits(loaded["server"][0], loaded["authority"])
+    if len(loaded["authority"]) > 1:
+        yield _exchange()
 
 
 def _age(what: str, file: Path, certificate: x509.Certificate) -> Finding:
     left = certificate.not_valid_after_utc - datetime.datetime.now(datetime.UTC)
     says = f"the {what}'s ({file.name}) is good until {certificate.not_valid_after_utc:%Y-%m-%d}"
-    advice = "start manage.py up anew, which renews its own" if what == "server" else "give machines another in time"
+    if what == "server":
+        early, advice = tls.RENEW_BEFORE, "see why it isn't renewed: manage.py up renews its own, others are yours"
+    else:
+        early, advice = AUTHORITY_EARLY, "give machines another in time: manage.py certificates begin"
     if left < datetime.timedelta(0):
         return fail("certificates", f"the {what}'s ({file}) has expired", advice)
-    return warn("certificates", says, advice) if left < tls.RENEW_BEFORE else ok("certificates", says)
+    return warn("certificates", says, advice) if left < early else ok("certificates", says)
 
 
-def _fits(server: x509.Certificate, authority: x509.Certificate | None) -> Iterator[Finding]:
-    advice = "see EIM_TLS_CERT, EIM_TLS_KEY, EIM_CA_FILE and EIM_PUBLIC_HOST"
+def _exchange() -> Finding:
+    """Of the authority for a new one: which step is next."""
     try:
-        names = set(server.extensions.get_extension_for_class(x509.SubjectAlternativeName).value)
-    except x509.ExtensionNotFound:
-        names = set()
-    if not tls.is_for(settings.EIM_PUBLIC_HOST, names):
+        step = authority.step()
+    except authority.NotNow:
+        return ok("certificates", f"{settings.EIM_CA_FILE} has several authorities; machines trust each")
+    next_one = "switch" if step == authority.Step.BEGUN else "finish"
+    return warn(
+        "certificates", f"the exchange of the authority is {step}, and two are trusted",
+        f"when no machine is behind (manage.py certificates): manage.py certificates {next_one}",
+    )  # fmt: skip
+
+
+def _fits(server: x509.Certificate, authorities: list[x509.Certificate]) -> Iterator[Finding]:
+    advice = "see EIM_TLS_CERT, EIM_TLS_KEY, EIM_CA_FILE and EIM_PUBLIC_HOST"
+    if not tls.is_for(settings.EIM_PUBLIC_HOST, tls.names_of(server)):
         yield fail("certificates", f"the server's isn't for {settings.EIM_PUBLIC_HOST}: machines refuse it", advice)
     try:
         key = load_pem_private_key(settings.EIM_TLS_KEY.read_bytes(), password=None)
@@ -192,19 +206,17 @@ def _fits(server: x509.Certificate, authority: x509.Certificate | None) -> Itera
             yield fail("certificates", f"{settings.EIM_TLS_KEY} isn't the key of the server's", advice)
     except (OSError, ValueError, TypeError) as why:
         yield fail("certificates", f"{settings.EIM_TLS_KEY} can't be used: {why}", advice)
-    if authority and server.issuer == authority.subject:
-        try:
-            server.verify_directly_issued_by(authority)
-        except (InvalidSignature, ValueError, TypeError):
-            yield fail("certificates", "the server's isn't signed by the authority that machines trust", advice)
+    namesakes = [one for one in authorities if one.subject == server.issuer]
+    if namesakes and not any(tls.is_signed_by(server, one) for one in namesakes):
+        yield fail("certificates", "the server's isn't signed by the authority that machines trust", advice)
 
 
 def _ports() -> Iterator[Finding]:
-    authority = settings.EIM_CA_FILE
+    trusted = settings.EIM_CA_FILE
     ours: dict[str, tuple[int, Callable[[int], bool]]] = {
         "http": (settings.EIM_HTTP_PORT, _is_http),
-        "https": (settings.EIM_HTTPS_PORT, lambda port: _is_tls(port, authority, "http/1.1")),
-        "gRPC": (settings.EIM_GRPC_PORT, lambda port: _is_tls(port, authority, "h2")),
+        "https": (settings.EIM_HTTPS_PORT, lambda port: _is_tls(port, trusted, "http/1.1")),
+        "gRPC": (settings.EIM_GRPC_PORT, lambda port: _is_tls(port, trusted, "h2")),
         "exporter": (settings.EIM_EXPORTER_PORT, _is_http),
     }
     for name, (port, is_ours) in ours.items():
@@ -228,8 +240,8 @@ def _is_http(port: int) -> bool:
             return False
 
 
-def _is_tls(port: int, authority: Path, protocol: str) -> bool:
-    return authority.exists() and tls.answers("127.0.0.1", port, authority, protocol)
+def _is_tls(port: int, trusted: Path, protocol: str) -> bool:
+    return trusted.exists() and tls.answers("127.0.0.1", port, trusted, protocol)
 
 
 # Database ------------------------------------------------------------------------------------------------------------

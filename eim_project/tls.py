@@ -1,18 +1,23 @@
-"""The stack's own certificate authority, the server certificate that machines verify, and the https port."""
+"""The stack's own certificate authority, the server certificate that machines verify, and the https port.
+
+How an authority is exchanged for another: eim_project/authority.py.
+"""
 
 import asyncio
 import datetime
+import fcntl
 import ipaddress
 import os
 import socket
 import ssl
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -20,6 +25,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 CA_LIFETIME = datetime.timedelta(days=3650)
 SERVER_LIFETIME = datetime.timedelta(days=397)  # what clients accept at most
 RENEW_BEFORE = datetime.timedelta(days=30)
+LOOK_EVERY = 10.0  # seconds between two looks at whether certificates were replaced
 CLOCK_SKEW = datetime.timedelta(days=1)  # a machine that boots for the first time may lag behind
 
 
@@ -51,41 +57,62 @@ ssbzSibBsu/6iGtCOGEoXJf//////////wIBAg==
 
 
 def ensure(folder: Path, names: Iterable[str]) -> None:
-    """Leave in `folder` ca.crt, and server.crt, server.key and the same with -rsa: made once, and the server's again
+    """Leave in `folder` ca.crt, and server.crt, server.key and the same with -rsa, good for a month at least.
 
-    when a name is missing."""
+    The server's are made again when a name is missing, when they are about to end, and when another authority signs.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    authority = _authority(folder)
     wanted = {_name(name) for name in names}
-    for kind in KEYS:
-        certificate = folder / f"{kind}.crt"
-        if not certificate.exists() or not _still_good(certificate, wanted):
-            _issue(folder, kind, wanted, authority)
-    (folder / "dh.pem").write_text(DH_PARAMETERS)
-
-
-def _authority(folder: Path) -> Authority:
-    certificate, key = folder / "ca.crt", folder / "ca.key"
-    if not certificate.exists():
-        private: Any = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Edge Infrastructure Manager CA")])
-        usage = _key_usage(key_cert_sign=True, crl_sign=True)
-        signed = (
-            _builder(subject, subject, private, CA_LIFETIME)
-            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-            .add_extension(usage, critical=True)
-            .sign(private, hashes.SHA256())
-        )
-        _write_key(key, private)
-        certificate.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
+    with alone_in(folder):
+        if not (folder / "ca.crt").exists():
+            make_authority(folder / "ca.key", folder / "ca.crt")
+        authority = signing_authority(folder)
         for kind in KEYS:
-            (folder / f"{kind}.crt").unlink(missing_ok=True)  # signed by an authority that is no more
-    private = serialization.load_pem_private_key(key.read_bytes(), password=None)
+            certificate = folder / f"{kind}.crt"
+            if not certificate.exists() or not _still_good(certificate, wanted, authority):
+                issue(folder, kind, wanted, authority)
+        if not (folder / "dh.pem").exists():
+            write(folder / "dh.pem", DH_PARAMETERS.encode())
+
+
+def names_for(host: str) -> list[str]:
+    """Of a server that machines know as `host`, and by which it may be reached in trials."""
+    return ["localhost", "127.0.0.1", "::1", "10.0.2.2", socket.gethostname(), host]
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Only one process at a time changes what is in there."""
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def make_authority(key: Path, certificate: Path) -> None:
+    private: Any = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    made = f"Edge Infrastructure Manager CA, {datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M:%S}"
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, made)])  # two of them are told apart by their names
+    signed = (
+        _builder(subject, subject, private, CA_LIFETIME)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_key_usage(key_cert_sign=True, crl_sign=True), critical=True)
+        .sign(private, hashes.SHA256())
+    )
+    _write_key(key, private)
+    write(certificate, signed.public_bytes(serialization.Encoding.PEM))
+
+
+def signing_authority(folder: Path) -> Authority:
+    """That of ca.key, among those in ca.crt, which may be two while one is exchanged for the other."""
+    private = serialization.load_pem_private_key((folder / "ca.key").read_bytes(), password=None)
     assert isinstance(private, Key)
-    return Authority(x509.load_pem_x509_certificate(certificate.read_bytes()), private)
+    for certificate in x509.load_pem_x509_certificates((folder / "ca.crt").read_bytes()):
+        if certificate.public_key() == private.public_key():
+            return Authority(certificate, private)
+    raise ValueError(f"{folder / 'ca.key'} is the key of no authority in {folder / 'ca.crt'}: bring back what it was")
 
 
-def _issue(folder: Path, kind: str, names: set[x509.GeneralName], authority: Authority) -> None:
+def issue(folder: Path, kind: str, names: set[x509.GeneralName], authority: Authority) -> None:
     private = KEYS[kind]()
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Edge Infrastructure Manager")])
     issuer = authority.certificate
@@ -99,14 +126,32 @@ def _issue(folder: Path, kind: str, names: set[x509.GeneralName], authority: Aut
         .sign(authority.key, hashes.SHA256())
     )
     _write_key(folder / f"{kind}.key", private)
-    (folder / f"{kind}.crt").write_bytes(signed.public_bytes(serialization.Encoding.PEM))
+    write(folder / f"{kind}.crt", signed.public_bytes(serialization.Encoding.PEM))
 
 
-def _still_good(path: Path, names: set[x509.GeneralName]) -> bool:
+def _still_good(path: Path, names: set[x509.GeneralName], authority: Authority) -> bool:
     certificate = x509.load_pem_x509_certificate(path.read_bytes())
-    has = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     expires = certificate.not_valid_after_utc
-    return names <= set(has) and expires - datetime.datetime.now(datetime.UTC) > RENEW_BEFORE
+    return (
+        names <= names_of(certificate)
+        and expires - datetime.datetime.now(datetime.UTC) > RENEW_BEFORE
+        and is_signed_by(certificate, authority.certificate)
+    )
+
+
+def names_of(certificate: x509.Certificate) -> set[x509.GeneralName]:
+    try:
+        return set(certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value)
+    except x509.ExtensionNotFound:
+        return set()
+
+
+def is_signed_by(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
+    try:
+        certificate.verify_directly_issued_by(authority)
+    except (InvalidSignature, ValueError, TypeError):
+        return False
+    return True
 
 
 def _builder(subject: x509.Name, issuer: x509.Name, key: Key, lifetime: datetime.timedelta) -> x509.CertificateBuilder:
@@ -144,9 +189,18 @@ def _name(text: str) -> x509.GeneralName:
 
 def _write_key(path: Path, key: Key) -> None:
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    path.unlink(missing_ok=True)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(pem)
+    write(path, pem, 0o600)
+
+
+def write(path: Path, content: bytes, mode: int = 0o644) -> None:
+    """Whole, or not at all, whoever reads it meanwhile."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.unlink(missing_ok=True)
+    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
 
 
 # The https port ------------------------------------------------------------------------------------------------------
@@ -158,17 +212,59 @@ def chains(certificate: Path, key: Path) -> list[tuple[Path, Path]]:
     return [(certificate, key), *([rsa_too] if rsa_too[0].exists() else [])]
 
 
-async def serve(host: str, port: int, pairs: list[tuple[Path, Path]], upstream: tuple[str, int]) -> asyncio.Server:
-    """Take TLS off what comes to `port` and pass the bytes on to `upstream` and back.
-
-    Before them goes a line of the PROXY protocol, version 1, that says who the client is.
-    """
+def context_of(pairs: list[tuple[Path, Path]]) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     for certificate, key in pairs:
         context.load_cert_chain(certificate, key)
     if (group := pairs[0][0].with_name("dh.pem")).exists():
         context.load_dh_params(group)
     context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+def reload(context: ssl.SSLContext, pairs: list[tuple[Path, Path]]) -> None:
+    """New connections get what is in the files now; those that are open go on. Raises OSError, and nothing is changed
+
+    then: a certificate whose key isn't there yet would leave the context with neither.
+    """
+    context_of(pairs)
+    for certificate, key in pairs:
+        context.load_cert_chain(certificate, key)
+
+
+async def keep_fresh(
+    context: ssl.SSLContext,
+    pairs: list[tuple[Path, Path]],
+    renew: Callable[[], None],
+    say: Callable[[str], None],
+    every: float = LOOK_EVERY,
+) -> NoReturn:
+    """Until cancelled: have certificates renewed in time, and serve with those that were replaced, by whomever."""
+
+    def versions() -> list[int]:
+        return [file.stat().st_mtime_ns for pair in pairs for file in pair]
+
+    served, said = versions(), ""
+    while True:
+        await asyncio.sleep(every)
+        try:
+            await asyncio.to_thread(renew)
+            if (found := versions()) != served:
+                reload(context, pairs)
+                served = found
+                say("serving with renewed certificates")
+            said = ""
+        except (OSError, ValueError) as why:  # half of a pair may be there yet; the next look sees the other half
+            if said != str(why):
+                say(f"ERROR certificates can't be renewed, those in use stay: {why}")
+            said = str(why)
+
+
+async def serve(host: str, port: int, context: ssl.SSLContext, upstream: tuple[str, int]) -> asyncio.Server:
+    """Take TLS off what comes to `port` and pass the bytes on to `upstream` and back.
+
+    Before them goes a line of the PROXY protocol, version 1, that says who the client is.
+    """
 
     async def connected(client_in: asyncio.StreamReader, client_out: asyncio.StreamWriter) -> None:
         try:

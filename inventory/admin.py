@@ -10,8 +10,10 @@ from django.db import connection
 from django.http import Http404, HttpResponseRedirect
 from django.shortcuts import render
 from django.utils.html import format_html
+from unfold.admin import ModelAdmin, TabularInline
 
 from inventory import errors, presence
+from inventory.forms import MetadataLines, as_written, named
 from inventory.models import (
     AmtState,
     CustomConfig,
@@ -46,6 +48,7 @@ from inventory.models import (
     WorkloadMember,
     WorkloadState,
 )
+from inventory.models.metadata import MetadataField
 from tenants.admin import ToRead
 from tenants.door import GuardedAdminSite
 from tenants.errors import AlreadyClaimed
@@ -68,8 +71,8 @@ class ProjectAdminSite(GuardedAdminSite):
         return LogEntry.objects.none()
 
     def each_context(self, request):
-        header = f"{self.site_header}: {request.project.name}"
-        return super().each_context(request) | {"site_header": header, "site_url": "/"}
+        told = {"site_header": request.project.name, "site_subheader": self.site_header, "site_url": "/"}
+        return super().each_context(request) | told
 
     def index(self, request, extra_context=None):
         return super().index(request, {"title": f"Project {request.project.name}"})
@@ -103,7 +106,7 @@ def asking(description: str, **wishes: str):
     return act
 
 
-class ResourceAdmin(admin.ModelAdmin):
+class ResourceAdmin(ModelAdmin):
     """Plain columns are edited; wishes are asked for by actions; facts are shown. All goes by ask() and save()."""
 
     asks: dict[str, str] = {}  # what adding one wishes
@@ -115,6 +118,16 @@ class ResourceAdmin(admin.ModelAdmin):
             return []
         facts = {f.name for f in self.model._meta.concrete_fields if not f.editable and not f.primary_key}
         return sorted(facts | self.fixed | self.model.fixed | {"created_at", "updated_at"})
+
+    def formfield_for_dbfield(self, db_field, request, **kwargs):
+        if isinstance(db_field, MetadataField):
+            return db_field.formfield(form_class=MetadataLines)
+        asked = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if asked is not None:
+            asked.label = as_written(asked.label)
+            if hasattr(asked, "label_from_instance"):
+                asked.label_from_instance = named
+        return asked
 
     # The admin's own permissions are about models; here the project's role decides, for all of them.
     def has_module_permission(self, request):
@@ -309,7 +322,7 @@ class HostAdmin(ResourceAdmin):
         self.wish(request, hosts, state=HostState.UNTRUSTED)
 
 
-class CustomizationInline(admin.TabularInline):
+class CustomizationInline(TabularInline):
     """Custom configs are chosen when an instance is made: they are of its machine's first start."""
 
     model = Customization

@@ -4,6 +4,7 @@ What is decided or rendered is answered here always. Files are sent by nginx in 
 (docker/nginx.conf), and here in the embedded stack.
 """
 
+import hashlib
 import ipaddress
 import re
 import threading
@@ -12,13 +13,26 @@ from pathlib import Path
 from typing import IO, Any
 
 from django.conf import settings
-from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBadRequest, HttpResponseNotFound
+from django.http import (
+    FileResponse,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBadRequest,
+    HttpResponseNotFound,
+    HttpResponseNotModified,
+)
 from django.urls import path, register_converter
 from django.views.decorators.http import condition, require_safe
 
 from provisioning import artifacts, mirror, pxe, workflow
 from provisioning.dkam import build, microos, slots
 from provisioning.dkam.store import Store
+from provisioning.errors import CannotInstall
+from provisioning.infra import authorities
+from tenants import credentials
+from tenants.errors import BadToken, challenge
+from tenants.permissions import bearer_of
+from tenants.tokens import Caller, Kind
 
 # Whoever hasn't said who it is, as at a fixed boot URL from DHCP, is sent here again with its name. No colon may be in
 # the relative URL: iPXE would take what is before it for a scheme.
@@ -87,11 +101,26 @@ def helper_configuration(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def boot_ca(request: HttpRequest) -> HttpResponse:
-    """The authority that firmware has to trust to boot over HTTPS."""
+    """The authorities to trust: for firmware that boots over HTTPS, and for machines that are installed.
+
+    Those ask again and again, with the token of their agents; by If-None-Match they say what they trust by now.
+    """
     try:
-        return HttpResponse(settings.EIM_CA_FILE.read_bytes(), content_type="application/x-pem-file")
-    except OSError as fault:
-        return HttpResponseNotFound(f"{settings.EIM_CA_FILE}: {fault.strerror}; see EIM_CA_FILE\n", "text/plain")
+        pem = authorities().encode()
+    except CannotInstall as why:
+        return HttpResponseNotFound(f"{why}\n", "text/plain")
+    digest = hashlib.sha256(pem).hexdigest()
+    headers = {"ETag": f'"{digest}"', "Cache-Control": "no-cache"}
+    if request.headers.get("If-None-Match") != headers["ETag"]:
+        return HttpResponse(pem, content_type="application/x-pem-file", headers=headers)
+    try:
+        caller = bearer_of(request)
+    except BadToken as wrong:
+        said = challenge("invalid_token", str(wrong))
+        return HttpResponse(f"{wrong}\n", "text/plain", 401, headers={"WWW-Authenticate": said})
+    if isinstance(caller, Caller) and caller.kind is Kind.NODE:
+        credentials.trusts(caller.client_id, digest)
+    return HttpResponseNotModified(headers=headers)
 
 
 def _plain(text: str) -> HttpResponse:

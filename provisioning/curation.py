@@ -19,13 +19,18 @@ from django.db import connection
 from inventory.models import Instance, OsType
 from provisioning import texts
 from provisioning.errors import CannotInstall
-from provisioning.infra import infra
+from provisioning.infra import authorities, infra
 from tenants import credentials
 from tenants.models import Project
 
 SECRET_MARK = "@@client_secret@@"  # noqa: S105  stands in stored texts where the machine gets its secret
 CREDENTIALS = "/etc/intel_edge_node/client-credentials"
 CA_FILE = "/etc/intel_edge_node/orch-ca-cert/orch-ca.crt"
+TRUST_STORES = ["/usr/local/share/ca-certificates", "/etc/pki/ca-trust/source/anchors"]  # Debian's, and others'
+AGENT_SERVICES = [
+    "node-agent", "hardware-discovery-agent", "platform-update-agent", "platform-telemetry-agent",
+    "platform-observability-agent", "platform-manageability-agent", "cluster-agent", "caddy",
+]  # fmt: skip
 AGENT_VARIABLES = "/etc/edge-node/node/agent_variables"
 PARTED_BY = "\x1f"  # custom configs, in one file, until they are split on the machine
 LARGEST = 96 * 1024  # bytes of all custom configs: a workflow's environment goes through a kernel that takes 128 KiB
@@ -58,6 +63,7 @@ class Facts:
     def all(self) -> dict[str, Any]:
         return {each.name: getattr(self, each.name) for each in fields(self)} | {
             "variables": _agent_variables(self), "firewall": _firewall(self), "ca_file": CA_FILE,
+            "trust_stores": TRUST_STORES, "agent_services": AGENT_SERVICES,
             "credentials": CREDENTIALS, "variables_file": AGENT_VARIABLES, "environment": _environment(self),
             "agent_versions": _as_lines(dict(sorted(self.infra["packages"].items()))),
         }  # fmt: skip
@@ -101,7 +107,7 @@ def facts_of(instance: Instance) -> Facts:
         infra=about,
         eim_url=f"https://{settings.EIM_PUBLIC_HOST}:{settings.EIM_HTTPS_PORT}",
         grpc_authority=f"{settings.EIM_PUBLIC_HOST}:{settings.EIM_GRPC_PORT}",
-        ca_pem=about["rootCA"] or settings.EIM_CA_FILE.read_text(),
+        ca_pem=authorities(),
     )  # fmt: skip
 
 
@@ -124,7 +130,7 @@ def _is_ip(text: str) -> bool:
 
 def cloud_init(facts: Facts) -> str:
     """For /etc/cloud/cloud.cfg.d/99_infra.cfg. Raises BadTemplate, CannotInstall."""
-    text = texts.render("cloud-init/99_infra.cfg", facts.all())
+    text = texts.render("cloud-init/99_infra.cfg", facts.all() | {"trust_script": trust_script(facts)})
     _must_be_config("cloud-init/99_infra.cfg", text)
     return text
 
@@ -132,6 +138,13 @@ def cloud_init(facts: Facts) -> str:
 def installer(facts: Facts) -> str:
     """The script that the first start runs where agents come as packages. Raises BadTemplate."""
     return texts.render("installer/installer.sh", facts.all()) if facts.agents == "packages" else ""
+
+
+def trust_script(facts: Facts) -> str:
+    """The script that asks which authorities to trust. Our own agent asks by itself. Raises BadTemplate."""
+    if facts.agents == "built-in" or facts.standalone:
+        return ""
+    return texts.render("installer/trust.sh", facts.all())
 
 
 def apt_conf(facts: Facts) -> str:

@@ -74,6 +74,14 @@ def infra() -> dict[str, Any]:
         raise CannotInstall(f"EIM_INFRA_CONFIG: {file} can't be read: {away.strerror}") from away
 
 
+def authorities() -> str:
+    """In PEM, those that installed machines trust: two, while one is exchanged for another. Raises CannotInstall."""
+    try:
+        return infra()["rootCA"] or settings.EIM_CA_FILE.read_text()
+    except OSError as away:
+        raise CannotInstall(f"EIM_CA_FILE: {settings.EIM_CA_FILE} can't be read: {away.strerror}") from away
+
+
 @lru_cache(maxsize=2)
 def _read(file: Path, _changed: int) -> dict[str, Any]:
     try:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from django.contrib import admin, messages
 from django.http import HttpResponseRedirect
 from django.utils.html import format_html
+from unfold.admin import ModelAdmin
 
 from tenants import api_tokens, standing
 from tenants.admin_people import GrantInline
@@ -22,7 +23,7 @@ class InOrganization(GrantInline):
     autocomplete_fields = ["user", "group"]
 
 
-class NamedAdmin(admin.ModelAdmin):
+class NamedAdmin(ModelAdmin):
     """What is added or deleted here is wished for; workers make it so, and the status tells how it goes."""
 
     list_display_links = ["name"]
@@ -103,7 +104,7 @@ class ProjectAdmin(NamedAdmin):
     def inventory(self, project):
         if not project.is_ready:
             return "not served"
-        return format_html('<a href="/p/{}/admin/">its inventory</a>', project.name)
+        return format_html('<a href="/p/{}/">its console</a>', project.name)
 
     @admin.action(description="Delete by force: wait for no host, end sessions in its tables", permissions=["delete"])
     def delete_by_force(self, request, projects):
@@ -112,7 +113,7 @@ class ProjectAdmin(NamedAdmin):
             self.ask_to_go(request, [project])
 
 
-class ToRead(admin.ModelAdmin):
+class ToRead(ModelAdmin):
     """What was written down, newest first."""
 
     ordering = ["-id"]
@@ -145,14 +146,14 @@ class AuditAdmin(ToRead):
 
 
 @admin.register(Client)
-class ClientAdmin(admin.ModelAdmin):
+class ClientAdmin(ModelAdmin):
     """Programs that people sign in with. Those that ask for themselves are made by `manage.py create_client`."""
 
     list_display = ["client_id", "description", "grants", "service_account", "enabled"]
     autocomplete_fields = ["service_account"]
 
 
-class CalledBack(admin.ModelAdmin):
+class CalledBack(ModelAdmin):
     """Rows that are looked at and ended, not written."""
 
     actions = ["end"]

@@ -2,6 +2,7 @@
 
 import hmac
 import secrets
+from collections.abc import Iterable
 from uuid import UUID
 
 from django.db import connection, transaction
@@ -48,10 +49,30 @@ def make(host_uuid: UUID, secret: str = "") -> bool:
     return made
 
 
+def take_over(host_uuid: UUID, secret: str) -> None:
+    """Let a machine of the current schema, which has none here, go on with the secret that another system gave it."""
+    EdgeCredential.objects.create(
+        schema=connection.schema_name, client_id=client_id_of(host_uuid), host_uuid=host_uuid,
+        secret_sealed=seal(secret), installed_sealed=seal(secret),
+    )  # fmt: skip
+
+
+def lacking(hosts: Iterable[UUID]) -> set[UUID]:
+    """Those of these machines of the current schema that have none."""
+    return {*hosts} - {
+        *EdgeCredential.objects.filter(schema=connection.schema_name).values_list("host_uuid", flat=True)
+    }
+
+
 def secret_of(host_uuid: UUID) -> str | None:
     """The secret for the installed system of a machine of the current schema; None if it isn't trusted."""
     credential = EdgeCredential.objects.filter(client_id=client_id_of(host_uuid), schema=connection.schema_name).first()
     return unseal(credential.installed_sealed or credential.secret_sealed) if credential else None
+
+
+def trusts(client_id: str, digest: str) -> None:
+    """The node has said which authorities it trusts. Written only if that is news. Call from the public schema."""
+    EdgeCredential.objects.filter(client_id=client_id).exclude(trusts=digest).update(trusts=digest)
 
 
 def revoke(host_uuid: UUID | None) -> None:

@@ -45,7 +45,7 @@ async def live() -> None:
     token = Token(server, began_with[1].strip(), began_with[2].strip())
     guid = known.get("GUID") or machine.dmi("product_uuid").lower()
     memory = Memory(MEMORY)
-    system: System = slots.Slots(memory, server, known) if slots.are_here() else Packages(memory)
+    system: System = slots.Slots(memory, token, known) if slots.are_here() else Packages(memory)
     updates = Updates(system, memory, token, guid)
     agent = Agent(server, token, guid, machine.system_info, updates=updates, watch=Diary().note)
     running = asyncio.create_task(agent.run())

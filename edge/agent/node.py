@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Literal
 
 import grpc
 
+from edge import trust
 from edge.agent.updates import POLL_SECONDS, Updates
 from edge.errors import TokenRefused
 from edge.link import RPC_SECONDS, Server, Token, pauses, reason
@@ -18,7 +20,7 @@ CLIENT_SECRET = "/etc/intel_edge_node/client-credentials/client_secret"  # noqa:
 AGENT_VARIABLES = "/etc/edge-node/node/agent_variables"
 CA_FILE = "/etc/intel_edge_node/orch-ca-cert/orch-ca.crt"
 
-Told = Literal["heartbeat", "hardware", "updates", "sources"]
+Told = Literal["heartbeat", "hardware", "trust", "updates", "sources"]
 
 HEARTBEAT = timedelta(seconds=10)
 SOURCES = timedelta(hours=6)  # between two looks at what there is to update to
@@ -44,20 +46,30 @@ class Agent:
         hardware_every: timedelta = HARDWARE,
         updates: Updates | None = None,
         updates_every: timedelta = timedelta(seconds=POLL_SECONDS),
+        trust_every: timedelta = trust.EVERY,
         watch: Callable[[Told, str], None] = _unwatched,
     ) -> None:
         """updates: of a machine that is updated. `watch` hears of each report, and why it wasn't accepted."""
         self.server, self.token, self.guid, self.hardware = server, token, guid, hardware
-        self.heartbeat, self.hardware_every, self.watch = heartbeat, hardware_every, watch
+        self.heartbeat, self.hardware_every, self.trust_every = heartbeat, hardware_every, trust_every
+        self.watch = watch
         self.updates, self.updates_every = updates, updates_every
         self.known = asyncio.Event()  # the server has accepted its heartbeat
 
     async def run(self) -> None:
         """Report until cancelled. A server that is away, or doesn't want us yet, is asked again and again."""
+        while True:
+            try:
+                await self._run()
+            except* trust.Renewed:
+                self.server = self.token.server = replace(self.server)  # what was read of the file is forgotten
+
+    async def _run(self) -> None:
         async with self.server.channel() as channel, asyncio.TaskGroup() as reports:
             stub = hostmgr_pb2_grpc.HostmgrStub(channel)
             reports.create_task(self.repeat("heartbeat", self.heartbeat, lambda: self.say_running(stub)))
             reports.create_task(self.repeat("hardware", self.hardware_every, lambda: self.say_hardware(stub)))
+            reports.create_task(self.repeat("trust", self.trust_every, lambda: trust.renew(self.server, self.token)))
             if self.updates is not None:
                 reports.create_task(self.follow(self.updates, maintmgr_pb2_grpc.MaintmgrServiceStub(channel)))
 

@@ -13,7 +13,7 @@ from edge.agent.memory import Entry, Job, Memory, Wanted
 from wire import maintmgr_pb2 as mm
 
 SOURCES = "etc/apt/sources.list.d"
-OURS = "edge-policy-"  # what the names of our files there begin with
+OURS = "edge-policy"  # the names of our files there, for each of the two forms that apt knows
 PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+(:[a-z0-9-]+)?(=[A-Za-z0-9.+:~-]+)?")  # nothing that apt takes for an option
 UPGRADABLE = re.compile(r"^([^/\s]+)/\S+ (\S+) (\S+) \[upgradable from: ", re.MULTILINE)
 OPTIONS = (
@@ -92,11 +92,9 @@ class Packages:
             job.before = self.installed()
             self.memory.save()
         self._run("dpkg", *self._dpkg_options(), "--configure", "-a")  # where an earlier one was cut off
-        self._write_sources(wanted.sources)
-        command = self._command(wanted)
-        if command:
-            self._run("apt-get", *self.options, "update")
-            self._run("apt-get", *self.options, *command)
+        named = self._write_sources(wanted.sources)
+        if command := self._command(wanted):
+            self._do(command, named)
         changes_kernel = bool(wanted.kernel_command) and command_line.change(self.memory, wanted.kernel_command)
         changed = self._changed(job.before)
         job.log = [_entry(name, version, name in job.before, wanted) for name, version in changed.items()]
@@ -113,6 +111,24 @@ class Packages:
     def keep(self, job: Job) -> None:
         """Nothing to go back to, so nothing to make sure of."""
 
+    def _do(self, command: list[str], named: Path | None) -> None:
+        """Of all sources only the policy's are asked anew, if that does: what others have was asked within hours."""
+        if named is not None and command[0] == "install":
+            alone = [f"Dir::Etc::SourceList={named}", "Dir::Etc::SourceParts=/dev/null", "APT::Get::List-Cleanup=0"]
+            self._update(alone)
+            try:
+                self._run("apt-get", *self.options, *command)
+                return
+            except UpdateFailed as failure:
+                print(f"{failure}: all sources are asked", flush=True)
+        self._update([])
+        self._run("apt-get", *self.options, *command)
+
+    def _update(self, options: list[str]) -> None:
+        """Each source has to answer."""
+        more = [word for option in (*options, "APT::Update::Error-Mode=any") for word in ("-o", option)]
+        self._run("apt-get", *self.options, *more, "update")
+
     @staticmethod
     def _command(wanted: Wanted) -> list[str]:
         if wanted.packages:
@@ -124,18 +140,21 @@ class Packages:
     def _changed(self, before: dict[str, str]) -> dict[str, str]:
         return {name: version for name, version in self.installed().items() if before.get(name) != version}
 
-    def _write_sources(self, texts: list[str]) -> None:
-        """Exactly those that are named. Where none are, those of an earlier policy go on giving newer versions."""
+    def _write_sources(self, texts: list[str]) -> Path | None:
+        """Exactly those that are named; the file, if it is one. Where none are named, those of before stay."""
         if not texts:
-            return
+            return None
         folder = self.root / SOURCES
         folder.mkdir(parents=True, exist_ok=True)
-        for file in folder.glob(f"{OURS}*"):
+        for file in folder.glob(f"{OURS}.*"):
             file.unlink()
-        for number, text in enumerate(texts):
-            one_line = re.match(r"\s*deb(-src)?\s", text)
-            name = f"{OURS}{number:02d}.{'list' if one_line else 'sources'}"
-            (folder / name).write_text(text.strip() + "\n")
+        by_suffix: dict[str, list[str]] = {}
+        for text in texts:
+            suffix = "list" if re.match(r"\s*deb(-src)?\s", text) else "sources"  # one line, or a paragraph
+            by_suffix.setdefault(suffix, []).append(text.strip() + "\n")
+        for suffix, found in by_suffix.items():
+            (folder / f"{OURS}.{suffix}").write_text("\n".join(found))
+        return folder / f"{OURS}.{suffix}" if len(by_suffix) == 1 else None
 
     def _dpkg_options(self) -> list[str]:
         return [f"--root={self.root}"] if self.root != Path("/") else []

@@ -22,7 +22,7 @@ from pathlib import Path, PurePosixPath
 from edge.agent import command_line
 from edge.agent.failure import UpdateFailed
 from edge.agent.memory import Entry, Job, Memory, Wanted
-from edge.link import HTTP_SECONDS, Server, pauses
+from edge.link import HTTP_SECONDS, Token, pauses
 from edge.microos.unpack import BY_SUFFIX, Broken, unpacked
 from wire import maintmgr_pb2 as mm
 
@@ -47,9 +47,9 @@ def are_here() -> bool:
 class Slots:
     os_type = mm.PlatformUpdateStatusResponse.OS_TYPE_IMMUTABLE
 
-    def __init__(self, memory: Memory, server: Server, known: dict[str, str]) -> None:
+    def __init__(self, memory: Memory, token: Token, known: dict[str, str]) -> None:
         """known: what was written down about the image when the machine was installed."""
-        self.memory, self.server = memory, server
+        self.memory, self.token = memory, token
         if not memory.image:
             names = {"profile_name": "OS_PROFILE", "profile_version": "OS_VERSION", "image_id": "OS_IMAGE_ID",
                      "image_sha256": "OS_IMAGE_SHA256"}  # fmt: skip
@@ -104,8 +104,9 @@ class Slots:
     @contextmanager
     def _arriving(self, wanted: Wanted) -> "Iterator[Arriving]":
         """A relative address is our server's own, which our authority vouches for; others are vouched for by theirs."""
-        url = urllib.parse.urljoin(f"{self.server.url}/", wanted.image_url)
-        opener = self.server.opener if url.startswith(self.server.url) else urllib.request.build_opener()
+        server = self.token.server
+        url = urllib.parse.urljoin(f"{server.url}/", wanted.image_url)
+        opener = server.opener if url.startswith(f"{server.url}/") else urllib.request.build_opener()
         suffix = PurePosixPath(urllib.parse.urlsplit(url).path).suffix
         with opener.open(url, timeout=HTTP_SECONDS) as answer:
             yield Arriving(answer, suffix if suffix in BY_SUFFIX else "")

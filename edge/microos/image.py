@@ -16,6 +16,7 @@ from edge.errors import ActionFailed
 from edge.link import HTTP_SECONDS, image_opener
 from edge.microos import disks, qcow2
 from edge.microos.unpack import BY_SUFFIX, Broken, unpacked
+from edge.worker import note
 
 MIB = 2**20
 PAUSES_SECONDS = (2, 4, 8, 16, *[30] * 20)  # before each new try to download: ten minutes in all
@@ -37,9 +38,10 @@ def check(env: Environment) -> None:
 
     Trouble on the way says nothing about the image: writing it will meet that again, and has the time to try again.
     """
+    needed(env, "SHA256")  # nothing is written of which nobody said what it has to be
     disk = _target(env)
     try:
-        with _opened(disk) as handle, _arriving(env) as (start, _, packed_bytes, _):
+        with opened(disk) as handle, _arriving(env) as (start, _, packed_bytes, _):
             room = disks.size_bytes(handle)
             if start.startswith(qcow2.MAGIC):
                 _fits(qcow2.layout(start).size_bytes + packed_bytes, room)
@@ -62,16 +64,17 @@ def stream(env: Environment) -> None:
     for pause in (*PAUSES_SECONDS, None):
         try:
             _stream_once(disk, env)
+            note(f"written to {disk}, sha256 as asked for")
             return
         except TROUBLES as fault:
             if pause is None or _is_final(fault):
                 raise ActionFailed(f"{env['IMG_URL']} can't be downloaded: {fault}") from fault
-            print(f"download broke off ({fault}), again in {pause} s", flush=True)
+            note(f"download broke off ({fault}), again in {pause} s")
             time.sleep(pause)
 
 
 def _stream_once(disk: Path, env: Environment) -> None:
-    with _opened(disk) as handle:
+    with opened(disk) as handle:
         disks.zero(handle, 0, min(MIB, disks.size_bytes(handle)))
         with _arriving(env) as (start, pieces, _, digest):
             everything = itertools.chain([start], pieces)
@@ -142,17 +145,17 @@ def _write(disk: int, data: memoryview, offset: int) -> None:
 
 
 def _verify(digest: "hashlib._Hash", env: Environment) -> None:
-    found, wanted = digest.hexdigest(), env.get("SHA256", "").lower()
-    if wanted and found != wanted:
+    found, wanted = digest.hexdigest(), needed(env, "SHA256").lower()
+    if found != wanted:
         raise ActionFailed(f"{env['IMG_URL']} has sha256 {found}, expected {wanted}: nothing bootable was written")
 
 
 def _target(env: Environment) -> Path:
-    return Path(env["DEST_DISK"]) if env.get("DEST_DISK") else disks.wait_for_fixed_disks()[0]
+    return Path(env["DEST_DISK"]) if env.get("DEST_DISK") else disks.install_disk(env)
 
 
 @contextmanager
-def _opened(disk: Path) -> Iterator[int]:
+def opened(disk: Path) -> Iterator[int]:
     handle = os.open(disk, os.O_RDWR)
     try:
         yield handle
@@ -188,7 +191,7 @@ def _downloaded(answer: http.client.HTTPResponse, expected: int) -> Iterator[byt
         received += len(chunk)
         if time.monotonic() - said_at > PROGRESS_EVERY_SECONDS:
             said_at = time.monotonic()
-            print(f"{received // MIB} of {expected // MIB} MiB", flush=True)
+            note(f"{received // MIB} of {expected // MIB} MiB")
     if expected and received != expected:
         raise ConnectionError(f"ended after {received} of {expected} bytes")
 

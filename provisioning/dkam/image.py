@@ -15,6 +15,7 @@ NAME = "debian-12.raw.gz"
 PACKAGES = (
     *("systemd-sysv", "dbus", "systemd-resolved", "udev", "kmod", "iproute2", "netbase", "ca-certificates", "sudo"),
     *("python3", "libstdc++6", "cloud-init", "cloud-guest-utils", "fdisk", "e2fsprogs", "systemd-boot-efi"),
+    "openssh-server",
 )
 MIB = 2**20
 SECTOR = 512
@@ -62,6 +63,8 @@ def fill_root(root: Path, root_tar: Path, kernel: Kernel, checkout: Path, scratc
     enable(root, "/lib/systemd/system/systemd-networkd.service", "multi-user.target.wants")
     enable(root, "/lib/systemd/system/systemd-resolved.service", "multi-user.target.wants")
     enable(root, "/etc/systemd/system/edge-node-agent.path", "paths.target.wants")
+    for of_all in (*root.glob("etc/ssh/ssh_host_*"), *root.glob("etc/systemd/system/**/ssh*.service")):
+        of_all.unlink()  # each machine makes its own key, and starts SSH if somebody may log in
     for unit in (FILES / "masked-units").read_text().split():
         (root / "etc/systemd/system" / unit).unlink(missing_ok=True)
         (root / "etc/systemd/system" / unit).symlink_to("/dev/null")

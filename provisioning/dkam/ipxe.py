@@ -4,6 +4,9 @@ import shutil
 import tarfile
 from pathlib import Path
 
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
 from provisioning.dkam import uki
 from provisioning.dkam.errors import BuildFailed
 from provisioning.dkam.tools import require, run
@@ -34,20 +37,24 @@ def unpack(packages: Path, folder: Path) -> list[Path]:
 
 
 def build(source: Path, url: str, ca_pem: str, folder: Path) -> Path:
-    """ipxe.efi out of a source tree, with HTTPS, trusting our CA only, going straight to the server."""
+    """ipxe.efi out of a source tree, with HTTPS, trusting our authorities only, going straight to the server."""
     require("make")  # which says what else it needs
     if not (source / "src/Makefile").is_file():
         raise BuildFailed(f"{source} is no source tree of iPXE: it has no src/Makefile")
-    tree, script, ca = folder / "tree", folder / "embedded.ipxe", folder / "ca.pem"
+    tree, script = folder / "tree", folder / "embedded.ipxe"
     shutil.copytree(source / "src", tree, symlinks=True)
     script.write_text(SCRIPT.format(url=url))
-    ca.write_text(ca_pem)
+    authorities = []
+    for certificate in x509.load_pem_x509_certificates(ca_pem.encode()):  # a file each: of one it reads the first
+        authorities.append(folder / f"ca-{len(authorities)}.pem")
+        authorities[-1].write_bytes(certificate.public_bytes(Encoding.PEM))
+    trusted = ",".join(map(str, authorities))
     (tree / "config/local").mkdir(parents=True, exist_ok=True)
     (tree / "config/local/general.h").write_text("".join(f"#define {option}\n" for option in OPTIONS))
-    run("make", "-C", tree, "bin-x86_64-efi/ipxe.efi", f"EMBED={script}", f"TRUST={ca}", f"CERT={ca}")
+    run("make", "-C", tree, "bin-x86_64-efi/ipxe.efi", f"EMBED={script}", f"TRUST={trusted}", f"CERT={trusted}")
     shutil.copyfile(tree / "bin-x86_64-efi/ipxe.efi", folder / "own.efi")
     shutil.rmtree(tree)
-    for scratch in (script, ca):
+    for scratch in (script, *authorities):
         scratch.unlink()
     return folder / "own.efi"
 

@@ -55,6 +55,8 @@ class EdgeCredential(models.Model):
     client_id = models.CharField(max_length=64, unique=True)
     secret_sealed = SealedField()
     installed_sealed = SealedField(db_default="")  # of rows of before there were two: the same
+    # SHA-256 of the authorities' file that the installed machine says it has; empty if it never told.
+    trusts = models.CharField(max_length=64, blank=True, default="", db_default="", editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -59,12 +59,12 @@ def test_the_sources_are_those_of_the_policy_and_stay_when_one_names_none(packag
     with pytest.raises(UpdateFailed, match="/nowhere") as failure:
         packages.install(job)
     assert failure.value.why == "download"
-    assert sorted(file.name for file in folder.iterdir()) == ["edge-policy-00.list", "edge-policy-01.sources"]
+    assert sorted(file.name for file in folder.iterdir()) == ["edge-policy.list", "edge-policy.sources"]
     job = asked(repository, "hello")
     packages.install(job)
     job.wanted.sources = []
     packages.install(job)
-    assert [file.name for file in folder.iterdir()] == ["edge-policy-00.sources"]
+    assert [file.name for file in folder.iterdir()] == ["edge-policy.sources"]
 
 
 @pytest.mark.parametrize("name", ["-oDpkg::Pre-Invoke::=reboot", "hello;reboot", "../x.deb", "hello/stable"])
@@ -72,6 +72,18 @@ def test_what_isnt_the_name_of_a_package_never_reaches_apt(packages, repository,
     with pytest.raises(UpdateFailed, match="isn't the name of a package"):
         packages.install(asked(repository, name))
     assert packages.installed() == {}
+
+
+def test_of_all_sources_only_the_policys_is_asked_unless_it_takes_the_others(packages, repository, apt_root, tmp_path):
+    other = Repository(tmp_path / "other")
+    other.publish("needed", "1.0")
+    (apt_root / "etc/apt/sources.list").write_text(f"deb [trusted=yes] file:{other.folder} ./\n")
+    packages.install(asked(repository, "hello"))
+    lists = apt_root / "var/lib/apt/lists"
+    assert not [*lists.glob("*other*")] and [*lists.glob("*repository*")]
+    repository.publish("hello", "2.0", depends="needed")
+    packages.install(asked(repository, "hello"))
+    assert packages.installed() == {"hello": "2.0", "needed": "1.0"}
 
 
 def test_a_package_that_nobody_has_fails_with_apts_words(packages, repository):

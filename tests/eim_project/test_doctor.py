@@ -73,17 +73,17 @@ def test_a_broker_that_evicts_and_one_that_is_away_are_told(data, settings, monk
 def test_certificates_that_machines_would_refuse_are_told(settings, tmp_path, monkeypatch):
     settings.EIM_TLS_CERT, settings.EIM_TLS_KEY = tmp_path / "server.crt", tmp_path / "server.key"
     settings.EIM_CA_FILE, settings.EIM_PUBLIC_HOST = tmp_path / "ca.crt", "eim.example"
-    assert {one.level for one in doctor._certificates()} == {Level.WARN}, "there are none yet"
+    assert {one.level for one in doctor.certificates()} == {Level.WARN}, "there are none yet"
     tls.ensure(tmp_path, ["localhost", "eim.example"])
-    assert {one.level for one in doctor._certificates()} == {Level.OK}
+    assert {one.level for one in doctor.certificates()} == {Level.OK}
     settings.EIM_PUBLIC_HOST = "elsewhere.example"
-    assert "isn't for elsewhere.example" in worst(doctor._certificates()).says
+    assert "isn't for elsewhere.example" in worst(doctor.certificates()).says
     settings.EIM_PUBLIC_HOST, settings.EIM_TLS_KEY = "eim.example", tmp_path / "server-rsa.key"
-    assert "isn't the key" in worst(doctor._certificates()).says
+    assert "isn't the key" in worst(doctor.certificates()).says
     settings.EIM_TLS_KEY = tmp_path / "server.key"
     monkeypatch.setattr(tls, "SERVER_LIFETIME", datetime.timedelta(seconds=-1))
     tls.ensure(tmp_path, ["localhost", "eim.example", "new"])
-    assert worst(doctor._certificates()).says.endswith("has expired")
+    assert worst(doctor.certificates()).says.endswith("has expired")
 
 
 def test_a_port_that_somebody_else_has_is_told(settings):

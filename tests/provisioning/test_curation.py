@@ -52,6 +52,7 @@ ACCOUNT = {"username": "ann", "ssh_key": KEY}
 DEVELOPER = {"username": "dev", "password_hash": "$6$salt$hash"}
 KINDS = {
     "debian": {"agents": "built-in"},
+    "debian-account": {"agents": "built-in", "account": ACCOUNT},
     "ubuntu": {"agents": "packages", "account": ACCOUNT},
     "ubuntu-static-developer": {"agents": "packages", "static_ip": True, "developer": DEVELOPER},
     "microvisor": {"agents": "image", "account": ACCOUNT},

@@ -1,14 +1,10 @@
 """Machines of all kinds, from an empty disk to Running, as `make machine` does it: minutes each, so for make slow."""
 
-import shutil
 import subprocess
 import sys
-import tempfile
 
 import pytest
 from django.conf import settings
-
-from tests.services import environment_without
 
 KINDS = [
     ("virtio", "virtio", "bios", "ipxe"),
@@ -22,14 +18,6 @@ KINDS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def environment():
-    """For a stack of its own, started by the command; what is built for the first machine serves the others."""
-    data = tempfile.mkdtemp(prefix="machines-", dir=settings.EIM_DATA.parent)
-    yield environment_without() | {"EIM_DATA": data}
-    shutil.rmtree(data, ignore_errors=True)
-
-
 @pytest.mark.slow
 @pytest.mark.xdist_group("machine")  # one at a time
 @pytest.mark.timeout(1800)
@@ -40,3 +28,14 @@ def test_a_machine_is_installed_and_reports(environment, disk, nic, firmware, bo
     done = subprocess.run(command, cwd=settings.BASE_DIR, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
     assert done.stdout.splitlines()[-1].startswith("machine: Running in ")
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("machine")
+@pytest.mark.timeout(2400)
+def test_a_machine_is_logged_in_to_installed_anew_deauthorized_and_deleted(environment):
+    command = [sys.executable, "manage.py", "machine_life", "--timeout", "2300"]
+    done = subprocess.run(command, cwd=settings.BASE_DIR, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
+    for seen in ("logged in by SSH", "installed anew", "deauthorized", "deleted"):
+        assert f"  {seen}: " in done.stdout

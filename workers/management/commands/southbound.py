@@ -9,6 +9,8 @@ import time
 from pathlib import Path
 
 import grpc
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.x509 import load_pem_x509_certificate
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from prometheus_client import start_http_server
@@ -62,23 +64,30 @@ def tls_credentials(certificate: Path, key: Path) -> grpc.ServerCredentials:
         return certificate.stat().st_mtime_ns, key.stat().st_mtime_ns
 
     def read() -> grpc.ServerCertificateConfiguration:
-        return grpc.ssl_server_certificate_configuration([(key.read_bytes(), certificate.read_bytes())])
+        pair = key.read_bytes(), certificate.read_bytes()
+        if load_pem_private_key(pair[0], password=None).public_key() != load_pem_x509_certificate(pair[1]).public_key():
+            raise ValueError(f"{key} isn't the key of {certificate}")
+        return grpc.ssl_server_certificate_configuration([pair])
 
     def renewed() -> grpc.ServerCertificateConfiguration | None:
+        """Asked by gRPC for each new connection; None: the same as the last time."""
         nonlocal known
         try:
-            if version() != known:
-                known = version()
-                return read()
-        except OSError as fault:
+            if (found := version()) == known:
+                return None
+            renewal = read()
+        except (OSError, ValueError) as fault:  # one of the two may be replaced, and the other about to be
             log.error("the certificate can't be read, the last one stays", extra={"because": fault})
-        return None
+            return None
+        known = found
+        log.info("new connections get another certificate", extra={"file": certificate})
+        return renewal
 
     try:
         known, first = version(), read()
-    except OSError as missing:
+    except (OSError, ValueError) as wrong:
         raise CommandError(
-            f"{missing}: `manage.py up` makes a certificate; or set EIM_TLS_CERT and EIM_TLS_KEY"
+            f"{wrong}: `manage.py up` makes a certificate; or set EIM_TLS_CERT and EIM_TLS_KEY"
         ) from None
     return grpc.dynamic_ssl_server_credentials(first, renewed)
 
