@@ -84,6 +84,8 @@ def plan_for(instance: Instance) -> Plan:
             "say the same in a workflow template of its profile's name (EIM_TEMPLATES), in a profile without the bundle"
         )
     try:
+        if _has_slots(instance) and instance.security_feature == SecurityFeature.SECURE_BOOT_AND_FULL_DISK_ENCRYPTION:
+            raise CannotInstall(f"{instance.os.name} has two slots, which can't be encrypted: ask for no such feature")
         name = template_of(instance)
         return _checked(name, texts.render(name, asdict(_inputs(instance, name))))
     except texts.BadTemplate as bad:
@@ -97,6 +99,11 @@ def bundle_of(os: OperatingSystem) -> str:
         return ", ".join(f"{name} {where}" for name, where in asked.items() if where)
     except (ValueError, AttributeError):
         return os.platform_bundle
+
+
+def _has_slots(instance: Instance) -> bool:
+    """Whether it is the immutable image that we build."""
+    return instance.os.os_type == OsType.IMMUTABLE and instance.os.profile_name.startswith("debian")
 
 
 def template_of(instance: Instance) -> str:
