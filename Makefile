@@ -5,7 +5,7 @@ INSTALLED := .venv/.installed
 INSTALLED_DEV := .venv/.installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: setup demo up down test debian docs bench machine boots browser lint proto lock slow clean help
+.PHONY: setup demo up down test debian layout manifests supply docs bench machine boots browser lint proto lock slow clean help
 
 setup: $(INSTALLED_DEV) ## make the virtual environment with everything, tests and lint included
 
@@ -26,6 +26,15 @@ test: $(INSTALLED_DEV) ## run all tests
 
 debian: $(INSTALLED_DEV) ## the tests that need Debian's prometheus
 	@$(RUN) -m pytest -n 0 -m debian
+
+layout: $(INSTALLED_DEV) ## the whole layout, two of each process behind Debian's nginx, Postgres and Redis; as root
+	@$(RUN) -m pytest -n 0 -m layout tests/layout
+
+manifests: $(INSTALLED_DEV) ## check Dockerfile, compose file, systemd units and Kubernetes manifests; needs Debian's systemd
+	@bin/manifests || [ $$? = 77 ]
+
+supply: $(INSTALLED_DEV) ## check licences and known weaknesses of what we stand on; writes var/sbom.json
+	@$(RUN) bin/supply.py || [ $$? = 77 ]
 
 docs: $(INSTALLED_DEV) ## the documentation as a site, in site/index.html; anything that leads nowhere fails
 	@NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --quiet

@@ -238,7 +238,7 @@ def statuses() -> str:
             for text, colour in _texts(ast.parse(file.read_text())):
                 found[text][colour].add(str(file.relative_to(ROOT)))
     rows = [
-        [html.escape(text), ", ".join(sorted(colours)), ", ".join(code(file) for file in sorted(set().union(*colours.values())))]
+        [html.escape(text), ", ".join(sorted(colours)), ", ".join(map(code, sorted(set().union(*colours.values()))))]
         for text, colours in sorted(found.items(), key=lambda item: item[0].lower())
         if text.strip()
     ]
@@ -250,7 +250,9 @@ def statuses() -> str:
     )
 
 
-_SAYERS = {"Status": "", "Refused": "ERROR", "Later": "IN_PROGRESS", "Done": "IDLE", "Fault": "ERROR", "Unable": "ERROR"}
+_SAYERS = {
+    "Status": "", "Refused": "ERROR", "Later": "IN_PROGRESS", "Done": "IDLE", "Fault": "ERROR", "Unable": "ERROR",
+}  # fmt: skip
 
 
 def _texts(tree: ast.AST) -> Iterator[tuple[str, str]]:
@@ -301,13 +303,13 @@ def metrics() -> str:
                     said = [_literal(one) for one in labels.elts] if isinstance(labels, ast.List) else []
                     rows.setdefault(name, [code(name), text, ", ".join(map(code, said)) or (single if labels else "")])
     alerts = [
-        [code(rule["alert"]), code(rule["expr"]), rule.get("for", ""), (rule.get("annotations") or {}).get("summary", "")]
+        [code(rule["alert"]), code(rule["expr"]), rule.get("for", ""), rule["annotations"]["summary"]]
         for group in yaml.safe_load((ROOT / "exporter/data/alerts.yaml").read_text())["groups"]
         for rule in group["rules"]
     ]
     return (
-        "# Metrics\n\nAt `/metrics` of the web server and at the exporter's port (`EIM_EXPORTER_PORT`). Series for each "
-        "single host are told only for projects that ask for them (`host_metrics`, in the admin).\n\n"
+        "# Metrics\n\nAt `/metrics` of the web server and at the exporter's port (`EIM_EXPORTER_PORT`). Series for "
+        "each single host are told only for projects that ask for them (`host_metrics`, in the admin).\n\n"
         + table(["metric", "what it says", "labels"], [rows[name] for name in sorted(rows)])
         + "\n## Alerts\n\nIn `exporter/data/alerts.yaml`.\n\n"
         + table(["alert", "when", "for", "what it says"], alerts)
@@ -320,11 +322,11 @@ def metrics() -> str:
 def grpc() -> str:
     from google.protobuf.descriptor import FieldDescriptor as Field
 
-    kinds = {value: name.removeprefix("TYPE_").lower() for name, value in vars(Field).items() if name.startswith("TYPE_")}
+    kinds = {vars(Field)[name]: name.removeprefix("TYPE_").lower() for name in vars(Field) if name.startswith("TYPE_")}
     text = [
-        "# gRPC services\n\nWhat agents and the micro-OS call, all at one port (`EIM_GRPC_PORT`), with TLS. The files are in",
-        "`wire/protos/`. Tinkerbell's workflow service of both generations (`tink_old.proto`, `tink_new.proto`) is served",
-        "beside these.\n",
+        "# gRPC services\n\nWhat agents and the micro-OS call, all at one port (`EIM_GRPC_PORT`), with TLS. The files",
+        "are in `wire/protos/`. Tinkerbell's workflow service of both generations (`tink_old.proto`, `tink_new.proto`)",
+        "is served beside these.\n",
     ]
     for file in sorted((ROOT / "wire").glob("*_pb2.py")):
         module = __import__(f"wire.{file.stem}", fromlist=["DESCRIPTOR"])
@@ -392,8 +394,8 @@ def api_pages(document: dict) -> dict[str, str]:
                     ["field", "type", "", "what it is"],
                     [
                         [
-                            code(field), _type_of(told), "read only" if told.get("readOnly") else
-                            "needed" if field in schema.get("required", ()) else "", html.escape(told.get("description", "")),
+                            code(field), _type_of(told), _must(field, told, schema),
+                            html.escape(told.get("description", "")),
                         ]
                         for field, told in fields.items()
                     ],
@@ -405,6 +407,10 @@ def api_pages(document: dict) -> dict[str, str]:
 def _schemas_of(operations: list[tuple[str, str, dict]]) -> set[str]:
     told = json.dumps([[op.get("requestBody"), op.get("responses")] for _, _, op in operations])
     return {*re.findall(r"#/components/schemas/([\w.]+)", told)} - {"Error"}
+
+
+def _must(field: str, told: dict, schema: dict) -> str:
+    return "read only" if told.get("readOnly") else "needed" if field in schema.get("required", ()) else ""
 
 
 def _type_of(told: dict) -> str:

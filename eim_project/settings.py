@@ -106,7 +106,7 @@ EIM_HTTP_PORT = _port("http", 8000, "of the API and pages; without it a free one
 EIM_HTTPS_PORT = _port("https", 8443, "of the same over TLS, for machines")
 EIM_GRPC_PORT = _port("grpc", 50051, "of machines' gRPC")
 EIM_EXPORTER_PORT = _port("exporter", 9101, "of the fleet's metrics")
-_port("flower", 5555, "of Flower, which shows the Celery workers")  # read in eim_project/ports.py
+EIM_FLOWER_PORT = _port("flower", 5555, "of Flower, which shows the Celery workers")
 EXPORTER_KEEPS = setting(
     "EIM_EXPORTER_KEEPS", env.seconds(0), 5.0, "seconds that an answer of the exporter is good for"
 )
@@ -505,6 +505,13 @@ LOGGING = {
 # Read where they are used --------------------------------------------------------------------------------------------
 setting("EIM_ADMIN_PASSWORD", env.text, "", "the first administrator's; else one is drawn and shown once", secret=True)
 setting("EIM_PASSWORD", env.text, "", "what create_user and set_password give; else one is drawn", secret=True)
-setting("EIM_UPSTREAM", env.text, "", "host:port of the web server, for docker/nginx.conf.template")
+setting(
+    "EIM_WEB_SERVERS", env.text, "server 127.0.0.1:8001 max_fails=0; server 127.0.0.1:8002 max_fails=0;",
+    "the web processes, as nginx names them, for docker/nginx.conf.template",
+)  # fmt: skip
+setting(
+    "EIM_SOUTHBOUND_SERVERS", env.text, "server 127.0.0.1:50061 max_fails=0; server 127.0.0.1:50062 max_fails=0;",
+    "the southbound processes, likewise",
+)  # fmt: skip
 
 environment.refuse_wrong()

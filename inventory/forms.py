@@ -59,7 +59,7 @@ class Degrees(forms.DecimalField):
 
 def named(resource: Model) -> str:
     """Its name, and the id that tells it from others of that name."""
-    name = getattr(resource, "name", "")
+    name = getattr(resource, "name", "") or getattr(resource, "username", "")
     return f"{name} ({resource})" if name and name != str(resource) else str(resource)
 
 

@@ -14,7 +14,6 @@ from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
-import jsonschema
 import yaml
 from django.conf import settings
 
@@ -85,6 +84,8 @@ def plan_for(instance: Instance) -> Plan:
             "say the same in a workflow template of its profile's name (EIM_TEMPLATES), in a profile without the bundle"
         )
     try:
+        if _has_slots(instance) and instance.security_feature == SecurityFeature.SECURE_BOOT_AND_FULL_DISK_ENCRYPTION:
+            raise CannotInstall(f"{instance.os.name} has two slots, which can't be encrypted: ask for no such feature")
         name = template_of(instance)
         return _checked(name, texts.render(name, asdict(_inputs(instance, name))))
     except texts.BadTemplate as bad:
@@ -98,6 +99,11 @@ def bundle_of(os: OperatingSystem) -> str:
         return ", ".join(f"{name} {where}" for name, where in asked.items() if where)
     except (ValueError, AttributeError):
         return os.platform_bundle
+
+
+def _has_slots(instance: Instance) -> bool:
+    """Whether it is the immutable image that we build."""
+    return instance.os.os_type == OsType.IMMUTABLE and instance.os.profile_name.startswith("debian")
 
 
 def template_of(instance: Instance) -> str:
@@ -184,7 +190,7 @@ def _checked(name: str, text: str) -> Plan:
         made = yaml.load(text, Loader=yaml.CSafeLoader)
     except yaml.YAMLError as wrong:
         raise CannotInstall(f"{name} doesn't make YAML: {wrong}") from wrong
-    if fault := jsonschema.exceptions.best_match(_schema().iter_errors(made)):
+    if fault := _fault(made):
         where = ".".join(str(part) for part in fault.absolute_path) or "the whole"
         why = fault.message if len(fault.message) < 200 else f"it breaks the rule {fault.validator!r}"
         raise CannotInstall(f"{name} doesn't make a workflow: {where}: {why}")
@@ -204,6 +210,14 @@ def _checked(name: str, text: str) -> Plan:
     )  # fmt: skip
 
 
+def _fault(made: Any) -> Any:
+    """What the schema has against it, if anything."""
+    from jsonschema import Draft202012Validator  # not at the start: most processes never need it
+    from jsonschema.exceptions import best_match
+
+    return best_match(Draft202012Validator(_schema()).iter_errors(made))
+
+
 @cache
-def _schema() -> jsonschema.Draft202012Validator:
-    return jsonschema.Draft202012Validator(json.loads((texts.SHIPPED / "workflow.schema.json").read_text()))
+def _schema() -> dict[str, Any]:
+    return json.loads((texts.SHIPPED / "workflow.schema.json").read_text())

@@ -88,10 +88,10 @@ def _machine_of(node: Node) -> UUID | None:
     return node.host_uuid if node.client_id.startswith(NODE_CLIENT) else None
 
 
-def _workflow_for(node: Node, worker_id: str) -> Workflow | None:
+def _workflow_for(node: Node, worker_id: str, *, whole: bool = False) -> Workflow | None:
     if not _MAC.match(worker_id.lower()):
         raise Refusal(grpc.StatusCode.INVALID_ARGUMENT, f"{worker_id!r} is not a worker's id: its MAC address")
-    return workflow.for_worker(worker_id, _machine_of(node))
+    return workflow.for_worker(worker_id, _machine_of(node), whole=whole)
 
 
 def _actions_of(node: Node, workflow_id: str) -> tuple[Workflow, list[list[str]]]:
@@ -104,7 +104,7 @@ def _actions_of(node: Node, workflow_id: str) -> tuple[Workflow, list[list[str]]
 
 
 def _action_for(node: Node, agent_id: str) -> tuple[Workflow, list[str]]:
-    run = _workflow_for(node, agent_id)
+    run = _workflow_for(node, agent_id, whole=True)
     if run is None:
         raise Refusal(grpc.StatusCode.NOT_FOUND, "no action for this machine")
     if not workflow.may_begin(run):

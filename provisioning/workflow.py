@@ -213,12 +213,14 @@ def of_machine(host_uuid: UUID | None) -> QuerySet[Workflow]:
     return runs if host_uuid is None else runs.filter(host_uuid=host_uuid)
 
 
-def for_worker(worker_id: str, host_uuid: UUID | None) -> Workflow | None:
+def for_worker(worker_id: str, host_uuid: UUID | None, *, whole: bool = False) -> Workflow | None:
     """The run of this machine that is on its way, in the current schema. The UUID is the token's, the MAC what it says.
 
     One indexed query; if there is a run, now and then a second one, which notes that the machine was heard.
+    whole: with what its actions get.
     """
-    found = of_machine(host_uuid).filter(state__in=ACTIVE, worker_id=worker_id.lower()).defer("inputs_sealed")
+    found = of_machine(host_uuid).filter(state__in=ACTIVE, worker_id=worker_id.lower())
+    found = found if whole else found.defer("inputs_sealed")
     run = next(iter(found), None)  # first() would put them in order, for which the planner reads the tenant's history
     now = timezone.now()
     if run and (run.heard_at is None or now - run.heard_at > HEARD_EVERY):

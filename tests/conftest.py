@@ -16,6 +16,7 @@ from rest_framework.test import APIClient
 from eim_project import tls
 from tenants import groups, issuer, keys, limits, middleware, schema, shared, standing, tokens
 from tenants.models import Client, Grant, Organization, Project, Ring, TenantState, User
+from tests.apt import apt_root, packages, repository  # noqa: F401 - fixtures of whoever asks for them
 from workers import engine, models, tasks
 
 

@@ -145,7 +145,7 @@ class Server:
         offset, has_next = 0, True
         while has_next:
             page = self.get(path, **wanted, pageSize=PAGE, offset=offset)
-            rows = page.get(collection, None if page else [])  # a server may leave out all that is empty
+            rows = page.get(collection)
             if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
                 raise ServerError(f"HTTP request error: GET {path} answers no {collection}; is this the right server?")
             yield rows

@@ -106,6 +106,8 @@ class Mover:
 
     def _pages(self, kind: Kind, total: int, within: str = "") -> Iterator[list[dict]]:
         """More than an offset reaches are asked for by what their ids begin with: `=` finds parts of a text."""
+        if not total:
+            return  # and a server may leave out what is empty, the list of them too
         if total <= FARTHEST:
             condition = f'resourceId="{kind.model.prefix}-{within}"' if within else ""
             yield from self._server.pages(kind.path, kind.collection, condition)

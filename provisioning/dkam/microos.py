@@ -55,13 +55,13 @@ def make_initramfs(packages: Path, checkout: Path, ca_pem: str, folder: Path) ->
     shutil.rmtree(root)
 
 
-def make_disk_initramfs(kernel: Kernel, packages: tarfile.TarFile, folder: Path) -> Path:
+def make_disk_initramfs(kernel: Kernel, packages: tarfile.TarFile, folder: Path, init: str = "disk-init") -> Path:
     """The installed system's first root file system: finds the disk's root partition, unlocks it, and hands over."""
     root = folder / "disk-initramfs-root"
     root.mkdir()
     _unpack(packages, root, kept=("./bin/busybox", UNLOCK, "./lib64/", *_libraries(packages)))
     kernel.install_modules(root)
-    _own_files(root, FILES / "disk-init", "")
+    _own_files(root, FILES / init, "")
     pack(root, folder / "disk-initramfs")
     shutil.rmtree(root)
     return folder / "disk-initramfs"

@@ -17,6 +17,8 @@ PACKAGES = {
     "dnsmasq": "dnsmasq-base",
     "ip": "iproute2",
     "depmod": "kmod",
+    "debugfs": "e2fsprogs",
+    "dpkg-deb": "dpkg",
     "make": "make",
     "mcopy": "mtools",
     "mformat": "mtools",

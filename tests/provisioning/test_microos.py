@@ -201,7 +201,7 @@ def system(folder, *more):
     root, raw = folder / "root", folder / "image.raw"
     (root / "etc").mkdir(parents=True)
     (root / "etc/unlocks-by-tpm2").touch()
-    run("mke2fs", "-q", "-t", "ext4", "-L", "rootfs", "-d", root, folder / "ext4", "32M")
+    run("mke2fs", "-q", "-t", "ext4", "-b", "4096", "-L", "rootfs", "-d", root, folder / "ext4", "32M")
     with raw.open("wb") as disk:
         disk.truncate(48 * MIB)
     lines = ["label: gpt", "start=2048, size=4096, type=U", *more, 'size=65536, name="rootfs"']

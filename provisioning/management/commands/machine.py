@@ -23,7 +23,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from provisioning import pxe, qemu
-from provisioning.dkam import signing, tools
+from provisioning.dkam import build, signing, tools
 from provisioning.dkam.errors import BuildFailed
 from provisioning.dkam.store import Store
 from provisioning.lan import Lan
@@ -42,7 +42,7 @@ ON_THE_CONSOLE = {
     r"micro-OS [\d.]+ started": "the micro-OS has started",
     r"micro-OS [\d.]+ address (\S+)": "it has the address {}",
     r"micro-OS [\d.]+ discovered uuid=\S+ serial=(\S+)": "it found its serial number {}",
-    r"micro-OS [\d.]+ onboarded as (\S+)": "onboarded as {}",
+    r"micro-OS ([\d.]+) onboarded as (\S+)": "onboarded, {} s after its kernel started, as {}",
     r"micro-OS [\d.]+ action (\S+) SUCCESS": "done: {}",
     r"micro-OS [\d.]+ rebooting": "rebooting",
     r"micro-OS [\d.]+ (.*trying again.*)": "{}",
@@ -142,6 +142,7 @@ class Installation:
 
     outcome = "Running"
     logs_in = loses_power = False
+    image_step = "image"  # of the build
 
     def __init__(self, stack: dict[str, Any], hardware: qemu.Hardware, timeout: float, say: Any) -> None:
         self.stack, self.hardware, self.say = stack, hardware, say
@@ -187,17 +188,17 @@ class Installation:
         manage(self.stack, "grant", "en-ob", "--user", person, "--project", PROJECT)
         for typed in ("wrong", password):
             for question, answer in (("username: ", person), ("password: ", typed)):
-                self.until(machine, question)
+                self.hear(machine, question)
                 with machine.keyboard() as keys:
                     keys.sendall(f"{answer}\r".encode())
-            self.until(machine, "the token service refused" if typed == "wrong" else "onboarded by")
+            self.hear(machine, "the token service refused" if typed == "wrong" else "onboarded by")
         for host in api.call("GET", "compute/hosts?filter=" + urllib.parse.quote(f'uuid = "{self.hardware.uuid}"'))[
             "hosts"
         ]:
             return host["resourceId"]
         raise Failed("there is no host of who logged in")
 
-    def until(self, machine: qemu.Machine, words: str) -> None:
+    def hear(self, machine: qemu.Machine, words: str) -> None:
         """Wait until these are on the console, and forget what was there up to them."""
         while True:
             text = machine.console.read_text(errors="replace")
@@ -222,9 +223,11 @@ class Installation:
         """Facts about the disk image, once the build workers have made all that today's sources give."""
         self.mark("building what machines boot")
         timeout = max(1.0, self.deadline - time.monotonic())
-        artifacts = json.loads(manage(self.stack, "build_artifacts", f"--timeout={timeout:.0f}", say=self.say))
+        steps = ("media", "ipxe", self.image_step)
+        artifacts = json.loads(manage(self.stack, "build_artifacts", *steps, f"--timeout={timeout:.0f}", say=self.say))
         self.mark("built")
-        return {"name": "debian-12.raw.gz", **artifacts["debian-12.raw.gz"]}
+        [image] = build.BY_NAME[self.image_step].serves
+        return {"name": image, **artifacts[image]}
 
     def register(self, api: "Api") -> str:
         it = self.hardware
@@ -235,18 +238,7 @@ class Installation:
         """Its place, the disk to install on if there are two, and what is to run on it."""
         region = api.find_or_make("regions", "regions", "name", name="Berlin")
         site = api.find_or_make("sites", "sites", "name", name="Berlin Lab", regionId=region)
-        system = api.find_or_make(
-            "compute/os", "OperatingSystemResources", "name",
-            imageUrl=f"tink-stack/images/{image['digest']}/{image['name']}",
-            name=f"Debian 12 {image['sha256'][:8]}",
-            profileName=f"debian-12-{image['sha256'][:8]}",
-            imageId=image["digest"],
-            sha256=image["sha256"],
-            architecture="x86_64",
-            osType="OS_TYPE_MUTABLE",
-            osProvider="OS_PROVIDER_KIND_INFRA",
-            securityFeature=ENCRYPTED if self.hardware.secure_boot else "SECURITY_FEATURE_NONE",
-        )  # fmt: skip
+        system = api.find_or_make("compute/os", "OperatingSystemResources", "name", **self.system(image))
         it = self.hardware
         named = [{"key": "install-disk", "value": qemu.serial(it).lower()}] if it.second_disk else []
         api.call("PATCH", f"compute/hosts/{host_id}", name=f"qemu-{it.disk}-{it.nic}", siteId=site, metadata=named)
@@ -257,6 +249,20 @@ class Installation:
     def besides(self, _api: "Api") -> dict[str, Any]:
         """What else its instance is made with."""
         return {"securityFeature": ENCRYPTED} if self.hardware.secure_boot else {}
+
+    def system(self, image: dict[str, Any]) -> dict[str, str]:
+        """The operating system that this image is of, as an operator enters it."""
+        return {
+            "imageUrl": f"tink-stack/images/{image['digest']}/{image['name']}",
+            "name": f"Debian 12 {image['sha256'][:8]}",
+            "profileName": f"debian-12-{image['sha256'][:8]}",
+            "imageId": image["digest"],
+            "sha256": image["sha256"],
+            "architecture": "x86_64",
+            "osType": "OS_TYPE_MUTABLE",
+            "osProvider": "OS_PROVIDER_KIND_INFRA",
+            "securityFeature": ENCRYPTED if self.hardware.secure_boot else "SECURITY_FEATURE_NONE",
+        }
 
     def watch(self, api: "Api", host_id: str, machine: qemu.Machine) -> dict[str, Any]:
         """Tell what happens until the host runs and all its hardware is known; the host as the API shows it then."""
