@@ -108,7 +108,7 @@ def test_regions_nest_sites_lie_in_them_and_both_are_found_on_one_page(olga, fre
     olga.get_by_label("Longitude").fill("9.98")
     olga.get_by_role("button", name="Save", exact=True).click()
     go(olga, "Locations")
-    expect(olga.get_by_text(f"land-{fresh}")).to_be_visible()
+    expect(olga.get_by_text(f"land-{fresh}", exact=True)).to_be_visible()
     search(olga, fresh)
     expect(olga.get_by_role("region", name="Sites")).to_contain_text(f"dock-{fresh} in town-{fresh}")
     expect(olga.get_by_role("region", name="Regions")).to_contain_text(f"town-{fresh} in land-{fresh}")
