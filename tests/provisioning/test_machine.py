@@ -58,18 +58,13 @@ def run(environment, options):
 @pytest.mark.xdist_group("machine")
 @pytest.mark.timeout(1800)
 def test_secure_boot_is_enforced_from_the_stick_to_the_installed_disk_though_the_stick_stays_in(environment, tmp_path):
-    """By a template of one's own that leaves out the encryption of the disk, which a machine without a TPM can't do."""
+    """By a template of one's own that leaves out the encryption of the disk."""
     shipped = (texts.SHIPPED / "workflows/debian.yaml").read_text()
     plain = re.sub(r"{% if encrypted %}.*?{% endif %}\n", "", shipped, flags=re.DOTALL)
     (tmp_path / "workflows").mkdir()
     (tmp_path / "workflows/debian.yaml").write_text(plain)
-    command = [sys.executable, "manage.py", "machine", "--firmware", "uefi", "--boot", "usb", "--secure-boot"]
-    environment = environment | {"EIM_TEMPLATES": str(tmp_path)}
-    done = subprocess.run(command, cwd=settings.BASE_DIR, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
-    assert done.stdout.index("its firmware has our certificates") < done.stdout.index(
-        "the installed system has started"
-    )
+    options = ["--firmware", "uefi", "--boot", "usb", "--secure-boot"]
+    assert run(environment | {"EIM_TEMPLATES": str(tmp_path)}, options).startswith("machine: Running in ")
 
 
 @pytest.mark.slow
