@@ -76,3 +76,21 @@ def test_a_machine_is_logged_in_to_installed_anew_deauthorized_and_deleted(envir
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
     for seen in ("logged in by SSH", "installed anew", "deauthorized", "deleted"):
         assert f"  {seen}: " in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("machine")
+@pytest.mark.timeout(2400)
+@pytest.mark.parametrize(
+    ("what", "seen"),
+    [
+        ("apt", "edge-proof 2.0 is on its disk"),
+        ("image", "Update completed; it runs os-"),
+        ("broken-image", "Update failed; it runs os-"),
+    ],
+)
+def test_a_machine_is_updated_in_its_window_or_goes_back_and_says_so(environment, what, seen):
+    command = [sys.executable, "manage.py", "machine_update", what, "--timeout", "2300"]
+    done = subprocess.run(command, cwd=settings.BASE_DIR, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
+    assert seen in done.stdout
