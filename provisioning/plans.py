@@ -15,7 +15,6 @@ from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
-import jsonschema
 import yaml
 from django.conf import settings
 
@@ -193,7 +192,9 @@ def _checked(name: str, text: str) -> Plan:
         made = yaml.load(text, Loader=yaml.CSafeLoader)
     except yaml.YAMLError as wrong:
         raise CannotInstall(f"{name} doesn't make YAML: {wrong}") from wrong
-    if fault := jsonschema.exceptions.best_match(_schema().iter_errors(made)):
+    from jsonschema.exceptions import best_match  # 5 MB and more, that only who makes plans needs
+
+    if fault := best_match(_schema().iter_errors(made)):
         where = ".".join(str(part) for part in fault.absolute_path) or "the whole"
         why = fault.message if len(fault.message) < 200 else f"it breaks the rule {fault.validator!r}"
         raise CannotInstall(f"{name} doesn't make a workflow: {where}: {why}")
@@ -214,5 +215,7 @@ def _checked(name: str, text: str) -> Plan:
 
 
 @cache
-def _schema() -> jsonschema.Draft202012Validator:
-    return jsonschema.Draft202012Validator(json.loads((texts.SHIPPED / "workflow.schema.json").read_text()))
+def _schema() -> Any:
+    from jsonschema import Draft202012Validator
+
+    return Draft202012Validator(json.loads((texts.SHIPPED / "workflow.schema.json").read_text()))

@@ -23,6 +23,7 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 from prometheus_client import Counter
 
 from inventory import presence
+from tenants.request import begin, facts
 from wire import tink
 from workers import southbound
 from workers.southbound import Refusal
@@ -35,6 +36,7 @@ STREAM_SILENCE = 120  # seconds without a message after which a stream is ended;
 STREAM_BURST, STREAM_PACE = 20, 2  # messages at once, and in a second on average, that one stream may send
 STREAMS = 5000  # open at once
 LARGEST = 2**20  # bytes of a message
+REFUSALS_TOLD = 10  # in the log, a second
 WATCH = 5  # seconds between two looks at what the server needs
 ALIVE = ("", "InfraOAMgRPC")  # what health is asked about; the second name is the archived system's
 
@@ -199,6 +201,7 @@ def guarded(path: str, handler: grpc.RpcMethodHandler) -> grpc.RpcMethodHandler:
 
 def _unary(path: str, handler: Callable[..., Awaitable], parse: Callable[[bytes], Any]) -> Callable:
     async def call(message: bytes, context: grpc.aio.ServicerContext):
+        begin(request_id=southbound.request_id_of(context), method=path)
         try:
             async with asyncio.timeout(CALL_SECONDS):
                 answer = await handler(parse(message), context)
@@ -212,6 +215,7 @@ def _unary(path: str, handler: Callable[..., Awaitable], parse: Callable[[bytes]
 
 def _unary_stream(path: str, handler: Callable[..., AsyncIterator], parse: Callable[[bytes], Any]) -> Callable:
     async def call(message: bytes, context: grpc.aio.ServicerContext):
+        begin(request_id=southbound.request_id_of(context), method=path)
         try:
             async with asyncio.timeout(CALL_SECONDS):
                 async for answer in handler(parse(message), context):
@@ -225,6 +229,7 @@ def _unary_stream(path: str, handler: Callable[..., AsyncIterator], parse: Calla
 
 def _stream_stream(path: str, handler: Callable[..., AsyncIterator], parse: Callable[[bytes], Any]) -> Callable:
     async def call(messages: AsyncIterator[bytes], context: grpc.aio.ServicerContext):
+        begin(request_id=southbound.request_id_of(context), method=path)
         mine = id(context)
         try:
             if len(_open_streams) >= STREAMS:
@@ -273,6 +278,7 @@ async def _refuse(path: str, context: grpc.aio.ServicerContext, fault: Exception
             raise fault
         case Refusal():
             code, sentence = fault.code, fault.sentence
+            _tell_refused(code, sentence)
         case DecodeError():
             code, sentence = grpc.StatusCode.INVALID_ARGUMENT, f"The message is not what {path} takes"
         case DataError():
@@ -280,13 +286,26 @@ async def _refuse(path: str, context: grpc.aio.ServicerContext, fault: Exception
         case TimeoutError():
             code, sentence = grpc.StatusCode.DEADLINE_EXCEEDED, f"Not done within {CALL_SECONDS} s"
         case DatabaseError():
-            log.warning("the database didn't do its part", extra={"method": path, "because": fault})
+            log.warning("the database didn't do its part", extra={"because": fault})
             code, sentence = grpc.StatusCode.UNAVAILABLE, "The server can't reach its data just now"
         case _:
-            log.error("a call failed", extra={"method": path}, exc_info=fault)
+            log.error("a call failed", exc_info=fault)
             code, sentence = grpc.StatusCode.INTERNAL, "An unexpected fault; the server's log has it"
     CALLS.labels(path, code.name).inc()
-    await context.abort(code, sentence)
+    await context.abort(code, sentence, (("x-request-id", facts()["request_id"]),))
+
+
+_told = (0, 0)  # the second in which refusals were told last, and how many
+
+
+def _tell_refused(code: grpc.StatusCode, sentence: str) -> None:
+    """In the log, by the id that the caller is given; not by thousands: the metrics count them all."""
+    global _told
+    second, count = _told
+    now = int(time.monotonic())
+    _told = (now, count + 1 if now == second else 1)
+    if _told[1] <= REFUSALS_TOLD:
+        log.info("refused", extra={"code": code.name, "because": sentence})
 
 
 def _ended_well(path: str):
