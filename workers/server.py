@@ -38,6 +38,7 @@ STREAMS = 5000  # open at once
 LARGEST = 2**20  # bytes of a message
 REFUSALS_TOLD = 10  # in the log, a second
 WATCH = 5  # seconds between two looks at what the server needs
+LOOK_AT_HEALTH = 1  # second between two looks of whoever watches it
 ALIVE = ("", "InfraOAMgRPC")  # what health is asked about; the second name is the archived system's
 
 OPTIONS = [
@@ -98,7 +99,10 @@ def _servicers() -> Iterator[Callable[[Doors], None]]:
 
 
 class Health(health.aio.HealthServicer):
-    """The standard service; of the library's own, List is missing."""
+    """The standard service; of the library's own, List is missing, and a limit of who watches. Not guarded as others:
+
+    it needs no database and refuses nobody, and whoever watches does so for long.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -108,18 +112,35 @@ class Health(health.aio.HealthServicer):
         statuses = {name: health_pb2.HealthCheckResponse(status=status) for name, status in self._server_status.items()}
         return health_pb2.HealthListResponse(statuses=statuses)
 
+    async def Watch(self, request, context):
+        """The library's holds a lock while it writes, so that one who doesn't read would stop all that is told."""
+        if len(_open_streams) >= STREAMS:
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "Too many watch, or wait: come again later")
+        _open_streams[id(context)], told = None, None
+        try:
+            while True:
+                status = self._server_status.get(request.service, health_pb2.HealthCheckResponse.SERVICE_UNKNOWN)
+                if status != told:
+                    await context.write(health_pb2.HealthCheckResponse(status=status))
+                    told = status
+                if self._gracefully_shutting_down:
+                    return
+                await asyncio.sleep(LOOK_AT_HEALTH)
+        finally:
+            _open_streams.pop(id(context), None)
+
 
 class Server:
     """All doors on one port, which other processes may share."""
 
     def __init__(self) -> None:
         served = doors()
-        self._health = Health()
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, served)
-        names = [*served.services, reflection.SERVICE_NAME]
+        names = [*served.services, health.SERVICE_NAME, reflection.SERVICE_NAME]
         reflecting = reflection.aio.ReflectionServicer(names, pool=described(names))
         reflection_pb2_grpc.add_ServerReflectionServicer_to_server(reflecting, served)
         self._grpc = grpc.aio.server(handlers=[served], options=OPTIONS)
+        self._health = Health()
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._grpc)
 
     def listen(self, address: str, tls: grpc.ServerCredentials | None = None) -> int:
         """The port, which is chosen if the address ends in :0. Raises RuntimeError if it can't be had."""
