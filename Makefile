@@ -5,7 +5,7 @@ INSTALLED := .venv/.installed
 INSTALLED_DEV := .venv/.installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: setup demo up down test bench machine boots lint proto lock slow clean help
+.PHONY: setup demo up down test debian layout manifests supply docs bench machine boots browser lint proto lock slow clean help
 
 setup: $(INSTALLED_DEV) ## make the virtual environment with everything, tests and lint included
 
@@ -22,10 +22,22 @@ memory: $(INSTALLED) ## what the running stack holds, process by process
 	@$(RUN) manage.py memory
 
 test: $(INSTALLED_DEV) ## run all tests
-	@$(RUN) -m pytest -n auto
+	@bin/test
 
 debian: $(INSTALLED_DEV) ## the tests that need Debian's prometheus
 	@$(RUN) -m pytest -n 0 -m debian
+
+layout: $(INSTALLED_DEV) ## the whole layout, two of each process behind Debian's nginx, Postgres and Redis; as root
+	@$(RUN) -m pytest -n 0 -m layout tests/layout
+
+manifests: $(INSTALLED_DEV) ## check Dockerfile, compose file, systemd units and Kubernetes manifests; needs Debian's systemd
+	@bin/manifests || [ $$? = 77 ]
+
+supply: $(INSTALLED_DEV) ## check licences and known weaknesses of what we stand on; writes var/sbom.json
+	@$(RUN) bin/supply.py || [ $$? = 77 ]
+
+docs: $(INSTALLED_DEV) ## the documentation as a site, in site/index.html; anything that leads nowhere fails
+	@NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --quiet
 
 lint: $(INSTALLED_DEV) ## check style, floors, migrations and generated code
 	@bin/lint
@@ -39,6 +51,9 @@ machine: $(INSTALLED) ## install a real machine (QEMU) over the network; DISK=vi
 boots: $(INSTALLED_DEV) ## Secure Boot enforced on a QEMU machine, and the shipped nginx: what make machine doesn't show
 	@$(RUN) -m pytest -n 0 -m boots
 
+browser: $(INSTALLED_DEV) ## the pages as somebody sees them who uses them, in Debian's Chromium; EIM_SCREENSHOTS=1 pictures them
+	@$(RUN) -m pytest -n 0 -m browser --timeout 600 tests/browser
+
 slow: $(INSTALLED_DEV) ## the proofs that take long: all kinds of machines, long faults, many tenants
 	@$(RUN) -m pytest -m slow
 
@@ -47,7 +62,7 @@ proto: $(INSTALLED_DEV) ## generate wire/ from its .proto files
 
 lock: $(INSTALLED_DEV) ## resolve the requirements anew, with hashes
 	@$(RUN) -m pip install --quiet pip-tools
-	@for name in requirements requirements-dev; do $(RUN) -m piptools compile --generate-hashes --allow-unsafe \
+	@for name in requirements requirements-otel requirements-dev; do $(RUN) -m piptools compile --generate-hashes --allow-unsafe \
 		--strip-extras --no-emit-index-url --no-emit-find-links --quiet --output-file=$$name.txt $$name.in; done
 
 clean: ## remove the virtual environment and generated files; the data stays

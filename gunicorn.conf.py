@@ -1,6 +1,6 @@
-"""Read by gunicorn wherever it is started in this folder: it logs as we do, and authentication is off on the loopback
+"""Read by gunicorn wherever it is started in this folder: it logs as we do, authentication is off on the loopback only,
 
-only."""
+and who starts several workers is told what that does to their metrics."""
 
 import sys
 
@@ -13,6 +13,9 @@ logconfig_dict = settings.LOGGING
 
 def on_starting(server) -> None:
     """Unix sockets and sockets that were handed over aren't the network's, or aren't known."""
+    if server.cfg.workers > 1:
+        server.log.warning("/metrics will tell what one of %s workers has counted: start several web servers instead, "
+                           "with one each (docs/operate/deploy.md)", server.cfg.workers)  # fmt: skip
     if settings.AUTHENTICATION:
         return
     hosts = [address[0] for address in server.cfg.address if isinstance(address, tuple)]

@@ -1,6 +1,5 @@
 """nginx as the shipped deployment has it (docker/nginx.conf.template), started on free ports of this machine."""
 
-import re
 import socket
 import subprocess
 import time
@@ -8,9 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from django.conf import settings
-
 from eim_project.embedded import free_port
+from eim_project.nginx import site
 from provisioning.dkam.tools import SEARCH_PATH, require
 
 AROUND = """\
@@ -30,13 +28,12 @@ STARTS_WITHIN_SECONDS = 60
 
 
 @contextmanager
-def running(data: Path, upstream: str, folder: Path, user: str = "user root;") -> Iterator[tuple[int, int]]:
-    """Before `upstream` (host:port), with the artifacts of `data`. Yields the ports of HTTP and HTTPS."""
+def running(folder: Path, user: str = "user root;", **settings: object) -> Iterator[tuple[int, int]]:
+    """With these settings in place of our own. Yields the ports of HTTP and HTTPS, free ones unless they are given."""
     require("nginx")
-    http, https = free_port(), free_port()
-    values = {"EIM_UPSTREAM": upstream, "EIM_DATA": data, "EIM_HTTP_PORT": http, "EIM_HTTPS_PORT": https}
-    template = (settings.BASE_DIR / "docker/nginx.conf.template").read_text()
-    (folder / "site.conf").write_text(re.sub(r"\$\{(\w+)\}", lambda found: str(values[found[1]]), template))
+    settings = {"EIM_HTTP_PORT": free_port(), "EIM_HTTPS_PORT": free_port()} | settings
+    http, https = settings["EIM_HTTP_PORT"], settings["EIM_HTTPS_PORT"]
+    (folder / "site.conf").write_text(site(**settings))
     (folder / "nginx.conf").write_text(AROUND.format(folder=folder, user=user))
     command = ["setpriv", "--pdeathsig", "TERM", "nginx", "-p", str(folder), "-c", str(folder / "nginx.conf")]
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, env={"PATH": SEARCH_PATH})

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import grpc
 
-from edge import link
+from edge import link, windows
 from edge.errors import TokenRefused
 from edge.link import RPC_SECONDS, Server, Token
 from wire import hostmgr_pb2 as hm
@@ -88,7 +88,8 @@ class Update:
         is_image = answer.os_type == mm.PlatformUpdateStatusResponse.OS_TYPE_IMMUTABLE
         match self.status:
             case Status.STATUS_TYPE_UP_TO_DATE:
-                if in_window(answer.update_schedule, time.time()) and self._is_asked_for(answer, is_image):
+                is_open = windows.opened_at(answer.update_schedule, time.time()) is not None
+                if is_open and self._is_asked_for(answer, is_image):
                     self.wanted = answer.os_profile_update_source
                     self.status = Status.STATUS_TYPE_DOWNLOADING if is_image else Status.STATUS_TYPE_STARTED
             case Status.STATUS_TYPE_DOWNLOADING:
@@ -116,24 +117,6 @@ class Update:
             return False
         self.begun.add(what)
         return True
-
-
-def in_window(schedule: mm.UpdateSchedule, now: float) -> bool:
-    """Whether a machine may update itself now, as the real agent reads a schedule."""
-    if schedule.HasField("single_schedule"):
-        single = schedule.single_schedule
-        if single.start_seconds <= now < single.end_seconds:
-            return True
-    minute = time.gmtime(now)
-    today = {
-        "cron_minutes": minute.tm_min, "cron_hours": minute.tm_hour, "cron_day_month": minute.tm_mday,
-        "cron_month": minute.tm_mon, "cron_day_week": (minute.tm_wday + 1) % 7,
-    }  # fmt: skip
-    return any(
-        all(getattr(repeated, name) in ("", "*") or str(number) in getattr(repeated, name).split(",")
-            for name, number in today.items())
-        for repeated in schedule.repeated_schedules
-    )  # fmt: skip
 
 
 class Node:

@@ -19,11 +19,13 @@ from pathlib import Path
 import grpc
 import grpc.aio
 
+from edge import outward
 from edge.errors import TokenRefused
 
 log = logging.getLogger(__name__)
 
 TOKEN_PATH = "/realms/master/protocol/openid-connect/token"  # noqa: S105 - a path, where agents expect it
+PEOPLES_CLIENT = "system-client"
 RPC_SECONDS = 5.0  # the agents' own limit for one call
 HTTP_SECONDS = 30.0
 REFRESH_BEFORE_SECONDS = 600.0  # a token is renewed when less than this remains, or half its life if it lives shorter
@@ -60,8 +62,11 @@ def image_opener(environment: Mapping[str, str]) -> urllib.request.OpenerDirecto
     handlers: list[urllib.request.BaseHandler] = [
         urllib.request.ProxyHandler({scheme: proxy for scheme, proxy in proxies.items() if proxy and not direct})
     ]
-    if authority := environment.get("TLS_CA_CERT"):
-        trust = ssl.create_default_context(cadata=base64.b64decode(authority).decode())
+    authority = environment.get("TLS_CA_CERT")
+    trust = ssl.create_default_context(cadata=base64.b64decode(authority).decode()) if authority else None
+    if environment.get("ALLOW_INWARD") == "false":
+        handlers += outward.handlers(trust)
+    elif trust:
         handlers.append(urllib.request.HTTPSHandler(context=trust))
     return urllib.request.build_opener(*handlers)
 
@@ -115,7 +120,7 @@ class Token:
 
     def __init__(self, server: Server, client_id: str, client_secret: str, token: str = "") -> None:
         """token: one that it has been given beforehand, and uses as if it had just been fetched."""
-        self.server = server
+        self.server, self.who = server, client_id
         self.form = {"grant_type": "client_credentials", "client_id": client_id, "client_secret": client_secret}
         self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
         self._renew_at = time.monotonic() + 3600 - REFRESH_BEFORE_SECONDS if token else 0.0
@@ -137,8 +142,25 @@ class Token:
             answer = json.loads(await self.server.fetch(TOKEN_PATH, form=self.form))
         except urllib.error.HTTPError as refusal:
             if refusal.code < 500:
-                raise TokenRefused(f"the token service refused {self.form['client_id']}: {refusal}") from refusal
+                raise TokenRefused(f"the token service refused {self.who}: {refusal}") from refusal
             raise
         life = float(answer.get("expires_in", 3600))
         self._metadata = (("authorization", f"Bearer {answer['access_token']}"),)
         self._renew_at = time.monotonic() + max(life - REFRESH_BEFORE_SECONDS, life / 2)
+
+
+class PersonalToken(Token):
+    """The token of somebody who logged in on the machine's console, with which it works until it is installed."""
+
+    def __init__(self, server: Server, username: str, password: str, project: str = "") -> None:
+        """project: its UUID, needed from who onboards machines of several projects."""
+        super().__init__(server, PEOPLES_CLIENT, "")
+        self.who, self.project = username, project
+        self.form = {
+            "grant_type": "password", "client_id": PEOPLES_CLIENT, "scope": "openid",
+            "username": username, "password": password,
+        }  # fmt: skip
+
+    async def metadata(self) -> tuple[tuple[str, str], ...]:
+        named = (("activeprojectid", self.project),) if self.project else ()
+        return (*await super().metadata(), *named)

@@ -1,4 +1,4 @@
-"""How a machine becomes known to its server without anybody at its console: the non-interactive onboarding stream."""
+"""How a machine becomes known to its server: by itself, on the non-interactive stream, or by who logs in at it."""
 
 import asyncio
 import itertools
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import grpc
 
 from edge.errors import NotRegistered, Refused
-from edge.link import Server
+from edge.link import RPC_SECONDS, PersonalToken, Server, reason
 from wire import onboarding_pb2, onboarding_pb2_grpc
 
 NodeState = onboarding_pb2.OnboardNodeStreamResponse.NodeState
@@ -59,6 +59,19 @@ async def discover(server: Server, machine: Identity, waiting: Callable[[], None
             if not stream.done():  # else the next read tells why it ended
                 await stream.write(request)
     raise Refused(f"the server ended the onboarding of {machine.serial} without an answer")
+
+
+async def let_in(server: Server, machine: Identity, token: PersonalToken) -> str:
+    """Onboard the machine, registered or not, in the name of who logged in; the UUID of its project."""
+    told = onboarding_pb2.HwData(uuid=machine.uuid, serialnum=machine.serial, mac_id=machine.mac, sut_ip=machine.ip)
+    request = onboarding_pb2.CreateNodesRequest(payload=[onboarding_pb2.NodeData(hwdata=[told])])
+    async with server.channel() as channel:
+        service = onboarding_pb2_grpc.InteractiveOnboardingServiceStub(channel)
+        try:
+            answer = await service.CreateNodes(request, metadata=await token.metadata(), timeout=RPC_SECONDS)
+        except grpc.aio.AioRpcError as refusal:
+            raise Refused(f"the server didn't onboard {machine.serial}: {reason(refusal)}") from refusal
+    return answer.project_id
 
 
 async def _answers(stream: grpc.aio.StreamStreamCall) -> AsyncIterator[onboarding_pb2.OnboardNodeStreamResponse]:

@@ -17,7 +17,7 @@ from threading import Event
 import grpc
 
 from edge import factory, link, onboard, worker
-from edge.agent import AGENT_VARIABLES, CLIENT_ID, CLIENT_SECRET, Agent, Told, variables
+from edge.agent.node import AGENT_VARIABLES, CLIENT_ID, CLIENT_SECRET, Agent, Told, variables
 from edge.agents import Clock, Fault, Node
 from edge.disk import Disk
 from edge.errors import ActionFailed, EdgeError, NotRegistered, WorkflowFailed

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -38,6 +39,15 @@ PASSING = {
     grpc.StatusCode.UNKNOWN,
 }
 NOTHING_TO_DO = {grpc.StatusCode.NOT_FOUND, grpc.StatusCode.FAILED_PRECONDITION}
+
+
+_said: ContextVar[list[str]] = ContextVar("said")
+
+
+def note(text: str) -> None:
+    """What there is to know of the action that runs, on the console and with its next report."""
+    print(text, flush=True)
+    _said.get([]).append(text)
 
 
 class Superseded(Exception):
@@ -239,14 +249,17 @@ class Worker:
         self.watch(step.name, "RUNNING", "")
         if not step.announced:
             await self.tell(step, "RUNNING", self.sayings["RUNNING"], started)
-        beats = asyncio.create_task(self.stay_heard(step, started))
+        said: list[str] = []
+        _said.set(said)
+        beats = asyncio.create_task(self.stay_heard(step, started, said))
         try:
             state, message = await self.perform(step, to_come)
         finally:
             beats.cancel()
-        self.watch(step.name, state, message)
+        last = message or (said[-1] if said else "")
+        self.watch(step.name, state, last)
         try:
-            await self.tell(step, state, message or self.sayings["SUCCESS"], started)
+            await self.tell(step, state, last or self.sayings["SUCCESS"], started)
         except Superseded:
             # The report of a reboot is what ends a workflow: its answer may be lost, the reboot must not be.
             if step.image_name != REBOOT:
@@ -277,11 +290,11 @@ class Worker:
             return "FAILED", f"{type(crash).__name__}: {crash}"
         return "SUCCESS", ""
 
-    async def stay_heard(self, step: Step, started: float) -> None:
-        """Say RUNNING again and again: a server that heard that once takes our silence for our end."""
+    async def stay_heard(self, step: Step, started: float, said: list[str]) -> None:
+        """Say RUNNING again and again, and how far it is: a server that heard that once takes silence for our end."""
         while True:
             await asyncio.sleep(BEAT_SECONDS)
-            report = self.dialect.status(step, "RUNNING", self.sayings["RUNNING"], started)
+            report = self.dialect.status(step, "RUNNING", (said or [self.sayings["RUNNING"]])[-1], started)
             try:
                 await self.dialect.report(report, metadata=await self.dialect.token.metadata(), timeout=RPC_SECONDS)
             except (grpc.aio.AioRpcError, OSError) as fault:

@@ -31,7 +31,7 @@ def main() -> int:
         job = Demo(options.fleet)
     try:
         with embedded.claim(settings.EIM_DATA):
-            return asyncio.run(stack.run(job, stay=not (options.demo and options.exit)))
+            return asyncio.run(stack.up(job, stay=not (options.demo and options.exit)))
     except StackError as error:
         print(f"eim: {error}", file=sys.stderr)
     except OSError as error:

@@ -89,7 +89,7 @@ EIM_ARTIFACTS = setting("EIM_ARTIFACTS", env.path, EIM_DATA / "artifacts", "fold
 EIM_OS_PROFILES = setting("EIM_OS_PROFILES", env.path, None, "folder of OS profiles, besides those we ship")
 EIM_CA_FILE = setting("EIM_CA_FILE", env.path, EIM_DATA / "tls/ca.crt", "authority that machines are told to trust")
 EIM_IPXE_SOURCE = setting("EIM_IPXE_SOURCE", env.path, None, "a tree of sources to build iPXE from")
-EIM_AIRGAP = setting("EIM_AIRGAP", env.path, None, "folder from which files to mirror come, instead of the network")
+EIM_AIRGAP = setting("EIM_AIRGAP", env.path, None, "folder of files that come from there instead of the network")
 EIM_DOWNLOADS = setting(
     "EIM_DOWNLOADS", env.number(1), 8, "downloads at once, of 16 web threads; the API has the others"
 )
@@ -106,7 +106,7 @@ EIM_HTTP_PORT = _port("http", 8000, "of the API and pages; without it a free one
 EIM_HTTPS_PORT = _port("https", 8443, "of the same over TLS, for machines")
 EIM_GRPC_PORT = _port("grpc", 50051, "of machines' gRPC")
 EIM_EXPORTER_PORT = _port("exporter", 9101, "of the fleet's metrics")
-_port("flower", 5555, "of Flower, which shows the Celery workers")  # read in eim_project/ports.py
+EIM_FLOWER_PORT = _port("flower", 5555, "of Flower, which shows the Celery workers")
 EXPORTER_KEEPS = setting(
     "EIM_EXPORTER_KEEPS", env.seconds(0), 5.0, "seconds that an answer of the exporter is good for"
 )
@@ -209,6 +209,8 @@ SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 
 # In every schema: TENANT_APPS; in public only: the rest. ------------------------------------------------------------
 SHARED_APPS = [
+    "console",  # before Unfold, some of whose templates it replaces
+    "unfold.apps.BasicAppConfig",  # before Django's admin, whose templates it replaces
     "tenants.apps.PublicAdminConfig",  # before django_tenants, whose index page hides what is in projects
     "django_tenants",
     "eim_project",
@@ -275,6 +277,24 @@ TEMPLATES = [
 ]
 WHITENOISE_USE_FINDERS = True  # no collectstatic on a laptop
 WHITENOISE_AUTOREFRESH = False
+
+# The look of the admin and the console (console/navigation.py) -----------------------------------------------------
+UNFOLD = {
+    "SITE_SUBHEADER": "Edge Infrastructure Manager",
+    "SITE_ICON": "console.navigation.mark",
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": f"{STATIC_URL}door/mark.svg"}],
+    "SITE_DROPDOWN": "console.navigation.elsewhere",
+    "ACCOUNT": {"navigation": "console.navigation.account"},
+    "SIDEBAR": {"navigation": "console.navigation.sidebar"},
+    "DASHBOARD_CALLBACK": "console.installation.told",
+    "SHOW_VIEW_ON_SITE": False,
+    "COLORS": {
+        "primary": {
+            "50": "#eefafc", "100": "#d3f1f6", "200": "#ace3ed", "300": "#74cddf", "400": "#3aa6bd", "500": "#1b8ca4",
+            "600": "#0b6478", "700": "#0a5668", "800": "#0d4756", "900": "#0f3c49", "950": "#052731",
+        },
+    },
+}  # fmt: skip
 
 # REST ------------------------------------------------------------------------------------------------------------
 REST_FRAMEWORK = {
@@ -497,6 +517,13 @@ LOGGING = {
 # Read where they are used --------------------------------------------------------------------------------------------
 setting("EIM_ADMIN_PASSWORD", env.text, "", "the first administrator's; else one is drawn and shown once", secret=True)
 setting("EIM_PASSWORD", env.text, "", "what create_user and set_password give; else one is drawn", secret=True)
-setting("EIM_UPSTREAM", env.text, "", "host:port of the web server, for docker/nginx.conf.template")
+setting(
+    "EIM_WEB_SERVERS", env.text, "server 127.0.0.1:8001 max_fails=0; server 127.0.0.1:8002 max_fails=0;",
+    "the web processes, as nginx names them, for docker/nginx.conf.template",
+)  # fmt: skip
+setting(
+    "EIM_SOUTHBOUND_SERVERS", env.text, "server 127.0.0.1:50061 max_fails=0; server 127.0.0.1:50062 max_fails=0;",
+    "the southbound processes, likewise",
+)  # fmt: skip
 
 environment.refuse_wrong()

@@ -7,7 +7,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import sys
 import urllib.request
 from collections.abc import Awaitable, Callable
@@ -17,9 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.utils.crypto import salted_hmac
 
-from eim_project import embedded, tls
+from eim_project import embedded, run, tls
 from eim_project.ports import Ports
 from eim_project.processes import Program
 from eim_project.supervisor import Supervisor
@@ -54,11 +52,7 @@ class Stack:
             "EIM_GRPC_PORT": str(_port_of(self.grpc)),
             "EIM_FLOWER_URL": self.flower,
             "EIM_EXPORTER_PORT": str(_port_of(self.exporter)),
-            "FLOWER_AUTH": ".*@eim",  # somebody must sign in; who, its door knows (eim_project/flower.py)
-            "FLOWER_AUTH_PROVIDER": "eim_project.flower.Login",
-            "FLOWER_COOKIE_SECRET": salted_hmac("flower", "cookies that tell who").hexdigest(),
-            "MALLOC_ARENA_MAX": "2",  # threads otherwise keep an arena each, and with it what they once needed
-            "PYTHONUNBUFFERED": "1",
+            **run.environment(),
         }
 
     def python(self, name: str, *arguments: str, **options: Any) -> Program:
@@ -67,8 +61,10 @@ class Stack:
     def manage(self, name: str, *arguments: str, **options: Any) -> Program:
         return self.python(name, "manage.py", *arguments, **options)
 
-    def celery(self, name: str, *arguments: str, **options: Any) -> Program:
-        return self.python(name, "-m", "celery", "-A", "eim_project.celery:app", *arguments, **options)
+    def role(self, name: str, url: str = "", *more: str, **options: Any) -> Program:
+        """One of run.ROLES; `url` has the port of one that listens."""
+        address = f"{settings.EIM_BIND}:{_port_of(url)}" if url else ""
+        return self.python(name, *run.command(name, address), *more, **options)
 
     def write(self) -> None:
         fresh = _stack_file().with_suffix(".partial")
@@ -85,27 +81,19 @@ def _stack_file() -> Path:
 
 
 def programs(stack: Stack) -> list[Program]:
-    """Everything but the servers. One web process with threads, because another process costs 100 MB."""
-    web = f"--bind={settings.EIM_BIND}:{_port_of(stack.http)} --workers=1 --threads=16 --worker-class=gthread --preload"
-    web += " --timeout=60 --graceful-timeout=5 --no-control-socket --log-level=warning --proxy-protocol=v1"
-    worker = "worker --loglevel=INFO --without-mingle --without-gossip"
-    flower = f"flower --address={settings.EIM_BIND} --port={_port_of(stack.flower)} --logging=warning"
-    southbound = f"{settings.EIM_BIND}:{_port_of(stack.grpc)}"
-    exporter = f"{settings.EIM_BIND}:{_port_of(stack.exporter)}"
-    schedule = f"--schedule={settings.EIM_DATA / 'beat-schedule'}"
-    reconcilers, builders = "-n reconcilers@%h -c 2 -Q wake,reconcile,tenant", "-n builders@%h -c 1 -Q build"
-    outside = {"tinkerbell": [stack.manage("tinkerbell", "watch_tinkerbell")]}
+    """Everything but the servers."""
+    outside = {"tinkerbell": [stack.role("tinkerbell")]}
     return [
-        stack.python("web", "-m", "gunicorn", "eim_project.wsgi", *web.split(), ready=lambda: _is_healthy(stack.http)),
-        stack.manage("southbound", "southbound", "--address", southbound, ready=lambda: _speaks_grpc(stack)),
-        stack.celery("reconcilers", *f"{worker} {reconcilers}".split(), ready_line="ready."),
-        stack.celery("builders", *f"{worker} {builders}".split(), ready_line="ready."),
-        stack.manage("bmc", "bmc", ready_line="bmc is ready."),
-        stack.celery("beat", "beat", "--loglevel=INFO", "--pidfile=", schedule, ready_line="is starting."),
-        stack.celery("flower", *flower.split(), ready=lambda: _is_healthy(stack.flower, "/healthcheck")),
-        stack.manage("exporter", "exporter", "--address", exporter, ready=lambda: _is_healthy(stack.exporter, "/")),
+        stack.role("web", stack.http, "--proxy-protocol=v1", ready=lambda: _is_healthy(stack.http)),
+        stack.role("southbound", stack.grpc, ready=lambda: _speaks_grpc(stack)),
+        stack.role("reconcilers", ready_line="ready."),
+        stack.role("builders", ready_line="ready."),
+        stack.role("bmc", ready_line="bmc is ready."),
+        stack.role("beat", ready_line="is starting."),
+        stack.role("flower", stack.flower, ready=lambda: _is_healthy(stack.flower, "/healthcheck")),
+        stack.role("exporter", stack.exporter, ready=lambda: _is_healthy(stack.exporter, "/")),
         *outside.get(settings.PROVISIONING_ENGINE, []),
-    ]  # fmt: skip
+    ]
 
 
 def _port_of(address: str) -> int:
@@ -139,7 +127,7 @@ class Outcome:
 Job = Callable[[Stack, Supervisor, Terminal], Awaitable[Outcome]]
 
 
-async def run(job: Job | None, stay: bool) -> int:
+async def up(job: Job | None, stay: bool) -> int:
     """Start everything, do the job, and stay until told to end, or end when it is done. Returns the exit status."""
     terminal = Terminal()
     supervisor = Supervisor(settings.EIM_DATA / "logs", terminal.say, terminal.heard)
@@ -170,7 +158,7 @@ async def run(job: Job | None, stay: bool) -> int:
 async def _start(supervisor: Supervisor, terminal: Terminal) -> tuple[Stack, asyncio.Task]:
     """What runs, and who renews its certificates until cancelled."""
     ports = Ports.choose(settings.EIM_DATA, settings.EIM_BIND)
-    names = ["localhost", "127.0.0.1", "::1", "10.0.2.2", socket.gethostname(), settings.EIM_PUBLIC_HOST]
+    names = tls.names_for(settings.EIM_PUBLIC_HOST)
     tls.ensure(settings.EIM_DATA / "tls", names)
     servers, urls = embedded.prepare(settings.EIM_DATA)
     stack = Stack(

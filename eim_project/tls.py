@@ -75,6 +75,11 @@ def ensure(folder: Path, names: Iterable[str]) -> None:
             write(folder / "dh.pem", DH_PARAMETERS.encode())
 
 
+def names_for(host: str) -> list[str]:
+    """Of a server that machines know as `host`, and by which it may be reached in trials."""
+    return ["localhost", "127.0.0.1", "::1", "10.0.2.2", socket.gethostname(), host]
+
+
 @contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
     """Only one process at a time changes what is in there."""

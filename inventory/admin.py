@@ -6,12 +6,15 @@ from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.models import LogEntry
 from django.contrib.admin.utils import unquote
+from django.contrib.admin.views.autocomplete import AutocompleteJsonView
 from django.db import connection
 from django.http import Http404, HttpResponseRedirect
 from django.shortcuts import render
-from django.utils.html import format_html
+from unfold.admin import ModelAdmin, TabularInline
+from unfold.widgets import UnfoldAdminDecimalFieldWidget
 
 from inventory import errors, presence
+from inventory.forms import MetadataLines, as_written, named
 from inventory.models import (
     AmtState,
     CustomConfig,
@@ -19,7 +22,6 @@ from inventory.models import (
     Endpoint,
     Host,
     HostState,
-    Indicator,
     Instance,
     InstanceState,
     KvmState,
@@ -46,7 +48,8 @@ from inventory.models import (
     WorkloadMember,
     WorkloadState,
 )
-from tenants.admin import ToRead
+from inventory.models.metadata import MetadataField
+from tenants.admin import ToRead, coloured
 from tenants.door import GuardedAdminSite
 from tenants.errors import AlreadyClaimed
 from tenants.models import Event
@@ -68,17 +71,25 @@ class ProjectAdminSite(GuardedAdminSite):
         return LogEntry.objects.none()
 
     def each_context(self, request):
-        header = f"{self.site_header}: {request.project.name}"
-        return super().each_context(request) | {"site_header": header, "site_url": "/"}
+        told = {"site_header": request.project.name, "site_subheader": self.site_header, "site_url": "/"}
+        return super().each_context(request) | told
 
     def index(self, request, extra_context=None):
         return super().index(request, {"title": f"Project {request.project.name}"})
 
 
+    def autocomplete_view(self, request):
+        return Choices.as_view(admin_site=self)(request)
+
+
+class Choices(AutocompleteJsonView):
+    def serialize_result(self, obj, to_field_name):
+        return super().serialize_result(obj, to_field_name) | {"text": named(obj)}
+
+
 site = ProjectAdminSite(name="project")
 
 HISTORY = 200  # lines of the journal on a page
-_COLOURS = {Indicator.ERROR: "#c0392b", Indicator.IN_PROGRESS: "#b9770e", Indicator.IDLE: "#1e8449"}
 
 
 def shown(status: str):
@@ -86,8 +97,7 @@ def shown(status: str):
 
     @admin.display(description=status.replace("_", " "), ordering=status)
     def column(resource):
-        colour = _COLOURS.get(getattr(resource, f"{status}_indicator"), "inherit")
-        return format_html('<span style="color:{}">{}</span>', colour, getattr(resource, status))
+        return coloured(getattr(resource, status), getattr(resource, f"{status}_indicator"))
 
     return column
 
@@ -103,7 +113,7 @@ def asking(description: str, **wishes: str):
     return act
 
 
-class ResourceAdmin(admin.ModelAdmin):
+class ResourceAdmin(ModelAdmin):
     """Plain columns are edited; wishes are asked for by actions; facts are shown. All goes by ask() and save()."""
 
     asks: dict[str, str] = {}  # what adding one wishes
@@ -115,6 +125,22 @@ class ResourceAdmin(admin.ModelAdmin):
             return []
         facts = {f.name for f in self.model._meta.concrete_fields if not f.editable and not f.primary_key}
         return sorted(facts | self.fixed | self.model.fixed | {"created_at", "updated_at"})
+
+    def formfield_for_dbfield(self, db_field, request, **kwargs):
+        if isinstance(db_field, MetadataField):
+            return db_field.formfield(form_class=MetadataLines)
+        asked = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if asked is not None:
+            asked.label = as_written(asked.label)
+            if hasattr(asked, "label_from_instance"):
+                asked.label_from_instance = named
+        return asked
+
+    def get_autocomplete_fields(self, request):
+        """Whatever is referred to: there may be thousands of it, too many for a list in each form."""
+        related = ((field.name, field.related_model) for field in self.model._meta.fields if field.is_relation)
+        searched = {model for model, its in self.admin_site._registry.items() if its.search_fields}
+        return [name for name, model in related if model in searched]
 
     # The admin's own permissions are about models; here the project's role decides, for all of them.
     def has_module_permission(self, request):
@@ -206,11 +232,33 @@ class OuAdmin(ResourceAdmin):
     search_fields = ["name", "resource_id"]
 
 
+class Degrees(forms.FloatField):
+    """A coordinate as people write it, and kept as degrees times ten million."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**{**kwargs, "widget": UnfoldAdminDecimalFieldWidget(attrs={"step": "any"})})
+
+    def prepare_value(self, value):
+        return value / 1e7 if isinstance(value, int) else value
+
+    def clean(self, value):
+        return round(super().clean(value) * 1e7)
+
+    def has_changed(self, initial, data):
+        return super().has_changed(self.prepare_value(initial), data)
+
+
 @admin.register(Site, site=site)
 class SiteAdmin(ResourceAdmin):
     list_display = ["resource_id", "name", "region__name", "ou__name"]
     list_select_related = ["region", "ou"]
     search_fields = ["name", "resource_id"]
+
+    def formfield_for_dbfield(self, db_field, request, **kwargs):
+        labels = {"site_lat": "Latitude, degrees north", "site_lng": "Longitude, degrees east"}
+        if label := labels.get(db_field.name):
+            return Degrees(label=label, initial=db_field.default)
+        return super().formfield_for_dbfield(db_field, request, **kwargs)
 
 
 @admin.register(OperatingSystem, site=site)
@@ -259,6 +307,7 @@ class ProviderForm(forms.ModelForm):
 class ProviderAdmin(ResourceAdmin):
     form = ProviderForm
     list_display = ["resource_id", "name", "provider_kind", "provider_vendor", "api_endpoint"]
+    search_fields = ["name", "resource_id"]
 
     def get_readonly_fields(self, request, obj=None):
         return [name for name in super().get_readonly_fields(request, obj) if name != "credentials_sealed"]
@@ -309,7 +358,7 @@ class HostAdmin(ResourceAdmin):
         self.wish(request, hosts, state=HostState.UNTRUSTED)
 
 
-class CustomizationInline(admin.TabularInline):
+class CustomizationInline(TabularInline):
     """Custom configs are chosen when an instance is made: they are of its machine's first start."""
 
     model = Customization

@@ -22,6 +22,7 @@ SAID_KEPT = 86400  # seconds; then what a host says is compared with Postgres on
 DOOR_GAP = 15  # seconds without a door after which everybody's time begins anew
 LEASE = 30  # seconds for which who sweeps has a silent host; then it is swept again
 BATCH = 500  # heartbeats in one command
+ALIVE = ("Running", "Booting", "Error")  # host statuses of a host that is heard from
 BEAT = "beat"  # of all that is told, what proves that a host is alive
 
 # due: host -> when it is silent. seen:<schema>: UUID -> when it was last heard from. said:<schema>:<UUID>: kind of

@@ -54,7 +54,7 @@ class Declaration:
 
     def settings(self, config: str) -> dict[str, Any]:
         """The config, read. Raises ValidationError."""
-        import jsonschema  # 5 MB and more, that only whoever reads a config needs
+        import jsonschema  # most processes never need it, and where its formats are installed it takes seconds
 
         try:
             read = json.loads(config or "{}")

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 from django.contrib import admin, messages
 from django.utils.html import format_html, format_html_join
+from unfold.admin import ModelAdmin
 
 from inventory.admin import ResourceAdmin, site
 from inventory.models import Instance
@@ -143,7 +144,7 @@ class BootKeyAdmin(ToRead):
 
 
 @admin.register(Mirrored)
-class MirroredAdmin(admin.ModelAdmin):
+class MirroredAdmin(ModelAdmin):
     list_display = ["url", "download_status", "size_bytes", "sha256"]
     fields = ["url", "sha256"]
     actions = ["again"]

@@ -1,5 +1,6 @@
 """What DKAM builds, as an operator sees it: asking for a build, following what goes in, and going back."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,9 +65,13 @@ def shown() -> list[Shown]:
 
 
 @transaction.atomic
-def ask_for_all() -> dict[str, str]:
-    """Wish for what today's inputs give, whatever was held; name -> digest. What is there already isn't built again."""
-    wanted = build.digests(inputs())
+def ask_for_all(names: Iterable[str] = build.BY_NAME) -> dict[str, str]:
+    """Wish for what today's inputs give, whatever was held; name -> digest. What is there already isn't built again.
+
+    names: those, and what they are made of.
+    """
+    needed = build.with_needs(names)
+    wanted = {name: digest for name, digest in build.digests(inputs()).items() if name in needed}
     for name, digest in wanted.items():
         artifact = Artifact.objects.filter(name=name).first()
         if artifact and artifact.current_digest == digest and not store().has(name, digest):

@@ -25,7 +25,7 @@ from django.urls import path, register_converter
 from django.views.decorators.http import condition, require_safe
 
 from provisioning import artifacts, mirror, pxe, workflow
-from provisioning.dkam import build, microos
+from provisioning.dkam import build, microos, slots
 from provisioning.dkam.store import Store
 from provisioning.errors import CannotInstall
 from provisioning.infra import authorities
@@ -68,7 +68,7 @@ FILES = {
     **{name: ("media", name) for name in ("eim.iso", "secure-boot-enroll.iso")},
     **{name: ("signed", name) for name in build.KEYS},
 }
-VERSIONED = {"signed": ("vmlinuz", "initramfs", "eim.efi")}
+VERSIONED = {"signed": ("vmlinuz", "initramfs", "eim.efi"), "slots": (slots.NAME,)}
 RETRY_AFTER_SECONDS = 5
 PIECE_BYTES = 2**18  # of a file that is read at once, where the kernel doesn't send it by itself
 SEND_WITHIN_SECONDS = 60  # a piece; who takes nothing for so long is gone

@@ -54,6 +54,7 @@ class Facts:
     standalone: bool
     static_ip: bool
     metadata: dict[str, str]  # of the OS
+    image: dict[str, str]  # variables that tell the agent of an immutable system which image it begins with
     infra: dict[str, Any]
     eim_url: str
     grpc_authority: str
@@ -99,6 +100,10 @@ def facts_of(instance: Instance) -> Facts:
         standalone=metadata.get("standalone-node") == "true",
         static_ip=static,
         metadata=metadata,
+        image={
+            "OS_PROFILE": os.profile_name, "OS_VERSION": os.profile_version, "OS_IMAGE_ID": os.image_id,
+            "OS_IMAGE_SHA256": os.sha256,
+        } if os.os_type == OsType.IMMUTABLE else {},
         infra=about,
         eim_url=f"https://{settings.EIM_PUBLIC_HOST}:{settings.EIM_HTTPS_PORT}",
         grpc_authority=f"{settings.EIM_PUBLIC_HOST}:{settings.EIM_GRPC_PORT}",
@@ -107,9 +112,9 @@ def facts_of(instance: Instance) -> Facts:
 
 
 def _agents(os) -> str:
-    if os.os_type == OsType.IMMUTABLE:
-        return "image"
-    return "built-in" if os.profile_name.startswith("debian") else "packages"
+    if os.profile_name.startswith("debian"):
+        return "built-in"
+    return "image" if os.os_type == OsType.IMMUTABLE else "packages"
 
 
 def _is_ip(text: str) -> bool:
@@ -186,9 +191,7 @@ def _environment(facts: Facts) -> str:
 
 def _agent_variables(facts: Facts) -> str:
     """The file that agents read; the last line of what our own agent needs starts it by the file's appearance."""
-    own = {"GUID": facts.guid, "EIM_URL": facts.eim_url, "GRPC_AUTHORITY": facts.grpc_authority}
-    if facts.agents == "built-in":
-        return _as_lines(own)
+    own = {"GUID": facts.guid, "EIM_URL": facts.eim_url, "GRPC_AUTHORITY": facts.grpc_authority} | facts.image
     about = facts.infra
     return _as_lines(own | {
         "CLUSTER_ORCH_URL": about["orchCluster"]["address"],

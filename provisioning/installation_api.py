@@ -99,9 +99,7 @@ class Artifacts(InstallationView):
     serializer_class = ArtifactsSerializer
     http_method_names = ["get", "head", "options"]
 
-    @extend_schema(
-        operation_id="artifacts_list", tags=["installation"], responses={200: ArtifactsSerializer}
-    )
+    @extend_schema(operation_id="artifacts_list", tags=["installation"], responses={200: ArtifactsSerializer})
     def get(self, request):
         """What machines boot and install from, how its builds go, and the versions that are kept."""
         return Response({"artifacts": [artifacts.as_dict(each) for each in artifacts.shown()]})
@@ -167,9 +165,7 @@ class RotateKey(InstallationView):
     serializer_class = KeySerializer
     http_method_names = ["post", "options"]
 
-    @extend_schema(
-        operation_id="boot_keys_rotate", tags=["installation"], request=None, responses={200: KeySerializer}
-    )
+    @extend_schema(operation_id="boot_keys_rotate", tags=["installation"], request=None, responses={200: KeySerializer})
     def post(self, request, kind):
         """Make a new PK, KEK or db. The one before counts, too, until it is retired."""
         _kind(kind)
@@ -180,9 +176,7 @@ class RetireKey(InstallationView):
     serializer_class = KeySerializer
     http_method_names = ["post", "options"]
 
-    @extend_schema(
-        operation_id="boot_keys_retire", tags=["installation"], request=None, responses={200: KeySerializer}
-    )
+    @extend_schema(operation_id="boot_keys_retire", tags=["installation"], request=None, responses={200: KeySerializer})
     def post(self, request, kind):
         """End the overlap: the older PK, KEK or db signs nothing more."""
         _kind(kind)

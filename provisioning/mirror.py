@@ -2,7 +2,6 @@
 
 import hashlib
 import http.client
-import re
 import shutil
 import time
 import urllib.error
@@ -10,14 +9,16 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.db import transaction
 
+from provisioning import outward
 from provisioning.dkam.tools import remove
 from provisioning.models import Mirrored
 from tenants import errors
+from workers.registry import file_name
 
 STEP = "mirror"  # the folder of the artifacts where they are, <sha256>/<name>
 PARTIAL = ".partial"
@@ -59,17 +60,11 @@ def forget(row: Mirrored) -> None:
 def path_of(sha256: str) -> str | None:
     """Below this server's root, of the file with this digest if we have it."""
     row = Mirrored.objects.filter(sha256=sha256, current_digest=sha256).first()
-    return f"tink-stack/{STEP}/{sha256}/{name_of(row.url)}" if row and file_of(row).is_file() else None
+    return f"tink-stack/{STEP}/{sha256}/{file_name(row.url)}" if row and file_of(row).is_file() else None
 
 
 def file_of(row: Mirrored) -> Path:
-    return _folder(row) / name_of(row.url)
-
-
-def name_of(url: str) -> str:
-    """The last part of the path, as a file's name; machines see by its end how it is packed."""
-    name = re.sub(r"[^A-Za-z0-9._-]", "_", unquote(urlsplit(url).path).rpartition("/")[2]).lstrip("._-")
-    return name or "file"
+    return _folder(row) / file_name(row.url)
 
 
 def fetch(row: Mirrored) -> Progress:
@@ -92,28 +87,24 @@ def fetch(row: Mirrored) -> Progress:
 
 def _from_folder(row: Mirrored, partial: Path) -> Progress:
     """Without a network: an operator has put the file there, under its name or its sha256."""
-    for name in (row.sha256, name_of(row.url)):
+    for name in (row.sha256, file_name(row.url)):
         source = settings.EIM_AIRGAP / name
         if source.is_file():
             size = source.stat().st_size
             _need_room(partial, size)
             shutil.copyfile(source, partial)
             return Progress(size, size, finished=True)
-    raise NotWhatItShouldBe(f"{settings.EIM_AIRGAP} (EIM_AIRGAP) has no {name_of(row.url)}: put it there, ask again")
+    raise NotWhatItShouldBe(f"{settings.EIM_AIRGAP} (EIM_AIRGAP) has no {file_name(row.url)}: put it there, ask again")
 
 
 def _from_network(url: str, partial: Path) -> Progress:
     """What is there of it stays, if the server can go on from there."""
     have = partial.stat().st_size if partial.exists() else 0
-    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})  # noqa: S310 - http(s) only
     try:
-        answer = urllib.request.urlopen(request, timeout=ANSWER_WITHIN_SECONDS)  # noqa: S310
-    except urllib.error.HTTPError as refusal:
-        if refusal.code == 416:  # longer than what is there now
-            partial.unlink()
-        elif refusal.code < 500 and refusal.code not in (408, 429):
-            raise NotWhatItShouldBe(f"{url}: the server answers {refusal.code} {refusal.reason}") from refusal
-        raise
+        outward.check(urlsplit(url).hostname or "")
+        answer = _asked_for(url, have, partial)
+    except outward.LeadsInward as why:
+        raise NotWhatItShouldBe(f"{url}: {why}") from why
     with answer:
         goes_on = answer.status == 206
         have = have if goes_on else 0
@@ -126,6 +117,18 @@ def _from_network(url: str, partial: Path) -> Progress:
     if whole and size and done != size:
         raise http.client.IncompleteRead(b"", size - done)
     return Progress(done, size, finished=whole)
+
+
+def _asked_for(url: str, have: int, partial: Path) -> http.client.HTTPResponse:
+    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})  # noqa: S310 - http(s) only
+    try:
+        return outward.opener().open(request, timeout=ANSWER_WITHIN_SECONDS)
+    except urllib.error.HTTPError as refusal:
+        if refusal.code == 416:  # longer than what is there now
+            partial.unlink()
+        elif refusal.code < 500 and refusal.code not in (408, 429):
+            raise NotWhatItShouldBe(f"{url}: the server answers {refusal.code} {refusal.reason}") from refusal
+        raise
 
 
 def _copy(source: http.client.HTTPResponse, file: BinaryIO, deadline: float) -> bool:

@@ -6,7 +6,6 @@ Tinkerbell's templates, with Jinja in it. The one for a profile is the one whose
 """
 
 import base64
-import ipaddress
 import json
 from collections import Counter
 from dataclasses import asdict, dataclass
@@ -18,15 +17,17 @@ from urllib.parse import urlsplit
 import yaml
 from django.conf import settings
 
-from inventory.models import Instance, OsType, SecurityFeature
+from inventory.api.location import inherit
+from inventory.models import Host, Instance, OperatingSystem, OsType, SecurityFeature
 from inventory.profiles import NOT_PINNED
-from provisioning import curation, mirror, texts
+from provisioning import curation, mirror, outward, texts
 from provisioning.curation import SECRET_MARK
 from provisioning.errors import CannotInstall
 
 __all__ = ["SECRET_MARK", "TASK", "Plan", "plan_for"]
 
 TASK = "OS provisioning"
+INSTALL_DISK = "install-disk"  # a key of metadata
 COMPRESSED = {".bz2", ".bzip2", ".gz", ".xz", ".zs", ".zst"}
 ACTIONS = [
     "securebootflag", "erase_non_removable_disks", "image2disk", "qemu_nbd_image2disk", "writefile", "cexec",
@@ -51,6 +52,7 @@ class Inputs:
     template: str
     worker: str  # the MAC address
     images: dict[str, str]  # of the actions, by their names: images.writefile
+    install_disk: str  # as the machine knows it; "" for the first one
     security_feature: str
     encrypted: bool  # secure boot and full disk encryption are asked for
     lvm_size: str  # GB that the user keeps for LVM
@@ -61,6 +63,7 @@ class Inputs:
     image_url: str
     image_sha256: str
     image_ca: str  # base64 of PEM
+    inward: bool  # the image may lie where only its machine reaches: this server's own, and what a setting allows
     compressed: bool
     http_proxy: str
     https_proxy: str
@@ -75,11 +78,32 @@ def plan_for(instance: Instance) -> Plan:
     """Call in the instance's schema. Raises CannotInstall."""
     if instance.os.sha256 == NOT_PINNED:
         raise CannotInstall(f"{instance.os.name} has no digest yet: an administrator must enter one")
+    if bundle := bundle_of(instance.os):
+        raise CannotInstall(
+            f"{instance.os.name} asks for a platform bundle ({bundle}), whose Go templates this server doesn't render: "
+            "say the same in a workflow template of its profile's name (EIM_TEMPLATES), in a profile without the bundle"
+        )
     try:
+        if _has_slots(instance) and instance.security_feature == SecurityFeature.SECURE_BOOT_AND_FULL_DISK_ENCRYPTION:
+            raise CannotInstall(f"{instance.os.name} has two slots, which can't be encrypted: ask for no such feature")
         name = template_of(instance)
         return _checked(name, texts.render(name, asdict(_inputs(instance, name))))
     except texts.BadTemplate as bad:
         raise CannotInstall(str(bad)) from bad
+
+
+def bundle_of(os: OperatingSystem) -> str:
+    """What of {"cloudInitScript", "installerScript"} it asks for, in words. "" if nothing."""
+    try:
+        asked = json.loads(os.platform_bundle or "{}")
+        return ", ".join(f"{name} {where}" for name, where in asked.items() if where)
+    except (ValueError, AttributeError):
+        return os.platform_bundle
+
+
+def _has_slots(instance: Instance) -> bool:
+    """Whether it is the immutable image that we build."""
+    return instance.os.os_type == OsType.IMMUTABLE and instance.os.profile_name.startswith("debian")
 
 
 def template_of(instance: Instance) -> str:
@@ -100,6 +124,7 @@ def _inputs(instance: Instance, name: str) -> Inputs:
         template=PurePosixPath(name).stem,
         worker=host.pxe_mac,
         images=images(),
+        install_disk=_install_disk(host),
         security_feature=instance.security_feature,
         encrypted=instance.security_feature == SecurityFeature.SECURE_BOOT_AND_FULL_DISK_ENCRYPTION,
         lvm_size=str(host.user_lvm_size),
@@ -110,6 +135,7 @@ def _inputs(instance: Instance, name: str) -> Inputs:
         image_url=url,
         image_sha256=os.sha256,
         image_ca=os.tls_ca_cert if url == address else base64.b64encode(facts.ca_pem.encode()).decode(),
+        inward=url != address or bool(settings.EIM_IMAGE_NETWORKS),
         compressed=path.suffix in COMPRESSED,
         http_proxy=proxies["enProxyHTTP"],
         https_proxy=proxies["enProxyHTTPS"],
@@ -119,6 +145,14 @@ def _inputs(instance: Instance, name: str) -> Inputs:
         custom_configs=curation.custom_configs(instance),
         installer=curation.installer(facts),
     )
+
+
+def _install_disk(host: Host) -> str:
+    """Of its metadata, or of its site's or a region's above that: "nvme" fits one host, "smallest" a whole site."""
+    page, site = [{"metadata": host.metadata}], host.site
+    inherit(page, [(site.region_id or "") if site else ""], [site.metadata if site else []])
+    pairs = [*page[0]["metadata"], *page[0]["inheritedMetadata"]]
+    return next((pair["value"] for pair in pairs if pair["key"] == INSTALL_DISK), "")
 
 
 def images() -> dict[str, str]:
@@ -132,7 +166,7 @@ def images() -> dict[str, str]:
 def image_url(url: str) -> str:
     """Where the machine loads this image from: a relative address is this server's own.
 
-    Raises CannotInstall for one that leads a machine to itself, or a server of ours to what only it reaches.
+    Raises CannotInstall for one that leads a machine to itself or to its link, by its name too.
     """
     if not url:
         raise CannotInstall("The operating system has no imageUrl")
@@ -141,47 +175,11 @@ def image_url(url: str) -> str:
         return f"https://{settings.EIM_PUBLIC_HOST}:{settings.EIM_HTTPS_PORT}/{url.lstrip('/')}"
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise CannotInstall(f"The image's address {url!r} is neither http:// nor https:// with a host, nor a path here")
-    if (where := _inward(parts.hostname)) and not _is_allowed(parts.hostname):
-        raise CannotInstall(
-            f"The image's address {url!r} is a {where} address: name a server that machines reach "
-            "(EIM_IMAGE_NETWORKS lists what is allowed all the same)"
-        )
-    return url
-
-
-def _inward(host: str) -> str:
-    name = host.rstrip(".").lower()
-    if name == "localhost" or name.endswith(".localhost"):
-        return "loopback"
-    address = _address(name)
-    if address is None:
-        return ""
-    if address.is_loopback or address.is_unspecified:
-        return "loopback"
-    return "link-local" if address.is_link_local else ""
-
-
-def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """Also as clients read it that aren't strict: 127.1, 2130706433 and 0x7f.0.0.1 are all 127.0.0.1."""
     try:
-        address = ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        try:
-            numbers = [int(part, 16 if part[:2] == "0x" else 8 if part[:1] == "0" else 10) for part in host.split(".")]
-        except ValueError:
-            return None
-        *high, low = numbers
-        if len(numbers) > 4 or any(number > 255 for number in high) or low >= 256 ** (4 - len(high)):
-            return None
-        address = ipaddress.IPv4Address(sum(number << (8 * (3 - at)) for at, number in enumerate(high)) + low)
-    if isinstance(address, ipaddress.IPv6Address):
-        return address.ipv4_mapped or address
-    return address
-
-
-def _is_allowed(host: str) -> bool:
-    address = _address(host.rstrip(".").lower()) or ipaddress.ip_address("127.0.0.1")  # localhost
-    return any(address in network for network in settings.EIM_IMAGE_NETWORKS)
+        outward.check(parts.hostname)
+    except outward.LeadsInward as why:
+        raise CannotInstall(f"The image's address {url!r}: {why}") from why
+    return url
 
 
 # From text to actions ---------------------------------------------------------------------------------------------
@@ -192,9 +190,7 @@ def _checked(name: str, text: str) -> Plan:
         made = yaml.load(text, Loader=yaml.CSafeLoader)
     except yaml.YAMLError as wrong:
         raise CannotInstall(f"{name} doesn't make YAML: {wrong}") from wrong
-    from jsonschema.exceptions import best_match  # 5 MB and more, that only who makes plans needs
-
-    if fault := best_match(_schema().iter_errors(made)):
+    if fault := _fault(made):
         where = ".".join(str(part) for part in fault.absolute_path) or "the whole"
         why = fault.message if len(fault.message) < 200 else f"it breaks the rule {fault.validator!r}"
         raise CannotInstall(f"{name} doesn't make a workflow: {where}: {why}")
@@ -214,8 +210,14 @@ def _checked(name: str, text: str) -> Plan:
     )  # fmt: skip
 
 
-@cache
-def _schema() -> Any:
-    from jsonschema import Draft202012Validator
+def _fault(made: Any) -> Any:
+    """What the schema has against it, if anything."""
+    from jsonschema import Draft202012Validator  # not at the start: most processes never need it
+    from jsonschema.exceptions import best_match
 
-    return Draft202012Validator(json.loads((texts.SHIPPED / "workflow.schema.json").read_text()))
+    return best_match(Draft202012Validator(_schema()).iter_errors(made))
+
+
+@cache
+def _schema() -> dict[str, Any]:
+    return json.loads((texts.SHIPPED / "workflow.schema.json").read_text())

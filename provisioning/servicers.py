@@ -88,10 +88,10 @@ def _machine_of(node: Node) -> UUID | None:
     return node.host_uuid if node.client_id.startswith(NODE_CLIENT) else None
 
 
-def _workflow_for(node: Node, worker_id: str) -> Workflow | None:
+def _workflow_for(node: Node, worker_id: str, *, whole: bool = False) -> Workflow | None:
     if not _MAC.match(worker_id.lower()):
         raise Refusal(grpc.StatusCode.INVALID_ARGUMENT, f"{worker_id!r} is not a worker's id: its MAC address")
-    return workflow.for_worker(worker_id, _machine_of(node))
+    return workflow.for_worker(worker_id, _machine_of(node), whole=whole)
 
 
 def _actions_of(node: Node, workflow_id: str) -> tuple[Workflow, list[list[str]]]:
@@ -104,7 +104,7 @@ def _actions_of(node: Node, workflow_id: str) -> tuple[Workflow, list[list[str]]
 
 
 def _action_for(node: Node, agent_id: str) -> tuple[Workflow, list[str]]:
-    run = _workflow_for(node, agent_id)
+    run = _workflow_for(node, agent_id, whole=True)
     if run is None:
         raise Refusal(grpc.StatusCode.NOT_FOUND, "no action for this machine")
     if not workflow.may_begin(run):
@@ -128,9 +128,7 @@ def _report_new(node: Node, told) -> None:
     if told.action_id and not (told.action_id.isascii() and told.action_id.isdigit() and len(told.action_id) < 4):
         raise Refusal(grpc.StatusCode.INVALID_ARGUMENT, f"there is no action with the id {told.action_id[:40]!r}")
     index = int(told.action_id) if told.action_id else None
-    _report(
-        node, told.workflow_id, told.action_name, _TOLD["new"].get(told.action_state), told.message.message, index
-    )
+    _report(node, told.workflow_id, told.action_name, _TOLD["new"].get(told.action_state), told.message.message, index)
 
 
 def _must_be_the_task(name: str) -> None:

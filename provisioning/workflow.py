@@ -233,12 +233,14 @@ def of_machine(host_uuid: UUID | None) -> QuerySet[Workflow]:
     return runs if host_uuid is None else runs.filter(host_uuid=host_uuid)
 
 
-def for_worker(worker_id: str, host_uuid: UUID | None) -> Workflow | None:
+def for_worker(worker_id: str, host_uuid: UUID | None, *, whole: bool = False) -> Workflow | None:
     """The run of this machine that is on its way, in the current schema. The UUID is the token's, the MAC what it says.
 
     One indexed query; if there is a run, now and then a second one, which notes that the machine was heard.
+    whole: with what its actions get.
     """
-    found = of_machine(host_uuid).filter(state__in=ACTIVE, worker_id=worker_id.lower()).defer("inputs_sealed")
+    found = of_machine(host_uuid).filter(state__in=ACTIVE, worker_id=worker_id.lower())
+    found = found if whole else found.defer("inputs_sealed")
     run = next(iter(found), None)  # first() would put them in order, for which the planner reads the tenant's history
     now = timezone.now()
     if run and (run.heard_at is None or now - run.heard_at > HEARD_EVERY):
@@ -281,7 +283,7 @@ def report(host_uuid: UUID | None, told: Report) -> None:
 
 
 def _tell(run: Workflow) -> None:
-    show(run)
+    _show(run)
     if run.state not in ACTIVE:
         places.give_out()
 
@@ -356,8 +358,18 @@ def _settle(run: Workflow) -> None:
 # What is shown ----------------------------------------------------------------------------------------------------
 
 
+@transaction.atomic
 def show(run: Workflow) -> None:
-    """Tell how far it is in the instance's status, and ring for it if the run has ended."""
+    """Tell in the instance's status how far the run is by now.
+
+    As its row says under its lock: the machine may have reported since the caller read it, and what that report showed
+    would be overwritten by what was so before.
+    """
+    _show(_writable(Workflow.objects.all()).get(pk=run.pk))
+
+
+def _show(run: Workflow) -> None:
+    """The same of a run whose row is locked; and ring for the instance if the run has ended."""
     instance = Instance.objects.filter(resource_id=run.instance_id).first()
     if instance is None:
         return

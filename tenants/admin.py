@@ -5,15 +5,18 @@ from datetime import UTC, datetime
 from django.contrib import admin, messages
 from django.http import HttpResponseRedirect
 from django.utils.html import format_html
+from unfold.admin import ModelAdmin
 
 from tenants import api_tokens, standing
 from tenants.admin_people import GrantInline
 from tenants.errors import ResourceError
 from tenants.models import ApiToken, Client, Event, Organization, Project, SignIn, TenantState
 from tenants.models.audit import Audit
-from tenants.resource import Indicator
 
-COLOURS = {Indicator.ERROR: "#c0392b", Indicator.IN_PROGRESS: "#b9770e", Indicator.IDLE: "#1e8449"}
+
+def coloured(text: str, indicator: str) -> str:
+    """A status as the console shows it, in light and dark: console.css has the colours."""
+    return format_html('<span class="state {}">{}</span>', indicator.removeprefix("STATUS_INDICATION_"), text)
 
 
 class InOrganization(GrantInline):
@@ -22,7 +25,7 @@ class InOrganization(GrantInline):
     autocomplete_fields = ["user", "group"]
 
 
-class NamedAdmin(admin.ModelAdmin):
+class NamedAdmin(ModelAdmin):
     """What is added or deleted here is wished for; workers make it so, and the status tells how it goes."""
 
     list_display_links = ["name"]
@@ -34,7 +37,7 @@ class NamedAdmin(admin.ModelAdmin):
     @admin.display(description="status")
     def how(self, row):
         status, _ = row.shown
-        return format_html('<span style="color:{}">{}</span>', COLOURS.get(status.indicator, "inherit"), status.text)
+        return coloured(status.text, status.indicator)
 
     @admin.display
     def since(self, row):
@@ -103,7 +106,7 @@ class ProjectAdmin(NamedAdmin):
     def inventory(self, project):
         if not project.is_ready:
             return "not served"
-        return format_html('<a href="/p/{}/admin/">its inventory</a>', project.name)
+        return format_html('<a href="/p/{}/">its console</a>', project.name)
 
     @admin.action(description="Delete by force: wait for no host, end sessions in its tables", permissions=["delete"])
     def delete_by_force(self, request, projects):
@@ -112,7 +115,7 @@ class ProjectAdmin(NamedAdmin):
             self.ask_to_go(request, [project])
 
 
-class ToRead(admin.ModelAdmin):
+class ToRead(ModelAdmin):
     """What was written down, newest first."""
 
     ordering = ["-id"]
@@ -145,14 +148,14 @@ class AuditAdmin(ToRead):
 
 
 @admin.register(Client)
-class ClientAdmin(admin.ModelAdmin):
+class ClientAdmin(ModelAdmin):
     """Programs that people sign in with. Those that ask for themselves are made by `manage.py create_client`."""
 
     list_display = ["client_id", "description", "grants", "service_account", "enabled"]
     autocomplete_fields = ["service_account"]
 
 
-class CalledBack(admin.ModelAdmin):
+class CalledBack(ModelAdmin):
     """Rows that are looked at and ended, not written."""
 
     actions = ["end"]

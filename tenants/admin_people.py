@@ -11,6 +11,8 @@ from django.db import IntegrityError
 from django.db.models import Count, Prefetch
 from django.forms import BaseInlineFormSet, ModelForm
 from django.http import HttpResponseRedirect
+from unfold.admin import ModelAdmin, TabularInline
+from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from tenants.errors import ResourceError
 from tenants.models import Grant, User
@@ -19,7 +21,7 @@ from tenants.people.shapes import NAME
 admin.site.unregister(Group)
 
 
-class Rows(admin.TabularInline):
+class Rows(TabularInline):
     """Rows that are added and removed, not changed; so a page needs no choice of everybody for each of them."""
 
     extra = 0
@@ -79,7 +81,7 @@ class MemberInline(Rows):
         return super().get_queryset(request).select_related("user").order_by("user__username")
 
 
-class Told(admin.ModelAdmin):
+class Told(ModelAdmin):
     """Shows refusals on the page."""
 
     def changeform_view(self, request, *args, **kwargs):
@@ -107,6 +109,7 @@ class Told(admin.ModelAdmin):
 
 @admin.register(User)
 class PersonAdmin(Told, UserAdmin):
+    form, add_form, change_password_form = UserChangeForm, UserCreationForm, AdminPasswordChangeForm
     list_display = ["username", "first_name", "last_name", "email", "is_active", "is_superuser", "last_login"]
     list_filter = ["is_active", "is_superuser"]
     filter_horizontal = []

@@ -2,6 +2,7 @@
 
 import hmac
 import secrets
+from collections.abc import Iterable
 from uuid import UUID
 
 from django.db import connection, transaction
@@ -46,6 +47,21 @@ def make(host_uuid: UUID, secret: str = "") -> bool:
         },
     )
     return made
+
+
+def take_over(host_uuid: UUID, secret: str) -> None:
+    """Let a machine of the current schema, which has none here, go on with the secret that another system gave it."""
+    EdgeCredential.objects.create(
+        schema=connection.schema_name, client_id=client_id_of(host_uuid), host_uuid=host_uuid,
+        secret_sealed=seal(secret), installed_sealed=seal(secret),
+    )  # fmt: skip
+
+
+def lacking(hosts: Iterable[UUID]) -> set[UUID]:
+    """Those of these machines of the current schema that have none."""
+    return {*hosts} - {
+        *EdgeCredential.objects.filter(schema=connection.schema_name).values_list("host_uuid", flat=True)
+    }
 
 
 def secret_of(host_uuid: UUID) -> str | None:

@@ -16,6 +16,7 @@ from django.shortcuts import render
 from django.urls import path
 from django.views.decorators.cache import never_cache
 from django.views.generic import RedirectView
+from unfold.sites import UnfoldAdminSite
 
 from tenants import roles
 from tenants.errors import ResourceError, Unserved
@@ -68,8 +69,15 @@ class ProjectDoor:
         return answer
 
 
-class GuardedAdminSite(AdminSite):
+class GuardedAdminSite(UnfoldAdminSite):
     """An admin with our sign-in before it, and a page that says so for whoever may not enter."""
+
+    def get_urls(self):
+        """Without Unfold's search: it keeps what it found by person, whatever the project."""
+        return AdminSite.get_urls(self)
+
+    def each_context(self, request):
+        return super().each_context(request) | {"site_header": self.site_header, "site_title": self.site_title}
 
     def admin_view(self, view, cacheable=False):
         inside = super().admin_view(view, cacheable)

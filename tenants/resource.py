@@ -9,6 +9,8 @@ import secrets
 import time
 from collections.abc import Iterable
 from contextvars import ContextVar
+from datetime import datetime
+from functools import cache
 from typing import Any, ClassVar, NamedTuple, cast
 
 from django.db import IntegrityError, models, transaction
@@ -109,6 +111,7 @@ class Resource(models.Model):
     statuses: ClassVar[set[str]] = set()  # those that are of no pair
     observed: ClassVar[set[str]] = set()  # plain columns that machines report
     fixed: ClassVar[set[str]] = set()  # plain columns that are written once, when the resource is made
+    was_elsewhere = False  # it is being taken over: what is asked of something new isn't asked of it
     allowed: ClassVar[dict[str, dict]] = {}  # pair -> {current: what may be asked for}; a pair not named allows all
 
     resource_id = models.CharField(max_length=24, unique=True, editable=False)
@@ -125,40 +128,46 @@ class Resource(models.Model):
         return self.resource_id
 
     @classmethod
-    def wish_columns(cls) -> set[str]:
-        return {f"desired_{pair}" for pair in cls.wishes}
+    @cache
+    def wish_columns(cls) -> frozenset[str]:
+        return frozenset(f"desired_{pair}" for pair in cls.wishes)
 
     @classmethod
-    def _status_columns(cls) -> set[str]:
+    @cache
+    def _status_columns(cls) -> frozenset[str]:
         statuses = cls.statuses | {*cls.wishes.values()}
-        return {f"{name}{end}" for name in statuses for end in ("", "_indicator", "_timestamp")}
+        return frozenset(f"{name}{end}" for name in statuses for end in ("", "_indicator", "_timestamp"))
 
     @classmethod
-    def _told_to_people(cls) -> set[str]:
+    @cache
+    def _told_to_people(cls) -> frozenset[str]:
         """Statuses, and the details that machines give to them: no reconciler waits for one, so none is woken."""
         statuses = cls._status_columns()
         return statuses | {name for name in cls.observed if name.removesuffix("_detail") in statuses}
 
     @classmethod
-    def facts(cls) -> set[str]:
+    @cache
+    def facts(cls) -> frozenset[str]:
         """The columns that only observe() writes."""
-        return {f"current_{pair}" for pair in cls.wishes} | cls._status_columns() | cls.observed
+        return cls._status_columns() | {f"current_{pair}" for pair in cls.wishes} | cls.observed
 
     @classmethod
-    def guarded(cls) -> set[str]:
+    @cache
+    def guarded(cls) -> frozenset[str]:
         return cls.wish_columns() | cls.facts()
 
-    def save(self, **kwargs):
-        """Write the plain columns, and nothing of the wishes, the facts and what is fixed, whatever this object holds
+    def save(self, *, update_fields: Iterable[str] | None = None, **kwargs):
+        """Write the plain columns, or these of them, and nothing of the wishes, the facts and what is fixed, whatever
 
-        in them. Raises ValidationError if what is written breaks a rule of the model.
+        this object holds in them. Raises ValidationError if what is written breaks a rule of the model.
         """
         if self._state.adding:
             self._refuse_guarded()
             return self._make()
         self._check()
         with transaction.atomic():
-            self._write(self._plain().keys())
+            columns = self._plain().keys()
+            self._write(columns if update_fields is None else columns & {*update_fields, "updated_at"})
             events.announce(self, "changed")
 
     def _check(self):
@@ -167,6 +176,7 @@ class Resource(models.Model):
         self.full_clean(self.guarded() | self.fixed | references, validate_unique=False, validate_constraints=False)
 
     @classmethod
+    @cache
     def _plain(cls) -> dict[str, str]:
         """The columns that save() writes, and the attributes that hold them."""
         columns = {f.name: f.attname for f in cls._meta.concrete_fields if not f.primary_key}
@@ -193,9 +203,16 @@ class Resource(models.Model):
             self._ask(wishes, asked)
 
     def _ask(self, wishes: dict[str, str], asked: dict[str, str]) -> None:
-        is_so = type(self).objects.select_for_update(of=("self",)).get(pk=self.pk)
+        rows = type(self).objects.select_for_update(of=("self",))
+        is_to_go = str(wishes.get("state", "")).endswith("_DELETED")
+        if not is_to_go:  # which reads what it has, to say if it can
+            rows = rows.only(*self._plain().values(), *(f"current_{pair}" for pair in self.wishes))
+        is_so = rows.get(pk=self.pk)
         for pair, value in wishes.items():
             is_so._allow(pair, value)
+        if is_to_go and not is_so.must_be_taken_down():
+            self.delete()
+            return
         vars(self).update(asked)
         changed = {name: getattr(self, name) for name in {*self._plain().values()} - {"updated_at"}}
         if any(value != getattr(is_so, name) for name, value in changed.items()):
@@ -205,8 +222,6 @@ class Resource(models.Model):
             self.updated_at = timezone.now()
             models.QuerySet.update(type(self).objects.filter(pk=self.pk), **asked, updated_at=self.updated_at)
         events.announce(self, "asked", asked=True)
-        if str(wishes.get("state", "")).endswith("_DELETED") and not is_so.must_be_taken_down():
-            self.delete()
 
     def must_be_taken_down(self) -> bool:
         """Whether somebody has to take something back before it can go. Asked of a row that is locked."""
@@ -279,6 +294,26 @@ class Resource(models.Model):
         for name in self.guarded():
             if getattr(self, name) != self.default_of(name):
                 raise errors.NotYours(f"{name} can't be set by save(): use ask() or observe()")
+
+    def take_over(self, resource_id: str, *, since: datetime | None = None, **guarded: Any) -> None:
+        """Make the row of a resource that another system had, with the id, the wishes and the facts that it had there.
+
+        Only who moves a project here calls this (inventory/moving): what was true there is true here, and nobody is
+        asked for it again. since: when it was made there. Raises ValidationError, Duplicate, and what else _insert()
+        raises.
+        """
+        if strange := guarded.keys() - self.guarded():
+            raise errors.NotYours(f"{', '.join(sorted(strange))} of a {self.prefix} is neither wish nor fact")
+        self._refuse_guarded()
+        self.was_elsewhere = True
+        vars(self).update(guarded, resource_id=resource_id)
+        try:
+            with transaction.atomic():
+                self._insert()
+        except _IdTaken as taken:
+            raise errors.Duplicate(f"There is a {self.prefix} with the id {resource_id} already") from taken
+        if since is not None:
+            models.QuerySet.update(type(self).objects.filter(pk=self.pk), created_at=since)
 
     def _make(self) -> None:
         """With a new id. There are 2**32 of them a kind, so at scale they collide: then another is drawn."""

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 from django.core.management import call_command
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import setup_databases, teardown_databases
 from django_tenants.utils import schema_context
 from rest_framework.test import APIClient
@@ -16,6 +16,7 @@ from rest_framework.test import APIClient
 from eim_project import tls
 from tenants import groups, issuer, keys, limits, middleware, schema, shared, standing, tokens
 from tenants.models import Client, Grant, Organization, Project, Ring, TenantState, User
+from tests.apt import apt_root, packages, repository  # noqa: F401 - fixtures of whoever asks for them
 from workers import engine, models, tasks
 
 
@@ -125,10 +126,12 @@ def committed(django_db_setup, django_db_blocker):
 
 def empty_project(name: str) -> Project:
     """As the loop makes one, but without what all projects begin with: the tests count what they make."""
-    project = Project(name=name, organization=Organization.objects.get(name="tests"))
-    project.ask(state=TenantState.CREATED)
-    schema.create(project)
-    project.observe(state=TenantState.CREATED)
+    schema.template_sql()  # by itself: pg_dump has to see what it dumps
+    with transaction.atomic():  # whoever works beside us finds nothing to do for it
+        project = Project(name=name, organization=Organization.objects.get(name="tests"))
+        project.ask(state=TenantState.CREATED)
+        schema.create(project)
+        project.observe(state=TenantState.CREATED)
     return project
 
 

@@ -1,13 +1,14 @@
 """What is outstanding, in the public admin: the whole queue with its reasons, on one page, to read."""
 
 from django.contrib import admin
-from django.contrib.admin.views.main import ChangeList
+from unfold.admin import ModelAdmin
+from unfold.views import ChangeList
 
 from workers import outstanding
 from workers.models import OsProfile, Watch, Work
 
 
-class ToRead(admin.ModelAdmin):
+class ToRead(ModelAdmin):
     def has_add_permission(self, request):
         return False
 

@@ -140,16 +140,24 @@ def _published_beside(columns: dict[str, str], before: dict[str, str], wrong: li
 
 
 def _published(address: str, column: str, fixed: bool, is_mutable: bool) -> str:
-    if "://" not in address:
-        if not settings.EIM_OS_FILES:
-            raise Unfit(f"{address}: of which server, EIM_OS_FILES must say")
-        address = f"{settings.EIM_OS_FILES}/{address.lstrip('/')}"
-    body = registry.get(address)
+    if settings.EIM_AIRGAP:
+        body = registry.from_folder(address)
+    else:
+        address = _absolute(address)
+        body = registry.get(address)
     if column == "installed_packages":
         return registry.packages(body, address)
     if is_mutable:
         return registry.cves_of_oval(body, address, fixed=fixed)
     return registry.cves(body, address)
+
+
+def _absolute(address: str) -> str:
+    if "://" not in address:
+        if not settings.EIM_OS_FILES:
+            raise Unfit(f"{address}: of which server, EIM_OS_FILES must say")
+        return f"{settings.EIM_OS_FILES}/{address.lstrip('/')}"
+    return address
 
 
 # What tenants follow -------------------------------------------------------------------------------------------------

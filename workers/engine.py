@@ -26,6 +26,7 @@ from tenants.request import bind, bound
 from tenants.resource import Indicator, Resource, Status, fence
 from workers import models
 from workers.models import Queue, Work
+from workers.telling import Telling
 
 log = logging.getLogger(__name__)
 
@@ -146,7 +147,9 @@ def _reconcile(reconciler: Reconciler, work: Work) -> str:
             models.finish(work)
             return "nothing to do"
         bind(resource_id=resource.resource_id)
-        return _act(reconciler, work, resource)
+        with Telling(reconciler.name, work.schema, str(resource)) as told:
+            told.outcome = _act(reconciler, work, resource)
+        return told.outcome
     except Gone:
         models.finish(work)
         return "gone"

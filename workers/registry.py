@@ -15,7 +15,7 @@ from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import unquote, urljoin, urlsplit
 
 import requests
 from defusedxml import DefusedXmlException
@@ -63,6 +63,25 @@ def fetch(url: str, headers: dict[str, str] | None = None) -> requests.Response:
 def get(url: str, headers: dict[str, str] | None = None) -> bytes:
     """The same, if all is well. Raises Unfit."""
     return _body(fetch(url, headers))
+
+
+def file_name(url: str) -> str:
+    """The last part of the path, as a file's name that is one everywhere."""
+    name = re.sub(r"[^A-Za-z0-9._-]", "_", unquote(urlsplit(url).path).rpartition("/")[2]).lstrip("._-")
+    return name or "file"
+
+
+def from_folder(url: str) -> bytes:
+    """What get() would give where there is no network: an operator has put it into EIM_AIRGAP. Raises Unfit."""
+    file = settings.EIM_AIRGAP / file_name(url)
+    try:
+        with file.open("rb") as open_file:
+            body = open_file.read(LARGEST + 1)
+    except OSError as away:
+        raise Unfit(f"{settings.EIM_AIRGAP} (EIM_AIRGAP) has no {file.name}: put it there") from away
+    if len(body) > LARGEST:
+        raise Unfit(f"{file} is larger than {LARGEST} bytes")
+    return body
 
 
 def _body(answer: requests.Response) -> bytes:

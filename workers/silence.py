@@ -15,6 +15,8 @@ from django_tenants.utils import schema_context
 
 from inventory import presence
 from inventory.models import Host, Indicator, Status
+from inventory.presence import ALIVE
+from inventory.stages import LOST
 from tenants import schema as schemas
 from tenants.events import acting_as
 from tenants.models import Project
@@ -22,8 +24,7 @@ from workers.models import Heard
 
 log = logging.getLogger(__name__)
 
-NO_CONNECTION = Status("No Connection", Indicator.ERROR)
-ALIVE = ("Running", "Booting", "Error")  # host statuses of a host that is heard from
+NO_CONNECTION = Status(LOST, Indicator.ERROR)
 UPDATING = "Updating"
 UPDATE_PATIENCE = timedelta(hours=1)  # an update may keep a machine silent for so long
 SWEPT = 500  # hosts at once

@@ -1,6 +1,7 @@
 """The only Celery tasks that reconciliation needs, whatever the number of resources. None carries anything that
 
-matters: a lost message costs a second, because what is outstanding is a row (workers/models.py).
+matters: a lost message costs a second, because what is outstanding is a row (workers/models.py). Those that come every
+second send no events: Flower would show little else.
 """
 
 import logging
@@ -28,7 +29,7 @@ _served: dict[str, str] = {}  # queue -> the schema that this process has worked
 HANDS = 4  # processes worth waking for one queue; more find nothing to claim
 
 
-@shared_task(name="workers.wake")
+@shared_task(name="workers.wake", send_events=False)
 def wake() -> int:
     """Hear the rings: whoever cares about a changed row looks at it. Returns how many rings were heard."""
     heard = 0
@@ -41,7 +42,7 @@ def wake() -> int:
     return heard
 
 
-@shared_task(name="workers.tick")
+@shared_task(name="workers.tick", send_events=False)
 def tick() -> None:
     """Every second, by beat: hear what nobody heard, and call hands for what is due or whose lease ran out.
 

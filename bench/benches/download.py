@@ -33,7 +33,7 @@ def by_the_app(rig: Rig) -> Figures:
 
 def by_nginx(rig: Rig) -> Figures:
     _file()
-    with tempfile.TemporaryDirectory() as folder, nginx.running(rig.data, "127.0.0.1:1", Path(folder)) as ports:
+    with tempfile.TemporaryDirectory() as folder, nginx.running(Path(folder)) as ports:
         return {"MB": _rate(ports[0]), "memory more": 0.0}
 
 

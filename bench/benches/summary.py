@@ -7,7 +7,7 @@ from django.urls import path
 
 from bench import rest
 from bench.declare import Bench, Side
-from inventory.api.compute import STATUSES_OF_HOSTS, STATUSES_OF_INSTANCES
+from inventory.stages import STATUSES_OF_HOSTS, STATUSES_OF_INSTANCES
 
 _BAD = " OR ".join(f"host.{name}_status_indicator = 'STATUS_INDICATION_ERROR'" for name in STATUSES_OF_HOSTS)
 _BAD_INSTANCE = " OR ".join(

@@ -10,16 +10,18 @@ import sys
 import time
 import urllib.parse
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import grpc
 
-from edge.errors import EdgeError, WorkflowFailed
-from edge.link import HTTP_SECONDS, Server, Token, pauses
-from edge.microos import disks, efi
+from edge.errors import EdgeError, NotRegistered, WorkflowFailed
+from edge.link import HTTP_SECONDS, PersonalToken, Server, Token, pauses
+from edge.microos import clock, consoles, disks, efi
 from edge.microos.actions import ACTIONS, foresee
-from edge.onboard import Identity, discover
+from edge.microos.consoles import say
+from edge.onboard import Identity, discover, let_in
 from edge.worker import run_workflow
 
 CA_FILE = "/etc/eim/ca.crt"
@@ -42,15 +44,17 @@ def identify(mac: str, server_url: str, enrolment: str = "", dmi: Path = DMI) ->
 
 async def install(server: Server, mac: str, enrolment: str) -> None:
     """Returns when the machine has to reboot."""
+    now = time.time()
+    if (right := await asyncio.to_thread(clock.told_by, server, now)) is not None:
+        clock.set_to(right)
+        say(f"the clock said {clock.in_words(now)}, it is set to what the server's says: {clock.in_words(right)}")
     machine = identify(mac, server.url, enrolment)
     say(f"discovered uuid={machine.uuid} serial={machine.serial} mac={machine.mac} ip={machine.ip}")
     installed = await asyncio.to_thread(boots_from_disk, server, machine)
     if installed and efi.boot_disk_next(disks.wait_for_fixed_disks()[0]):
         say("this machine is installed: its disk is started")
         return
-    credentials = await discover(server, machine, lambda: say("registered, waiting to be let in"))
-    say(f"onboarded as {credentials.client_id}")
-    token = Token(server, credentials.client_id, credentials.client_secret)
+    token = await admitted(server, machine)
     await token.metadata()
     say("token received")
     while True:
@@ -59,6 +63,53 @@ async def install(server: Server, mac: str, enrolment: str) -> None:
             return
         except WorkflowFailed as failure:  # the operator decides; a new workflow is picked up without a reboot
             say(f"workflow failed: {failure}; waiting for a new one")
+
+
+async def admitted(server: Server, machine: Identity) -> Token:
+    """The token to work with, once the machine is let in: as registered, or by who logs in on one of its consoles."""
+    try:
+        return await _by_itself(server, machine)
+    except NotRegistered as unknown:
+        say(f"{unknown}: register it, or log in here")
+    ways = {asyncio.create_task(_by_somebody(server, machine)), asyncio.create_task(_once_registered(server, machine))}
+    try:
+        while ways:
+            ended, ways = await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+            for way in ended:
+                if not way.exception() or not ways:
+                    return way.result()
+                say(str(way.exception()))
+        raise AssertionError("one of the ways has ended last")
+    finally:
+        for way in ways:
+            way.cancel()
+
+
+async def _by_itself(server: Server, machine: Identity) -> Token:
+    credentials = await discover(server, machine, lambda: say("registered, waiting to be let in"))
+    say(f"onboarded as {credentials.client_id}")
+    return Token(server, credentials.client_id, credentials.client_secret)
+
+
+async def _once_registered(server: Server, machine: Identity) -> Token:
+    for pause in pauses(2.0, 2.0, longest=LONGEST_PAUSE_SECONDS):
+        await asyncio.sleep(pause)
+        with suppress(NotRegistered, grpc.aio.AioRpcError):
+            return await _by_itself(server, machine)
+    raise AssertionError("pauses never end")
+
+
+async def _by_somebody(server: Server, machine: Identity) -> Token:
+    accepted: list[Token] = []
+
+    async def accept(login: consoles.Login) -> None:
+        token = PersonalToken(server, login.username, login.password, login.project)
+        project = await let_in(server, machine, token)
+        accepted.append(token)
+        say(f"onboarded by {login.username} in project {project}")
+
+    await consoles.log_in(consoles.active(), accept)
+    return accepted[0]
 
 
 def boots_from_disk(server: Server, machine: Identity) -> bool:
@@ -81,10 +132,6 @@ async def install_however_long_it_takes(server: Server, mac: str, enrolment: str
         except (EdgeError, grpc.aio.AioRpcError, OSError) as fault:
             say(f"{_sentence(fault)}; trying again in {pause:.0f} s")
             await asyncio.sleep(pause)
-
-
-def say(text: str) -> None:
-    print(f"micro-OS {time.monotonic():.2f} {text}", flush=True)
 
 
 def _tell(action: str, state: str, message: str) -> None:

@@ -4,39 +4,39 @@ import functools
 import os
 import shlex
 import subprocess
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from edge.errors import ActionFailed
-from edge.microos import disks, image
+from edge.microos import disks, efi, image, layout, luks, verity
 from edge.microos.image import Environment, needed
-from edge.worker import Step
+from edge.worker import Step, note
 
 MIB = 2**20
 EDGE_BYTES = (
     16 * MIB
 )  # holds every partition table and boot record there is, at the start and (backup GPT, RAID) at the end
-EFI_VARIABLES = Path("/sys/firmware/efi/efivars")
-EFI_GLOBAL = "8be4df61-93ca-11d2-aa0d-00e098032b8c"  # the vendor of the firmware's own variables
 COMMAND_LAST_WORDS = 300  # characters of a failed command's output that go to the operator
 
 
-def check_secure_boot(env: Environment, variables: Path = EFI_VARIABLES) -> None:
+def check_secure_boot(env: Environment, variables: Path = efi.VARIABLES) -> None:
     """Stop when the firmware's secure boot isn't as the operator asked for the machine."""
-    variable = variables / f"SecureBoot-{EFI_GLOBAL}"
-    enabled = variable.exists() and variable.read_bytes()[4:5] == b"\1"
+    enabled = efi.secure_boot_is_on(variables)
     wanted = env.get("SECURITY_FEATURE_FLAG", "")
     if enabled and wanted == "SECURITY_FEATURE_NONE":
         raise ActionFailed("secure boot is on, but the instance asks for no security feature: turn one of them round")
     if not enabled and wanted != "SECURITY_FEATURE_NONE":
         raise ActionFailed(f"secure boot is off, but the instance asks for {wanted or 'an unspecified feature'}")
+    note(f"secure boot is {'on' if enabled else 'off'}, as asked for")
 
 
-def erase_fixed_disks(env: Environment) -> None:
-    for disk in disks.wait_for_fixed_disks():
+def erase_disks(env: Environment) -> None:
+    """The disk that is named for the installation, and no other; all fixed ones where none is."""
+    chosen = [disks.install_disk(env)] if env.get("INSTALL_DISK") else disks.wait_for_fixed_disks()
+    for disk in chosen:
         erase(disk)
-        print(f"erased {disk}", flush=True)
+    note(f"erased {', '.join(disk.name for disk in chosen)}")
 
 
 def erase(disk: Path) -> None:
@@ -61,9 +61,17 @@ def erase(disk: Path) -> None:
 
 def write_file(env: Environment) -> None:
     """Put one file into the installed system."""
-    disk = Path(env["DEST_DISK"]) if env.get("DEST_DISK") else disks.root_partition(disks.wait_for_fixed_disks()[0])
-    with disks.mounted(disk, env.get("FS_TYPE") or "ext4") as root:
+    with _system(env, env.get("DEST_DISK", "")) as root:
         write_into(root, env)
+    note(f"wrote {env['DEST_PATH']}")
+
+
+@contextmanager
+def _system(env: Environment, partition: str) -> Iterator[Path]:
+    """The folder where the installed system's root is, or another partition that is named."""
+    device = Path(partition) if partition else disks.root_partition(disks.install_disk(env))
+    with luks.opened(device) as unlocked, disks.mounted(unlocked, env.get("FS_TYPE") or "ext4") as root:
+        yield root
 
 
 def write_into(root: Path, env: Environment) -> None:
@@ -88,11 +96,9 @@ def write_into(root: Path, env: Environment) -> None:
 
 def execute(env: Environment) -> None:
     """Run a command inside the installed system, with its devices and the kernel's file systems there."""
-    named = env.get("BLOCK_DEVICE")
-    disk = Path(named) if named else disks.root_partition(disks.wait_for_fixed_disks()[0])
     command = needed(env, "CMD_LINE")
     interpreter = shlex.split(env.get("DEFAULT_INTERPRETER") or "/bin/sh -c")
-    with disks.mounted(disk, env.get("FS_TYPE") or "ext4") as root, ExitStack() as kernel:
+    with _system(env, env.get("BLOCK_DEVICE", "")) as root, ExitStack() as kernel:
         for name, fs_type in (("proc", "proc"), ("sys", "sysfs"), ("dev", "devtmpfs")):
             disks.mount(fs_type, root / name, fs_type)
             kernel.callback(disks.unmount, root / name)
@@ -102,38 +108,75 @@ def execute(env: Environment) -> None:
         raise ActionFailed(f"{command!r} ended with code {done.returncode}: {said}")
 
 
-def boot_from_disk_next(env: Environment, variables: Path = EFI_VARIABLES) -> None:
-    """Put the entry we booted from last in the firmware's order, still active.
-
-    A deactivated one could only be brought back at the machine; where it comes up again, the server says what boots.
-    """
-    current, order = variables / f"BootCurrent-{EFI_GLOBAL}", variables / f"BootOrder-{EFI_GLOBAL}"
-    if not (current.exists() and order.exists()):
-        print("no UEFI boot entries on this machine, its boot order stays", flush=True)
+def boot_from_disk(env: Environment, variables: Path = efi.VARIABLES) -> None:
+    if not efi.has_entries(variables):
+        note("no UEFI boot entries on this machine, its boot order stays")
         return
-    booted, raw = current.read_bytes()[4:6], order.read_bytes()
-    entries = [raw[i : i + 2] for i in range(4, len(raw), 2)]
-    if booted in entries and len(entries) > 1:
-        entries.remove(booted)
-        order.write_bytes(raw[:4] + b"".join([*entries, booted]))
+    disk = disks.install_disk(env)
+    layout.make_distinct(disk)
+    efi.boot_disk_first(disk, variables)
+    note(f"{disk.name} is first in the firmware's boot order, what was booted now is last")
 
 
-def keep_kernel(env: Environment) -> None:
-    """The image's own kernel stays, and the system's first start grows its root file system over the whole disk.
+def set_up_system(env: Environment) -> None:
+    """Space for users' volumes, and another kernel, where they are asked for; both are if the archived agents ask."""
+    disk = disks.install_disk(env)
+    if gib := lvm_gib(env):
+        device = layout.set_aside(disk, gib)
+        with luks.opened(device, layout.LVM) as volumes:  # encrypted before, if all of the disk is
+            if volumes == device:
+                layout.make_volume_group(volumes)
+        note(f"{gib} GiB are set aside for LVM: {device.name}, volume group {layout.VOLUME_GROUP}")
+    note("the image's kernel stays")
 
-    The archived system's action of this name also installs another kernel and sets space aside for LVM: who wishes for
-    either is told that it can't be had here, which by CHECKS is before anything is erased.
-    """
+
+def check_set_up(env: Environment) -> None:
     if env.get("SKIP_KERNEL_UPGRADE", "").lower() != "true":
         raise ActionFailed(
             "this machine's micro-OS can't install another kernel: "
             'keep the image\'s by "skipkernelupgrade": "true" in the OS profile\'s metadata'
         )
-    if env.get("LVM_SIZE", "0") not in ("", "0"):
+    check_lvm(env)
+
+
+def check_lvm(env: Environment) -> None:
+    if gib := lvm_gib(env):
+        disk = disks.install_disk(env)
+        with image.opened(disk) as handle:
+            size = disks.size_bytes(handle)
+        if gib * layout.GIB >= size:
+            raise ActionFailed(
+                f"{gib} GiB can't be set aside for LVM on {disk.name}, which has {size / layout.GIB:.1f}: "
+                "give its host a smaller userLvmSize"
+            )
+
+
+def lvm_gib(env: Environment) -> int:
+    """LVM_SIZE, in what its users call GB."""
+    return int(env.get("LVM_SIZE") or 0)
+
+
+def secure(env: Environment) -> None:
+    """Encrypt the installed system's disk for this machine's TPM; or only have its image's own dm-verity begin."""
+    disk = disks.install_disk(env)
+    if only_verity(env):
+        verity.protect(disk)
+    elif verity.is_asked_for(disk):
         raise ActionFailed(
-            f"this machine's micro-OS can't set {env['LVM_SIZE']} GB aside for LVM: give its host the userLvmSize 0"
+            "an image with dm-verity can't be encrypted here: give the instance another security feature"
         )
-    print("the image's kernel stays; swap and data have no partitions of their own", flush=True)
+    else:
+        luks.encrypt(disk, lvm_gib(env))
+
+
+def check_secure(env: Environment) -> None:
+    if not only_verity(env):
+        luks.check()
+        check_lvm(env)
+
+
+def only_verity(env: Environment) -> bool:
+    return env.get("ENABLE_ONLY_DMVERITY", "").lower() == "true"
 
 
 def prepare_reboot(env: Environment) -> None:
@@ -156,20 +199,22 @@ def _readable(action: Callable[[Environment], None]) -> Callable[[Environment], 
 
 ACTIONS: dict[str, Callable[[Environment], None]] = {
     "securebootflag": _readable(check_secure_boot),
-    "erase_non_removable_disks": _readable(erase_fixed_disks),
+    "erase_non_removable_disks": _readable(erase_disks),
     "image2disk": _readable(image.stream),
     "qemu_nbd_image2disk": _readable(image.stream),  # what the image begins with decides, not who was asked
     "writefile": _readable(write_file),
     "cexec": _readable(execute),
-    "kernelupgrd": keep_kernel,
-    "efibootset": _readable(boot_from_disk_next),
+    "kernelupgrd": _readable(set_up_system),
+    "fde_dmv": _readable(secure),
+    "efibootset": _readable(boot_from_disk),
     "reboot-action": _readable(prepare_reboot),
 }
 # What a look at the machine and the server tells beforehand, so that nothing is erased for an installation that fails.
 CHECKS: dict[str, Callable[[Environment], None]] = {
     "image2disk": _readable(image.check),
     "qemu_nbd_image2disk": _readable(image.check),
-    "kernelupgrd": keep_kernel,
+    "kernelupgrd": _readable(check_set_up),
+    "fde_dmv": _readable(check_secure),
 }
 
 

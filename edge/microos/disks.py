@@ -3,17 +3,18 @@
 import ctypes
 import fcntl
 import os
+import re
 import stat
 import struct
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from edge.errors import ActionFailed
 
-SYS_BLOCK = Path("/sys/block")
+SYS_BLOCK, DEVICES = Path("/sys/block"), Path("/dev")
 PREFERENCE = ("sd", "nvme")  # as the platform's agents choose: these first, then others such as vd and mmcblk
 NO_DISKS = ("loop", "ram", "zram", "sr", "fd", "dm-", "md", "nbd")
 SECTOR = 512
@@ -23,7 +24,7 @@ DISKS_COME_WITHIN_SECONDS = 20  # SATA links and USB bridges take seconds after 
 # ioctl numbers of <linux/fs.h>
 BLKRRPART, BLKGETSIZE64, BLKDISCARD = 0x125F, 0x80081272, 0x1277
 EXT_SUPERBLOCK, EXT_MAGIC_AT, EXT_LABEL_AT = 1024, 0x38, 0x78
-EXT_MAGIC = b"\x53\xef"
+EXT_MAGIC, EXT_64BIT = b"\x53\xef", 0x80
 
 
 def fixed_disks(sys_block: Path = SYS_BLOCK) -> list[str]:
@@ -34,6 +35,57 @@ def fixed_disks(sys_block: Path = SYS_BLOCK) -> list[str]:
             kind = next((i for i, prefix in enumerate(PREFERENCE) if path.name.startswith(prefix)), len(PREFERENCE))
             found.append((kind, _number(path / "size"), path.name))
     return [name for _, _, name in sorted(found)]
+
+
+def install_disk(env: Mapping[str, str], sys_block: Path = SYS_BLOCK) -> Path:
+    """The one to install on: the one that INSTALL_DISK names, else the first of the fixed ones.
+
+    Named by the kernel's name for it (nvme0n1), its serial number or WWID, or as the smallest or largest one. Raises
+    ActionFailed, which tells what there is, unless exactly one fits.
+    """
+    names, wanted = wait_for_fixed_disks(sys_block), env.get("INSTALL_DISK", "").lower()
+    if not wanted:
+        return names[0]
+    if wanted in ORDERS:
+        return ORDERS[wanted](names, key=lambda disk: _number(sys_block / disk.name / "size"))
+    fitting = [disk for disk in names if wanted in called(sys_block / disk.name)]
+    if len(fitting) != 1:
+        there = "; ".join(_described(sys_block / disk.name) for disk in names)
+        raise ActionFailed(
+            f"install-disk is {wanted!r}, and {len(fitting) or 'no'} disks of this machine are called that: it has "
+            f"{there}. Name one of them by install-disk in the host's metadata"
+        )
+    return fitting[0]
+
+
+ORDERS: dict[str, Callable[..., Path]] = {"smallest": min, "largest": max}
+
+
+def called(disk: Path) -> list[str]:
+    """The names that a disk goes by, in the letters that metadata may have."""
+    names = (disk.name, serial(disk), _text(disk / "wwid") or _text(disk / "device/wwid"))
+    return [re.sub(r"[^a-z0-9._-]+", "_", name.lower()) for name in names if name]
+
+
+def serial(disk: Path) -> str:
+    """Its serial number, where virtio, nvme or the SCSI layer (for SATA as well) keep it; "" if it tells none."""
+    if said := _text(disk / "serial") or _text(disk / "device/serial"):
+        return said
+    try:
+        return (disk / "device/vpd_pg80").read_bytes()[4:].decode(errors="replace").strip("\0 ")
+    except OSError:
+        return ""
+
+
+def _described(disk: Path) -> str:
+    return f"{', '.join(called(disk))} ({_number(disk / 'size') * SECTOR / 2**30:.1f} GiB)"
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace").strip("\0 \t\n")
+    except OSError:
+        return ""
 
 
 def _disks(sys_block: Path) -> list[Path]:
@@ -56,7 +108,7 @@ def wait_for_fixed_disks(sys_block: Path = SYS_BLOCK) -> list[Path]:
             seen = ", ".join(f"{path.name} ({_unfit(path)})" for path in _disks(sys_block))
             raise ActionFailed(f"this machine shows no disk to install on, only {seen or 'none at all'}")
         time.sleep(0.2)
-    return [Path("/dev") / name for name in names]
+    return [DEVICES / name for name in names]
 
 
 def root_partition(disk: Path, sys_block: Path = SYS_BLOCK) -> Path:
@@ -78,12 +130,24 @@ def root_partition(disk: Path, sys_block: Path = SYS_BLOCK) -> Path:
 
 def ext_label(partition: Path) -> str | None:
     """The label of an ext file system, "" when it has none; None when there is no ext file system."""
+    block = _superblock(partition)
+    return None if block is None else block[EXT_LABEL_AT : EXT_LABEL_AT + 16].rstrip(b"\0").decode(errors="replace")
+
+
+def ext_blocks(partition: Path) -> tuple[int, int]:
+    """How many blocks an ext file system has, and of how many bytes each. Raises ActionFailed if there is none."""
+    if (block := _superblock(partition)) is None:
+        raise ActionFailed(f"{partition} has no ext file system")
+    low, log_block_size = struct.unpack_from("<I", block, 4)[0], struct.unpack_from("<I", block, 24)[0]
+    high = struct.unpack_from("<I", block, 0x150)[0] if struct.unpack_from("<I", block, 96)[0] & EXT_64BIT else 0
+    return high << 32 | low, 1024 << log_block_size
+
+
+def _superblock(partition: Path) -> bytes | None:
     with partition.open("rb") as file:
         file.seek(EXT_SUPERBLOCK)
         block = file.read(1024)
-    if block[EXT_MAGIC_AT : EXT_MAGIC_AT + 2] != EXT_MAGIC:
-        return None
-    return block[EXT_LABEL_AT : EXT_LABEL_AT + 16].rstrip(b"\0").decode(errors="replace")
+    return block if block[EXT_MAGIC_AT : EXT_MAGIC_AT + 2] == EXT_MAGIC else None
 
 
 def size_bytes(disk: int) -> int:

@@ -18,14 +18,45 @@ ACTIVE = 1
 GPT_FORMAT, GUID_SIGNATURE = 2, 2
 
 
+def has_entries(variables: Path = VARIABLES) -> bool:
+    return all((variables / f"{name}-{GLOBAL}").exists() for name in ("BootCurrent", "BootOrder"))
+
+
+def boot_disk_first(disk: Path, variables: Path = VARIABLES) -> None:
+    """Have the firmware start this disk's system from now on, and only then try what we were started from.
+
+    That stays active: a deactivated entry could only be brought back at the machine; where it comes up again, the
+    server says what boots. Raises ActionFailed if the disk has nothing to start.
+    """
+    current, order = variables / f"BootCurrent-{GLOBAL}", variables / f"BootOrder-{GLOBAL}"
+    _write_entry(disk, variables)
+    ours, booted, raw = struct.pack("<H", ENTRY), current.read_bytes()[4:6], order.read_bytes()[4:]
+    others = [raw[i : i + 2] for i in range(0, len(raw), 2)]
+    last = [booted] if booted in others else []
+    order.write_bytes(LASTING + b"".join([ours, *(entry for entry in others if entry not in (ours, booted)), *last]))
+
+
 def boot_disk_next(disk: Path, variables: Path = VARIABLES) -> bool:
-    """Have the firmware start the disk's system once, whatever is first in its order. False if it is a BIOS."""
+    """Have the firmware start the installed system once, whatever is first in its order. False if it is a BIOS.
+
+    On the disk that it was installed on, if the firmware still knows that, else on this one.
+    """
     if not variables.is_dir():
         return False
-    option = load_option("Edge Infrastructure Manager", system_partition(disk))
-    (variables / f"Boot{ENTRY:04X}-{GLOBAL}").write_bytes(LASTING + option)
+    if not (variables / f"Boot{ENTRY:04X}-{GLOBAL}").exists():
+        _write_entry(disk, variables)
     (variables / f"BootNext-{GLOBAL}").write_bytes(LASTING + struct.pack("<H", ENTRY))
     return True
+
+
+def secure_boot_is_on(variables: Path = VARIABLES) -> bool:
+    variable = variables / f"SecureBoot-{GLOBAL}"
+    return variable.exists() and variable.read_bytes()[4:5] == b"\1"
+
+
+def _write_entry(disk: Path, variables: Path) -> None:
+    option = load_option("Edge Infrastructure Manager", system_partition(disk))
+    (variables / f"Boot{ENTRY:04X}-{GLOBAL}").write_bytes(LASTING + option)
 
 
 def system_partition(disk: Path) -> bytes:

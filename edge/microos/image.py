@@ -5,6 +5,7 @@ import http.client
 import itertools
 import os
 import ssl
+import struct
 import time
 import urllib.error
 from collections.abc import Callable, Iterator
@@ -15,7 +16,9 @@ from urllib.parse import urlsplit
 from edge.errors import ActionFailed
 from edge.link import HTTP_SECONDS, image_opener
 from edge.microos import disks, qcow2
+from edge.microos.efi import GPT_SIGNATURE, SECTOR
 from edge.microos.unpack import BY_SUFFIX, Broken, unpacked
+from edge.worker import note
 
 MIB = 2**20
 PAUSES_SECONDS = (2, 4, 8, 16, *[30] * 20)  # before each new try to download: ten minutes in all
@@ -37,16 +40,16 @@ def check(env: Environment) -> None:
 
     Trouble on the way says nothing about the image: writing it will meet that again, and has the time to try again.
     """
+    needed(env, "SHA256")  # nothing is written of which nobody said what it has to be
     disk = _target(env)
     try:
-        with _opened(disk) as handle, _arriving(env) as (start, _, packed_bytes, _):
+        with opened(disk) as handle, _arriving(env) as (start, _, packed_bytes, _):
             room = disks.size_bytes(handle)
             if start.startswith(qcow2.MAGIC):
                 _fits(qcow2.layout(start).size_bytes + packed_bytes, room)
             else:
                 _must_be_a_disk(start)
-                if not _packing(env):
-                    _fits(packed_bytes, room)
+                _fits(packed_bytes if not _packing(env) else _size_told_by(start), room)
     except TROUBLES as fault:
         if _is_final(fault):
             raise ActionFailed(f"{env['IMG_URL']} can't be downloaded: {fault}") from fault
@@ -62,16 +65,17 @@ def stream(env: Environment) -> None:
     for pause in (*PAUSES_SECONDS, None):
         try:
             _stream_once(disk, env)
+            note(f"written to {disk}, sha256 as asked for")
             return
         except TROUBLES as fault:
             if pause is None or _is_final(fault):
                 raise ActionFailed(f"{env['IMG_URL']} can't be downloaded: {fault}") from fault
-            print(f"download broke off ({fault}), again in {pause} s", flush=True)
+            note(f"download broke off ({fault}), again in {pause} s")
             time.sleep(pause)
 
 
 def _stream_once(disk: Path, env: Environment) -> None:
-    with _opened(disk) as handle:
+    with opened(disk) as handle:
         disks.zero(handle, 0, min(MIB, disks.size_bytes(handle)))
         with _arriving(env) as (start, pieces, _, digest):
             everything = itertools.chain([start], pieces)
@@ -130,6 +134,13 @@ def _must_be_a_disk(start: bytes) -> None:
         raise ActionFailed("the image is none of a disk: it doesn't begin with a partition table or a boot record")
 
 
+def _size_told_by(start: bytes) -> int:
+    """How many bytes the disk has that a partition table was made for: a GPT tells where its backup is. Else 0."""
+    if start[SECTOR : SECTOR + 8] != GPT_SIGNATURE:
+        return 0
+    return (struct.unpack_from("<Q", start, SECTOR + 32)[0] + 1) * SECTOR
+
+
 def _fits(wanted: int, room: int) -> None:
     if wanted > room:
         raise ActionFailed(f"the image needs at least {wanted} bytes, which is larger than the disk ({room} bytes)")
@@ -142,17 +153,17 @@ def _write(disk: int, data: memoryview, offset: int) -> None:
 
 
 def _verify(digest: "hashlib._Hash", env: Environment) -> None:
-    found, wanted = digest.hexdigest(), env.get("SHA256", "").lower()
-    if wanted and found != wanted:
+    found, wanted = digest.hexdigest(), needed(env, "SHA256").lower()
+    if found != wanted:
         raise ActionFailed(f"{env['IMG_URL']} has sha256 {found}, expected {wanted}: nothing bootable was written")
 
 
 def _target(env: Environment) -> Path:
-    return Path(env["DEST_DISK"]) if env.get("DEST_DISK") else disks.wait_for_fixed_disks()[0]
+    return Path(env["DEST_DISK"]) if env.get("DEST_DISK") else disks.install_disk(env)
 
 
 @contextmanager
-def _opened(disk: Path) -> Iterator[int]:
+def opened(disk: Path) -> Iterator[int]:
     handle = os.open(disk, os.O_RDWR)
     try:
         yield handle
@@ -188,7 +199,7 @@ def _downloaded(answer: http.client.HTTPResponse, expected: int) -> Iterator[byt
         received += len(chunk)
         if time.monotonic() - said_at > PROGRESS_EVERY_SECONDS:
             said_at = time.monotonic()
-            print(f"{received // MIB} of {expected // MIB} MiB", flush=True)
+            note(f"{received // MIB} of {expected // MIB} MiB")
     if expected and received != expected:
         raise ConnectionError(f"ended after {received} of {expected} bytes")
 

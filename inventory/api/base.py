@@ -9,6 +9,7 @@ import copy
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from itertools import islice
 from typing import Any
 
@@ -94,20 +95,41 @@ class ResourceSerializer(serializers.ModelSerializer):
         asks: dict[str, str] = {}
 
     def get_fields(self):
-        declared = copy.deepcopy(self._declared_fields)
-        skipped = {"created_at", "updated_at", *self.Meta.hidden}
-        columns = {
-            camel(column.name): column
-            for column in self.Meta.model._meta.concrete_fields
-            if not (column.primary_key or column.name in skipped or isinstance(column, ForeignKey))
-        }
-        fields = {name: self.column_field(name, column) for name, column in columns.items()} | declared
+        """Where a body is written: those that it may carry; where a part of a resource is: those that it does carry.
+
+        To make all sixty of a host takes longer than to write it.
+        """
+        declared, columns, sent = self._declared_fields, self._columns(), getattr(self, "initial_data", None)
+        if sent is not None:
+            declared = {name: field for name, field in declared.items() if not field.read_only}
+            columns = {name: column for name, column in columns.items() if name in self.Meta.writable}
+        if self.partial and isinstance(sent, dict) and self.context.get("mask") is None:
+            declared = {name: field for name, field in declared.items() if name in sent}
+            columns = {name: column for name, column in columns.items() if name in sent}
+        fields = {name: self.column_field(name, column) for name, column in columns.items()} | copy.deepcopy(declared)
         for name, field in fields.items():
             field.label = field.label or _WORDS.sub(" ", name).capitalize()
         if self.instance is not None:
             for name in self.Meta.kept & fields.keys():
                 fields[name].required = False
         return fields
+
+    @classmethod
+    @cache
+    def _columns(cls) -> dict[str, Any]:
+        """By their names on the wire."""
+        skipped = {"created_at", "updated_at", *cls.Meta.hidden}
+        return {
+            camel(column.name): column
+            for column in cls.Meta.model._meta.concrete_fields
+            if not (column.primary_key or column.name in skipped or isinstance(column, ForeignKey))
+        }
+
+    @classmethod
+    @cache
+    def _known(cls) -> dict[str, serializers.Field]:
+        """All fields, also those that no body may carry."""
+        return dict(cls().fields)
 
     def column_field(self, name: str, column: Any) -> serializers.Field:
         """The field of the wire for a column of the model."""
@@ -147,8 +169,8 @@ class ResourceSerializer(serializers.ModelSerializer):
     def to_internal_value(self, data):
         if not isinstance(data, dict):
             raise exceptions.ValidationError({"non_field_errors": "a JSON object is needed"})
-        for name in data.keys() - {n for n, field in self.fields.items() if not field.read_only}:
-            field = self.fields.get(name)
+        for name in data.keys() - self.fields.keys():
+            field = self._known().get(name)
             if field is None:
                 raise exceptions.ValidationError({name: "there is no such field"})
             if not _is_ignored(field):
@@ -167,7 +189,7 @@ class ResourceSerializer(serializers.ModelSerializer):
         mutable = {
             name: field
             for name, field in self.fields.items()
-            if not field.read_only and (self.Meta.mutable is None or name in self.Meta.mutable)
+            if self.Meta.mutable is None or name in self.Meta.mutable
         }
         mask = self.context.get("mask")
         if mask is not None:
@@ -180,14 +202,15 @@ class ResourceSerializer(serializers.ModelSerializer):
         return {source: plain[source] if source in plain else self._cleared(source) for source in sources}
 
     def _unmasked(self, mask: str) -> set[str]:
-        known = {squashed(spelling): name for name, field in self.fields.items() for spelling in (field.source, name)}
+        fields = self._known()
+        known = {squashed(spelling): name for name, field in fields.items() for spelling in (field.source, name)}
         names = set()
         for path in filter(None, (part.strip() for part in mask.split(","))):
             name = known.get(squashed(path.split(".")[0]))
             if name is None:
                 raise errors.InventoryError(f"fieldMask: there is no field {path!r}")
             # `site` names both what is shown of a site and the id that is written.
-            names |= {n for n, field in self.fields.items() if field.source == self.fields[name].source}
+            names |= {n for n, field in fields.items() if field.source == fields[name].source}
         return names
 
     def _cleared(self, source: str) -> Any:
@@ -208,7 +231,7 @@ class ResourceSerializer(serializers.ModelSerializer):
         for name, value in plain.items():
             setattr(resource, name, value)
         try:
-            resource.ask(**wishes) if wishes else resource.save()
+            resource.ask(**wishes) if wishes else resource.save(update_fields=plain)
         except IntegrityError as taken:
             raise errors.Duplicate(taken_sentence(resource)) from taken
         return resource

@@ -1,13 +1,11 @@
 """Bulk imports as jobs: a file is uploaded, the loop imports it, and what became of each row can be read."""
 
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 
 import orjson
 from django.core.files.uploadhandler import TemporaryFileUploadHandler
-from django.db import connection, transaction
-from django.db.models import F
+from django.db import connection
 from django.http import StreamingHttpResponse
 from django_tenants.utils import schema_context
 from rest_framework import parsers, serializers
@@ -15,18 +13,14 @@ from rest_framework import parsers, serializers
 from inventory import errors
 from inventory.api.base import CHUNK, ResourceSerializer, ResourceViewSet, by_id
 from inventory.api.queries import Number, Query
-from inventory.bulk import options
-from inventory.bulk.rows import Reader
-from inventory.bulk.sheet import Sheet, SheetError
+from inventory.bulk import jobs, options
+from inventory.bulk.sheet import SheetError
 from inventory.bulk.wanted import Outcome
 from inventory.naming import camel
-from tenants.errors import TooMany
-from tenants.models import BulkImport, BulkImportState, BulkRow
+from tenants.models import BulkImport
 from tenants.permissions import name_of
 from tenants.request import takes_up_to
 
-LARGEST_FILE = 20_000_000  # bytes: more than 100,000 rows
-MOST_AT_ONCE = 5  # imports of a project that aren't done
 OVERRIDES = {camel(option.strip("-").replace("-", "_")): column for option, _, column in options.OVERRIDES}
 
 
@@ -50,28 +44,13 @@ class UploadSerializer(serializers.Serializer):
             fields[name] = serializers.CharField(required=False, allow_blank=True, max_length=1000, help_text=words)
         return fields
 
-    @transaction.atomic
     def create(self, said):
-        """Its rows with it, so that whoever reads a bulk import finds all of them."""
-        if BulkImport.objects.exclude(current_state=F("desired_state")).count() >= MOST_AT_ONCE:
-            raise TooMany(
-                f"{MOST_AT_ONCE} bulk imports of this project aren't done yet: wait for one, or delete it", 10
-            )
         file = said["file"]
-        reader = Reader(Sheet(Path(file.temporary_file_path()), name=file.name), {})
-        bulk = BulkImport(
-            name=file.name[-255:], who=name_of(self.context["request"].user), onboard=said["onboard"],
-            dry_run=said["dryRun"], total=reader.total,
+        return jobs.begin(
+            Path(file.temporary_file_path()), file.name, name_of(self.context["request"].user),
+            onboard=said["onboard"], dry_run=said["dryRun"],
             overrides={column: said[name].strip() for name, column in OVERRIDES.items() if said.get(name, "").strip()},
         )  # fmt: skip
-        bulk.ask(state=BulkImportState.DONE)
-        lines = reader.lines()
-        while some := [*islice(lines, CHUNK)]:
-            BulkRow.objects.bulk_create(
-                BulkRow(schema=bulk.schema, bulk_import=bulk, number=n, cells=cells, problems=problems)
-                for n, cells, problems in some
-            )
-        return bulk
 
 
 class RowsQuery(Query):
@@ -93,7 +72,7 @@ class BulkRowSerializer(serializers.Serializer):
     cells = serializers.DictField(child=serializers.CharField(), help_text="As they are in the file, by column.")
 
 
-@takes_up_to(LARGEST_FILE)
+@takes_up_to(jobs.LARGEST_FILE)
 class BulkImportViewSet(ResourceViewSet):
     """Bulk imports: files of hosts that are imported here. Deleting one that isn't done stops it; hosts stay."""
 

@@ -39,7 +39,6 @@ from inventory.models import (
     Customization,
     Host,
     HostState,
-    Indicator,
     Instance,
     InstanceKind,
     InstanceState,
@@ -53,10 +52,7 @@ from inventory.models import (
     Site,
     hardware,
 )  # fmt: skip
-
-# What counts as an error in the summary, of a host and of its instance.
-STATUSES_OF_HOSTS = ("host", "onboarding", "registration", "power", "amt")
-STATUSES_OF_INSTANCES = ("instance", "provisioning", "update", "trusted_attestation")
+from inventory.stages import FAILED
 
 # What PUT leaves alone if the body doesn't have it: whoever renames a host doesn't mean to touch its power.
 OUT_OF_BAND = {
@@ -261,14 +257,12 @@ class HostViewSet(ResourceViewSet):
     def summary(self, request, *args, **kwargs):
         """In one pass over the hosts."""
         wanted = filtering.condition(Host, self.asked().get("filter", ""))
-        of_host = any_error("", STATUSES_OF_HOSTS)
-        of_instance = any_error("instance__", STATUSES_OF_INSTANCES)
         running = Q(instance__current_state=InstanceState.RUNNING)
         return Response(
             Host.objects.filter(wanted).aggregate(
                 total=Count("pk"),
-                error=Count("pk", filter=of_host | of_instance),
-                running=Count("pk", filter=running & ~of_instance & ~of_host),
+                error=Count("pk", filter=FAILED),
+                running=Count("pk", filter=running & ~FAILED),
                 unallocated=Count("pk", filter=Q(site=None)),
             )
         )
@@ -288,11 +282,6 @@ class HostViewSet(ResourceViewSet):
                 setattr(host, name, value)
             host.ask(state=state)
         return Response({})
-
-
-def any_error(prefix: str, statuses: tuple[str, ...]) -> Q:
-    conditions = {f"{prefix}{status}_status_indicator": Indicator.ERROR for status in statuses}
-    return Q(**conditions, _connector=Q.OR)
 
 
 def check_spelling(model: type[Host] | type[Instance], resource_id: str) -> None:

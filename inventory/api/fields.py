@@ -184,7 +184,7 @@ def check_id(model, resource_id: object) -> None:
 def by_id(rows, resource_id: object):
     """The resource. Raises as check_id() does, and NotFound."""
     check_id(rows.model, resource_id)
-    found = rows.filter(resource_id=resource_id).first()
+    found = next(iter(rows.filter(resource_id=resource_id).order_by()), None)
     if found is None:
         raise errors.NotFound(not_found_sentence(rows.model))
     return found

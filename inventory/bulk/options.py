@@ -3,7 +3,7 @@
 import getpass
 import os
 import sys
-from argparse import ArgumentParser
+from argparse import ArgumentParser, _ActionsContainer
 from pathlib import Path
 
 from django.core.management.base import BaseCommand, CommandError
@@ -53,11 +53,20 @@ def add_project(parser: ArgumentParser) -> None:
 
 def add_server(parser: ArgumentParser) -> None:
     remote = parser.add_argument_group(
-        "another server",
-        "Import over the REST API of a server instead of into this one's database. Who asks is said by --token-file, "
-        "EDGEORCH_TOKEN, or EDGEORCH_USER and EDGEORCH_PASSWORD; for what isn't said of the last two you are asked.",
+        "another server", f"Import over the REST API of a server instead of into this one's database. {WHO_ASKS}"
     )
     remote.add_argument("--url", help="of the server, like https://api.example.org")
+    add_login(remote)
+
+
+WHO_ASKS = (
+    "Who asks is said by --token-file, EDGEORCH_TOKEN, or EDGEORCH_USER and EDGEORCH_PASSWORD; for what isn't said of "
+    "the last two you are asked."
+)
+
+
+def add_login(remote: _ActionsContainer) -> None:
+    """What server() below needs besides the URL and the project."""
     remote.add_argument("--token-file", type=Path, help="with a token; read again when the server refuses it")
     remote.add_argument(
         "--issuer", default=os.environ.get("EDGEORCH_ISSUER"),

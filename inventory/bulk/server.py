@@ -135,14 +135,20 @@ class Server:
         self._ask("DELETE", path)
 
     def find(self, path: str, collection: str, condition: str) -> Iterator[dict]:
-        """All for which the filter is true, page by page."""
+        """All for which the filter is true."""
+        for page in self.pages(path, collection, condition):
+            yield from page
+
+    def pages(self, path: str, collection: str, condition: str = "") -> Iterator[list[dict]]:
+        """The same, page by page; without a condition, all there are."""
+        wanted = {"filter": condition} if condition else {}
         offset, has_next = 0, True
         while has_next:
-            page = self.get(path, filter=condition, pageSize=PAGE, offset=offset)
+            page = self.get(path, **wanted, pageSize=PAGE, offset=offset)
             rows = page.get(collection)
-            if not isinstance(rows, list):
+            if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
                 raise ServerError(f"HTTP request error: GET {path} answers no {collection}; is this the right server?")
-            yield from rows
+            yield rows
             offset, has_next = offset + len(rows), bool(page.get("hasNext")) and bool(rows)
 
     def _ask(self, method: str, path: str, **content: Any) -> dict:
@@ -152,8 +158,8 @@ class Server:
             self._wait()
             try:
                 answer = self._session.request(
-                    method, f"{self._base}/{path}", headers={"Authorization": f"Bearer {token}"}, timeout=TIMEOUT,
-                    allow_redirects=False, **content,
+                    method, f"{self._base}/{path}".rstrip("/"), headers={"Authorization": f"Bearer {token}"},
+                    timeout=TIMEOUT, allow_redirects=False, **content,
                 )  # fmt: skip
             except requests.RequestException as away:
                 if not self._answered:

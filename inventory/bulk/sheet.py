@@ -107,7 +107,8 @@ def _trimmed(cell: str) -> str:
     return cell[1:] if cell.startswith("'") and cell[1:].startswith(FORMULA) else cell
 
 
-def _guarded(cell: str) -> str:
+def guarded(cell: str) -> str:
+    """With a sign before it that keeps a spreadsheet from taking it for a formula."""
     return f"'{cell}" if cell.startswith(FORMULA) else cell
 
 
@@ -132,7 +133,7 @@ class Report:
                 self._file = self.path.open("x", newline="", encoding="utf-8")
                 self._writer = csv.writer(self._file)
                 self._writer.writerow(self._columns)
-            self._writer.writerow([_guarded(cells.get(name, "")) for name in self._columns])
+            self._writer.writerow([guarded(cells.get(name, "")) for name in self._columns])
 
 
 class ErrorFile(Report):

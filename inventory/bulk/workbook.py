@@ -33,8 +33,8 @@ def rows(path: Path) -> Iterator[tuple[list[str], list[str]]]:
         with ZipFile(path) as zipped:
             if sum(part.file_size for part in zipped.infolist()) > LARGEST:
                 raise BrokenWorkbook(f"it has more than {LARGEST // 10**6} MB when it is unpacked")
-        workbook = load_workbook(path, read_only=True, keep_links=False)
-        try:
+        with path.open("rb") as file:  # not by its name, by whose ending openpyxl would judge it
+            workbook = load_workbook(file, read_only=True, keep_links=False)
             sheet = workbook.worksheets[0]
             sheet.reset_dimensions()  # what a file says of them needn't be so
             for number, cells in enumerate(sheet.iter_rows(max_col=MOST_COLUMNS), start=1):
@@ -48,8 +48,6 @@ def rows(path: Path) -> Iterator[tuple[list[str], list[str]]]:
                     texts.pop()
                 if texts:
                     yield texts, problems
-        finally:
-            workbook.close()
     except BROKEN as broken:
         raise BrokenWorkbook(str(broken).splitlines()[0] if str(broken) else type(broken).__name__) from broken
 

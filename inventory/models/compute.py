@@ -231,7 +231,8 @@ class Host(Resource):
         return wrote
 
     def _write(self, columns):
-        left = {(site, address) for site, address in self._whereabouts() if site != self.site_id}
+        moves = "site" in columns
+        left = {(site, address) for site, address in self._whereabouts() if site != self.site_id} if moves else set()
         super()._write(columns)
         self._ring_for_others(left)
 

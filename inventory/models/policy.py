@@ -46,7 +46,7 @@ class OsUpdatePolicy(Resource):
         verbose_name_plural = "OS update policies"
 
     def clean(self):
-        if self.pk:
+        if self.pk or self.was_elsewhere:
             return  # its target may have gone meanwhile, and what a policy says doesn't change
         targets = said(self, "target_os", "update_packages", "update_sources", "update_kernel_command")
         match self.update_policy:

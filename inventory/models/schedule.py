@@ -1,6 +1,7 @@
 """When machines are maintained or updated: once, or again and again."""
 
 import time
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as clock
 from functools import lru_cache
@@ -90,7 +91,7 @@ class SingleSchedule(Resource):
         if self.end_seconds and self.end_seconds <= self.start_seconds:
             raise ValidationError(f"endSeconds {self.end_seconds} is not after startSeconds {self.start_seconds}")
         begun = SingleSchedule.objects.filter(pk=self.pk, start_seconds=self.start_seconds).exists()
-        if self.start_seconds <= time.time() and not begun:
+        if self.start_seconds <= time.time() and not begun and not self.was_elsewhere:
             raise ValidationError(f"startSeconds {self.start_seconds} is in the past")
 
 
@@ -144,6 +145,17 @@ class RepeatedSchedule(Resource):
         earliest = moment - timedelta(seconds=self.duration_seconds)
         begun = self._last_start(moment)  # no earlier one can last longer
         return begun is not None and begun >= earliest
+
+    def starts(self, after: datetime, until: datetime) -> Iterator[datetime]:
+        """When it begins, in order, after the one moment and up to the other."""
+        day = after.date()
+        while day <= until.date():
+            if self._begins_on(day):
+                for hour in reversed(said_of(self.cron_hours, range(24))):
+                    for minute in reversed(said_of(self.cron_minutes, range(60))):
+                        if after < (start := datetime.combine(day, clock(hour, minute), UTC)) <= until:
+                            yield start
+            day += timedelta(days=1)
 
     def _last_start(self, before: datetime) -> datetime | None:
         """Of this day and the one before it: none lasts longer than a day."""

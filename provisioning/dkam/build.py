@@ -6,13 +6,13 @@ import json
 import os
 import shutil
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
 
-from provisioning.dkam import debian, image, ipxe, media, microos, python, signing, uki
+from provisioning.dkam import debian, image, ipxe, media, microos, python, signing, slots, uki
 from provisioning.dkam.errors import BuildFailed, CommandFailed, DiskFull, NoCertificate
 from provisioning.dkam.signing import BootKeys
 from provisioning.dkam.store import KEPT, LOG, Store
@@ -69,7 +69,12 @@ class Step:
 
 
 def _packages(names: tuple[str, ...]) -> Callable[[Inputs], dict[str, object]]:
-    return lambda inputs: {"packages": debian.versions(names), "mirror": inputs.mirror, "code": _own_code("debian.py")}
+    return lambda inputs: {"packages": _versions(names), "mirror": inputs.mirror, "code": _own_code("debian.py")}
+
+
+def _versions(names: tuple[str, ...]) -> dict[str, str]:
+    known = debian.versions((*microos.PACKAGES, *image.PACKAGES))  # in one go
+    return {name: known[name] for name in names}
 
 
 def _microos_facts(inputs: Inputs) -> dict[str, object]:
@@ -90,6 +95,10 @@ def _image_facts(inputs: Inputs) -> dict[str, object]:
         "wheels": python.pinned(inputs.checkout / "requirements.txt"),
         "code": _own_code(*code, *_files(*image_files)),
     }
+
+
+def _slots_facts(inputs: Inputs) -> dict[str, object]:
+    return _image_facts(inputs) | {"slots": _own_code("slots.py", *_files("slots-init", "slots/**/*"))}
 
 
 def _signed_facts(inputs: Inputs) -> dict[str, object]:
@@ -213,8 +222,32 @@ STEPS = [
         serves=(image.NAME,),
         room_bytes=3 * 2**30,
     ),
+    Step(
+        "slots",
+        "Disk image with two slots",
+        _slots_facts,
+        lambda inputs, needs, folder: slots.make(
+            needs["image-packages"] / "root.tar",
+            needs["microos-packages"] / "packages.tar",
+            inputs.checkout,
+            inputs.keys.db,
+            folder,
+        ),
+        needs=("image-packages", "microos-packages"),
+        serves=(slots.NAME,),
+        room_bytes=3 * 2**30,
+    ),
 ]
 BY_NAME = {step.name: step for step in STEPS}
+
+
+def with_needs(names: Iterable[str]) -> set[str]:
+    """These steps, and those that they need."""
+    found = {*names}
+    for name, step in reversed(BY_NAME.items()):
+        if name in found:
+            found |= {*step.needs}
+    return found
 
 
 def digests(inputs: Inputs) -> dict[str, str]:

@@ -15,6 +15,7 @@ NAME = "debian-12.raw.gz"
 PACKAGES = (
     *("systemd-sysv", "dbus", "systemd-resolved", "udev", "kmod", "iproute2", "netbase", "ca-certificates", "sudo"),
     *("python3", "libstdc++6", "cloud-init", "cloud-guest-utils", "fdisk", "e2fsprogs", "systemd-boot-efi"),
+    "openssh-server",
 )
 MIB = 2**20
 SECTOR = 512
@@ -36,32 +37,34 @@ def make(root_tar: Path, packages_tar: Path, checkout: Path, keys: Iterable[Key]
         kernel = Kernel(packages)
         (folder / "vmlinuz").write_bytes(kernel.image())
         microos.make_disk_initramfs(kernel, packages, folder)
-        _fill_root(root, root_tar, kernel, checkout, folder)
+        fill_root(root, root_tar, kernel, checkout, folder)
     efi = folder / "boot.efi"
     uki.make(packages_tar, folder / "vmlinuz", folder / "disk-initramfs", COMMAND_LINE, efi)
     signing.sign(efi, keys)
-    root_image = _root_file_system(root, folder)
+    root_image = root_file_system(root, folder)
     _partitions(raw, root_image.stat().st_size)
     _boot_partition(raw, efi, folder)
-    _copy_sparse(root_image, raw, ROOT_START)
+    copy_sparse(root_image, raw, ROOT_START)
     remove(root)
-    _compress(raw, folder / NAME)
+    compress(raw, folder / NAME)
     for scratch in (raw, root_image, efi, folder / "vmlinuz", folder / "disk-initramfs"):
         scratch.unlink()
 
 
-def _fill_root(root: Path, root_tar: Path, kernel: Kernel, checkout: Path, scratch: Path) -> None:
+def fill_root(root: Path, root_tar: Path, kernel: Kernel, checkout: Path, scratch: Path) -> None:
     # Devices come from devtmpfs; leaving them out lets anyone unpack.
     run(*as_root(), "tar", "-xpf", root_tar, "-C", root, "--numeric-owner", "--exclude=./dev/*")
     kernel.install_modules(root)
-    _copy_own_files(root)
+    copy_files(FILES / "root", root)
     code = root / microos.CODE
     python.install_wheels(code, checkout / "requirements.txt", scratch)
     python.install_sources(code, checkout)
     python.compile_all(code, root)
-    _enable(root, "/lib/systemd/system/systemd-networkd.service", "multi-user.target.wants")
-    _enable(root, "/lib/systemd/system/systemd-resolved.service", "multi-user.target.wants")
-    _enable(root, "/etc/systemd/system/edge-node-agent.path", "paths.target.wants")
+    enable(root, "/lib/systemd/system/systemd-networkd.service", "multi-user.target.wants")
+    enable(root, "/lib/systemd/system/systemd-resolved.service", "multi-user.target.wants")
+    enable(root, "/etc/systemd/system/edge-node-agent.path", "paths.target.wants")
+    for of_all in (*root.glob("etc/ssh/ssh_host_*"), *root.glob("etc/systemd/system/**/ssh*.service")):
+        of_all.unlink()  # each machine makes its own key, and starts SSH if somebody may log in
     for unit in (FILES / "masked-units").read_text().split():
         (root / "etc/systemd/system" / unit).unlink(missing_ok=True)
         (root / "etc/systemd/system" / unit).symlink_to("/dev/null")
@@ -69,26 +72,28 @@ def _fill_root(root: Path, root_tar: Path, kernel: Kernel, checkout: Path, scrat
     (root / "etc/hostname").write_text("edge-node\n")
 
 
-def _copy_own_files(root: Path) -> None:
-    for source in (path for path in (FILES / "root").rglob("*") if path.is_file()):
-        target = root / source.relative_to(FILES / "root")
+def copy_files(source: Path, root: Path) -> None:
+    """All below it, to the same places."""
+    for file in (path for path in source.rglob("*") if path.is_file()):
+        target = root / file.relative_to(source)
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, target)
+        shutil.copyfile(file, target)
         target.chmod(0o644)  # whatever the umask was when this checkout was made
 
 
-def _enable(root: Path, unit: str, wants: str) -> None:
+def enable(root: Path, unit: str, wants: str) -> None:
     link = root / "etc/systemd/system" / wants / Path(unit).name
     link.parent.mkdir(parents=True, exist_ok=True)
     link.unlink(missing_ok=True)
     link.symlink_to(unit)
 
 
-def _root_file_system(root: Path, folder: Path) -> Path:
+def root_file_system(root: Path, folder: Path, identity: str = "random") -> Path:
+    """identity: its UUID."""
     used = sum(_blocks(path) for path in root.rglob("*")) * 4096
     size = -(-(used * 21 // 20 + ROOT_SPARE) // MIB) * MIB
     target = folder / "root.ext4"
-    options = "-q -F -t ext4 -b 4096 -m 1 -L rootfs -d"
+    options = f"-q -F -t ext4 -b 4096 -m 1 -L rootfs -U {identity} -d"
     run(*as_root(), "mke2fs", *options.split(), root, target, f"{size // 1024}k")
     return target
 
@@ -128,7 +133,7 @@ def _boot_partition(raw: Path, efi: Path, folder: Path) -> None:
         disk.write(GPT_BOOT_CODE.read_bytes()[:440])
 
 
-def _copy_sparse(source: Path, target: Path, offset: int) -> None:
+def copy_sparse(source: Path, target: Path, offset: int) -> None:
     with source.open("rb") as read, target.open("r+b") as write:
         while chunk := read.read(MIB):
             if chunk.strip(b"\0"):
@@ -136,7 +141,7 @@ def _copy_sparse(source: Path, target: Path, offset: int) -> None:
                 write.write(chunk)
 
 
-def _compress(raw: Path, target: Path) -> None:
+def compress(raw: Path, target: Path) -> None:
     with (
         raw.open("rb") as source,
         target.open("wb") as packed,

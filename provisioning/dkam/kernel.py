@@ -15,9 +15,11 @@ MODULES = (
     # network cards
     "e1000", "e1000e", "igb", "igc", "ixgbe", "r8169", "tg3",
     # file systems
-    "ext4", "crc32c_generic", "autofs4", "vfat", "nls_cp437", "nls_ascii", "nls_iso8859_1", "efivarfs",
+    "ext4", "crc32c_generic", "autofs4", "vfat", "nls_cp437", "nls_ascii", "nls_iso8859_1", "efivarfs", "overlay",
+    # encrypted disks, and volumes on them
+    "dm_mod", "dm_crypt", "dm_verity", "xts", "aesni_intel", "sha256_ssse3",
     # DHCP, keyboards and power buttons
-    "af_packet", "xhci_pci", "ehci_pci", "uhci_hcd", "button", "efi_pstore",
+    "af_packet", "xhci_pci", "ehci_pci", "uhci_hcd", "usbhid", "hid_generic", "button", "efi_pstore",
 )  # fmt: skip
 
 

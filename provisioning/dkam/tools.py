@@ -17,6 +17,8 @@ PACKAGES = {
     "dnsmasq": "dnsmasq-base",
     "ip": "iproute2",
     "depmod": "kmod",
+    "debugfs": "e2fsprogs",
+    "dpkg-deb": "dpkg",
     "make": "make",
     "mcopy": "mtools",
     "mformat": "mtools",
@@ -30,6 +32,9 @@ PACKAGES = {
     "sbsign": "sbsigntool",
     "sbvarsign": "sbsigntool",
     "sfdisk": "fdisk",
+    "ssh": "openssh-client",
+    "ssh-keygen": "openssh-client",
+    "swtpm": "swtpm",
     "syslinux": "syslinux",
     "newuidmap": "uidmap",
     "xorriso": "xorriso",
@@ -56,7 +61,7 @@ def require_all() -> None:
 
 def missing() -> dict[str, str]:
     """Of these the programs and files that aren't there, and the package of each."""
-    needless = {"make", "nginx"}  # for an own iPXE, for the shipped deployment
+    needless = {"make", "nginx", "ssh", "ssh-keygen"}  # an own iPXE, the shipped deployment, `machine_life`
     needless |= {"newuidmap"} if os.geteuid() == 0 else set()
     programs = {tool: package for tool, package in PACKAGES.items() if tool not in needless and not _is_there(tool)}
     return programs | {file.name: package for file, package in FILES.items() if not file.exists()}

@@ -10,6 +10,7 @@ from provisioning.dkam.tools import require, run
 STUB = "./usr/lib/systemd/boot/efi/linuxx64.efi.stub"
 SYSTEMD_BOOT = "./usr/lib/systemd/boot/efi/systemd-bootx64.efi"
 PAGE = 4096
+COMMAND_LINE_ROOM = 2048  # bytes, as many as the kernel takes: machines without Secure Boot write others there
 RELEASE = 'ID=eim\nNAME="Edge Infrastructure Manager micro-OS"\nPRETTY_NAME="Edge Infrastructure Manager micro-OS"\n'
 
 
@@ -20,7 +21,7 @@ def make(packages: Path, kernel: Path, initramfs: Path, command_line: str, targe
     with tarfile.open(packages) as tar:
         stub.write_bytes(member(tar, STUB))
     release.write_text(RELEASE)
-    words.write_text(command_line)
+    words.write_bytes(command_line.encode().ljust(COMMAND_LINE_ROOM, b"\0"))
     address, arguments = _end_of_sections(stub), []
     # The kernel is last but one: it is unpacked where it lies, the initramfs is copied.
     for name, part in {".osrel": release, ".cmdline": words, ".linux": kernel, ".initrd": initramfs}.items():

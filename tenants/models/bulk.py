@@ -54,7 +54,8 @@ class BulkRow(models.Model):
     )
     number = models.PositiveIntegerField()  # from 1, without the header
     cells = models.JSONField()  # by column, as they are in the file
-    problems = models.JSONField(default=list)  # at first those of the line as such, then all
+    faults = models.JSONField(default=list, db_default=[])  # of the line as such
+    problems = models.JSONField(default=list)  # all that was found when it was imported
     outcome = models.CharField(max_length=20, blank=True)
     resource_id = models.CharField(max_length=24, blank=True)  # of the host
 

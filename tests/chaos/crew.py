@@ -22,6 +22,7 @@ from tests.chaos.waiting import until
 from workers.models import Work
 
 LEASE = 3  # seconds; the sooner somebody takes over from the dead, the more rounds fit into a minute
+STARTS_WITHIN = 180.0  # seconds, of a process beside many others that start
 WORKERS = ("worker-1", "worker-2")  # while one is started again or frozen, the other takes over
 BEAT, BMC = "beat", "bmc"
 WITH_SLOW_TALKS = """
@@ -62,7 +63,7 @@ class Crew:
     def wait_until_ready(self) -> None:
         for name in self.running:
             line = "is starting." if name == BEAT else "ready."
-            until(lambda name=name, line=line: line in self._logs[name].read_text(), f"{name} is ready")
+            until(lambda name=name, line=line: line in self._logs[name].read_text(), f"{name} is ready", STARTS_WITHIN)
 
     def stop(self, *names: str) -> None:
         for name in names or [*self.running]:

@@ -4,7 +4,9 @@ import asyncio
 import json
 import ssl
 import threading
+import time
 from collections import defaultdict
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -16,6 +18,7 @@ from edge.link import Server
 from eim_project import tls
 from wire import hostmgr_pb2, hostmgr_pb2_grpc, onboarding_pb2, onboarding_pb2_grpc, tink
 
+LONGEST_HOLD_SECONDS = 600
 STATES = {2: "RUNNING", 3: "FAILED", 4: "TIMEOUT", 5: "SUCCESS"}  # of the new generation
 Answer = onboarding_pb2.OnboardNodeStreamResponse
 REGISTERED = Answer(node_state=Answer.NODE_STATE_REGISTERED, project_id="project")
@@ -42,8 +45,14 @@ class Orchestrator:
         self.troubles: dict[str, list[grpc.StatusCode]] = defaultdict(list)  # rpc -> how its next calls fail
         self.lose_answers: set[str] = set()  # "action state" of reports that are heard, and not answered
         self.files: dict[str, bytes | None] = {}  # None is a file that can't be had now
+        self.held: dict[str, threading.Event] = {}  # of these only a half is sent until the event comes
+        self.half_sent: set[str] = set()
+        self.workflow_id = "workflow-1"
         self.boot_script = ""
         self.token_status = 200
+        self.people: dict[str, str] = {}  # who may log in -> their password
+        self.ahead_seconds = 0.0  # how much its clock is
+        self.let_in: list[str] = []  # UUIDs of machines that somebody let in
         self.reports: list[tuple[str, str, str]] = []
         self.tokens: list[dict[str, str]] = []
         self.heartbeats: list[hostmgr_pb2.UpdateInstanceStateStatusByHostGUIDRequest] = []
@@ -59,6 +68,7 @@ class Orchestrator:
         tink.add_to_server(self, self.grpc_server)
         hostmgr_pb2_grpc.add_HostmgrServicer_to_server(self, self.grpc_server)
         onboarding_pb2_grpc.add_NonInteractiveOnboardingServiceServicer_to_server(self, self.grpc_server)
+        onboarding_pb2_grpc.add_InteractiveOnboardingServiceServicer_to_server(self, self.grpc_server)
         credentials = grpc.ssl_server_credentials([(key, certificate)])
         self.grpc_port = self.grpc_server.add_secure_port(f"127.0.0.1:{self.grpc_port}", credentials)
         await self.grpc_server.start()
@@ -114,12 +124,17 @@ class Orchestrator:
             if answer.node_state != Answer.NODE_STATE_REGISTERED:
                 return
 
+    async def CreateNodes(self, request, context):
+        await self.meet(context, "CreateNodes")
+        self.let_in += [machine.uuid for node in request.payload for machine in node.hwdata]
+        return onboarding_pb2.CreateNodesResponse(payload=request.payload, project_id="project")
+
     async def GetWorkflowContexts(self, request, context):
         await self.meet(context, "GetWorkflowContexts")
         if self.active:
             due = self.actions[self.current]
             yield tink.old.WorkflowContext(
-                workflow_id="workflow-1",
+                workflow_id=self.workflow_id,
                 current_worker=request.worker_id,
                 current_task="task",
                 current_action="" if due["state"] == "PENDING" and self.current == 0 else due["name"],
@@ -142,7 +157,7 @@ class Orchestrator:
             await context.abort(grpc.StatusCode.NOT_FOUND, "no action")
         due = self.actions[self.current]
         return tink.new.ActionResponse(
-            workflow_id="workflow-1", task_id="task", action_id=str(self.current), **self.offer(due)
+            workflow_id=self.workflow_id, task_id="task", action_id=str(self.current), **self.offer(due)
         )
 
     def offer(self, each: dict) -> dict:
@@ -191,7 +206,9 @@ class Door(BaseHTTPRequestHandler):
         path = urlsplit(self.path).path
         script = self.server.orchestrator.boot_script if path == "/tink-stack/boot.ipxe" else None
         files = self.server.orchestrator.files
-        if script or files.get(path):
+        if held := self.server.orchestrator.held.get(path):
+            self.answer_in_halves(path, files[path], held)
+        elif script or files.get(path):
             self.answer(200, script.encode() if script else files[path])
         else:
             self.answer(503 if path in files else 404, b"")
@@ -201,13 +218,29 @@ class Door(BaseHTTPRequestHandler):
         tokens = self.server.orchestrator.tokens
         tokens.append({name: values[0] for name, values in form.items()})
         token = {"access_token": f"token-{len(tokens)}", "expires_in": 3600}
-        self.answer(self.server.orchestrator.token_status, json.dumps(token).encode())
+        wrong = form["grant_type"] == ["password"] and self.server.orchestrator.people.get(
+            form["username"][0]
+        ) != form["password"][0]
+        self.answer(401 if wrong else self.server.orchestrator.token_status, json.dumps(token).encode())
 
-    def answer(self, status: int, body: bytes) -> None:
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        return super().date_time_string((timestamp or time.time()) + self.server.orchestrator.ahead_seconds)
+
+    def do_HEAD(self) -> None:
+        self.answer(200, b"")
+
+    def answer(self, status: int, body: bytes, length: int | None = None) -> None:
         self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Content-Length", str(len(body) if length is None else length))
         self.end_headers()
         self.wfile.write(body)
+
+    def answer_in_halves(self, path: str, body: bytes, held: threading.Event) -> None:
+        self.answer(200, body[: len(body) // 2], len(body))
+        self.server.orchestrator.half_sent.add(path)
+        if held.wait(LONGEST_HOLD_SECONDS):
+            with suppress(OSError):  # who asked may be gone by then
+                self.wfile.write(body[len(body) // 2 :])
 
     def log_message(self, *arguments: object) -> None:
         """Tests tell by their assertions."""

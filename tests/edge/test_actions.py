@@ -2,24 +2,27 @@
 
 import bz2
 import ctypes
+import functools
 import gzip
 import hashlib
 import http.server
 import lzma
 import os
+import struct
 import threading
 from contextlib import suppress
 
 import pytest
 
 from edge.errors import ActionFailed
-from edge.microos import actions, disks, image, unpack
+from edge.microos import actions, disks, efi, image, luks, unpack
 from edge.microos.__main__ import identify, kernel_arguments
 from edge.worker import Step
 from tests.edge import qcow2
 
 MIB = 2**20
 IMAGE = b"boot code".ljust(510) + b"\x55\xaa" + bytes(MIB) + os.urandom(2 * MIB) + b"the end"
+GPT = IMAGE[:512] + b"EFI PART".ljust(32, b"\0")  # up to where it tells of its backup
 
 
 class Files:
@@ -181,11 +184,13 @@ def steps(*named):
         ("image.raw", b"<html>an error page</html>" * 100, "none of a disk"),
         ("image.raw.gz", b"<html>an error page</html>", "can't be unpacked"),
         ("image.raw", IMAGE.ljust(5 * MIB), "larger than the disk"),
+        # Packed, but its partition table is of a larger disk.
+        ("image.raw.gz", gzip.compress(GPT + struct.pack("<Q", 5 * 2048 - 1) + bytes(MIB)), "at least 5242880 bytes"),
         ("image.img", qcow2.made_of(IMAGE), "larger than the disk"),  # with the file itself, that needs a place too
     ],
 )
 def test_an_image_that_would_fail_is_told_before_anything_is_erased(files, disk, name, content, told):
-    env = files.offer(name, content) if content else {"IMG_URL": f"{files.url}/{name}"}
+    env = files.offer(name, content) if content else {"IMG_URL": f"{files.url}/{name}", "SHA256": "0" * 64}
     before = disk.read_bytes()
     with pytest.raises(ActionFailed, match=told):
         actions.foresee(
@@ -209,22 +214,88 @@ def test_an_action_that_this_machine_lacks_is_told_before_anything_is_erased():
         actions.foresee(steps(("erase_non_removable_disks", {}), ("later", {})))
 
 
+def test_an_image_without_a_digest_is_refused_before_anything_is_erased(files, disk):
+    env = files.offer("image.raw", IMAGE) | {"SHA256": "", "DEST_DISK": str(disk)}
+    before = disk.read_bytes()
+    with pytest.raises(ActionFailed, match="without SHA256"):
+        actions.foresee(steps(("image2disk", env)))
+    assert disk.read_bytes() == before and not files.asked
+
+
 @pytest.mark.parametrize(
-    ("env", "told"),
+    ("action", "env", "told"),
     [
-        ({"SKIP_KERNEL_UPGRADE": "", "LVM_SIZE": "0"}, 'keep the image\'s by "skipkernelupgrade"'),
-        ({"SKIP_KERNEL_UPGRADE": "true", "LVM_SIZE": "60"}, "can't set 60 GB aside for LVM"),
+        ("kernelupgrd", {"SKIP_KERNEL_UPGRADE": "", "LVM_SIZE": "0"}, 'keep the image\'s by "skipkernelupgrade"'),
+        ("kernelupgrd", {"SKIP_KERNEL_UPGRADE": "true", "LVM_SIZE": "60"}, "60 GiB can't be set aside for LVM on disk"),
+        ("fde_dmv", {"LVM_SIZE": "0"}, "shows no TPM 2.0"),
     ],
 )
-def test_another_kernel_and_lvm_are_refused_before_anything_is_erased(env, told):
+def test_what_a_machine_has_no_means_for_is_refused_before_anything_is_erased(machine, action, env, told):
+    machine(4)
     with pytest.raises(ActionFailed, match=told):
-        actions.foresee(steps(("erase_non_removable_disks", {}), ("kernelupgrd", env)))
+        actions.foresee(steps(("erase_non_removable_disks", {}), (action, env)))
 
 
-def test_a_system_may_keep_the_kernel_of_its_image():
+def test_a_system_may_keep_the_kernel_of_its_image(machine):
     kept = {"SKIP_KERNEL_UPGRADE": "true", "LVM_SIZE": "0", "KERNEL_VERSION": ""}
+    machine(4)
     actions.foresee(steps(("kernelupgrd", kept)))
     actions.ACTIONS["kernelupgrd"](kept)
+
+
+@pytest.fixture
+def machine(tmp_path, monkeypatch):
+    """Call it with the sizes of its disks in MiB: files called disk, disk2 ... stand for them. It has no TPM."""
+
+    def made(*sizes):
+        found = []
+        for number, size in enumerate(sizes, start=1):
+            found.append(tmp_path / f"disk{number if number > 1 else ''}")
+            found[-1].write_bytes(b"old!" * (size * MIB // 4))
+            device = block_device(tmp_path / "sys", found[-1].name, size * 2048)
+            (device / "serial").write_text(f"SERIAL{number}\n")
+        return found
+
+    monkeypatch.setattr(disks, "install_disk", functools.partial(disks.install_disk, sys_block=tmp_path / "sys"))
+    monkeypatch.setattr(disks, "DEVICES", tmp_path)
+    monkeypatch.setattr(luks, "TPM", tmp_path / "no-tpm")
+    return made
+
+
+def test_of_two_disks_the_one_that_is_named_is_erased_and_written_and_the_other_is_untouched(machine, files):
+    first, second = machine(4, 8)
+    env = files.offer("image.raw", IMAGE) | {"INSTALL_DISK": "serial2"}
+    before = first.read_bytes()
+    actions.foresee(steps(("erase_non_removable_disks", env), ("image2disk", env)))
+    actions.ACTIONS["erase_non_removable_disks"](env)
+    assert second.read_bytes() == bytes(8 * MIB)
+    actions.ACTIONS["image2disk"](env)
+    assert second.read_bytes()[: len(IMAGE)] == IMAGE
+    assert first.read_bytes() == before
+
+
+@pytest.mark.parametrize(("wanted", "chosen"), [("", "sdb"), ("largest", "nvme0n1"), ("smallest", "vda"),
+    ("vda", "vda"), ("wd-wcc4", "sdc"), ("eui.0025385", "nvme0n1"), ("s_3 x".replace(" ", "_"), "sdb")])  # fmt: skip
+def test_the_disk_to_install_on_is_named_by_name_serial_wwid_or_size(tmp_path, wanted, chosen):
+    for name, sectors in (("sdb", 400), ("sdc", 500), ("nvme0n1", 900), ("vda", 10)):
+        block_device(tmp_path, name, sectors)
+    for name in ("sdb", "sdc"):
+        (tmp_path / name / "device").mkdir()
+    (tmp_path / "sdb/device/vpd_pg80").write_bytes(b"\0\x80\0\x08S 3/X   ")  # as SATA disks tell it
+    (tmp_path / "sdc/device/serial").write_text("WD-WCC4\n")
+    (tmp_path / "nvme0n1/wwid").write_text("eui.0025385\n")
+    assert disks.install_disk({"INSTALL_DISK": wanted}, tmp_path) == disks.DEVICES / chosen
+
+
+@pytest.mark.parametrize(("wanted", "told"), [
+    ("sdz", r"no disks of this machine are called that: it has sda, same \(1.0 GiB\); sdb, same \(2.0 GiB\)"),
+    ("same", "2 disks of this machine are called that"),
+])  # fmt: skip
+def test_a_disk_that_is_not_there_or_not_the_only_one_is_refused_with_what_is_there(tmp_path, wanted, told):
+    for name, gib in (("sda", 1), ("sdb", 2)):
+        (block_device(tmp_path, name, gib * 2**21) / "serial").write_text("SAME")
+    with pytest.raises(ActionFailed, match=told):
+        disks.install_disk({"INSTALL_DISK": wanted}, tmp_path)
 
 
 def test_an_image_with_another_digest_leaves_nothing_that_boots(files, disk):
@@ -270,8 +341,17 @@ def test_a_download_that_keeps_breaking_off_fails_in_the_end(files, disk):
 
 def test_an_image_that_is_not_there_is_not_asked_for_again(files, disk):
     with pytest.raises(ActionFailed, match="404"):
-        image.stream({"IMG_URL": f"{files.url}/nothing.raw", "DEST_DISK": str(disk)})
+        image.stream({"IMG_URL": f"{files.url}/nothing.raw", "SHA256": "0" * 64, "DEST_DISK": str(disk)})
     assert len(files.asked) == 1
+
+
+def test_an_image_that_leads_to_this_machine_itself_is_not_asked_for(files, disk):
+    """The server saw another address of that name, or another server sent us here."""
+    near = files.offer("image.raw", IMAGE) | {"ALLOW_INWARD": "false", "DEST_DISK": str(disk)}
+    with pytest.raises(ActionFailed, match=r"127.0.0.1 is 127.0.0.1, this machine or its link"):
+        image.stream(near)
+    image.stream(near | {"ALLOW_INWARD": "true"})
+    assert files.asked == ["image.raw"]
 
 
 def test_an_image_comes_through_the_proxy_that_is_named_unless_its_server_is_excepted(files, disk):
@@ -280,6 +360,7 @@ def test_an_image_comes_through_the_proxy_that_is_named_unless_its_server_is_exc
         "IMG_URL": "http://images.example/image.raw",
         "HTTP_PROXY": files.url,
         "NO_PROXY": "other.example, localhost",
+        "SHA256": hashlib.sha256(IMAGE).hexdigest(),
     }
     image.stream(far | {"DEST_DISK": str(disk)})
     near = files.offer("image.raw", IMAGE) | {"HTTP_PROXY": "http://127.0.0.1:1", "NO_PROXY": "example,127.0.0.1"}
@@ -404,20 +485,8 @@ def test_an_action_without_its_input_says_which():
         actions.write_into(None, {})
 
 
-def efi(folder, name, content):
-    folder.mkdir(exist_ok=True)
-    (folder / f"{name}-{actions.EFI_GLOBAL}").write_bytes(b"\7\0\0\0" + content)
-
-
-def test_the_entry_that_booted_us_comes_last_and_stays(tmp_path):
-    efi(tmp_path, "BootCurrent", b"\2\0")
-    efi(tmp_path, "BootOrder", b"\2\0\0\0\1\0")
-    actions.boot_from_disk_next({}, tmp_path)
-    assert (tmp_path / f"BootOrder-{actions.EFI_GLOBAL}").read_bytes() == b"\7\0\0\0" + b"\0\0\1\0\2\0"
-
-
 def test_a_machine_without_uefi_keeps_its_boot_order(tmp_path, capsys):
-    actions.boot_from_disk_next({}, tmp_path / "nothing")
+    actions.boot_from_disk({}, tmp_path / "nothing")
     assert "no UEFI boot entries" in capsys.readouterr().out
 
 
@@ -432,7 +501,7 @@ def test_a_machine_without_uefi_keeps_its_boot_order(tmp_path, capsys):
     ],
 )
 def test_secure_boot_has_to_be_as_asked(tmp_path, enabled, asked, problem):
-    efi(tmp_path, "SecureBoot", bytes([enabled]))
+    (tmp_path / f"SecureBoot-{efi.GLOBAL}").write_bytes(b"\7\0\0\0" + bytes([enabled]))
     if problem is None:
         return actions.check_secure_boot({"SECURITY_FEATURE_FLAG": asked}, tmp_path)
     with pytest.raises(ActionFailed, match=problem):
@@ -441,7 +510,8 @@ def test_secure_boot_has_to_be_as_asked(tmp_path, enabled, asked, problem):
 
 def test_a_fault_of_the_machine_is_told_as_a_failed_action(tmp_path):
     with pytest.raises(ActionFailed, match="No such file"):
-        actions.ACTIONS["image2disk"]({"IMG_URL": "http://127.0.0.1:1/x", "DEST_DISK": str(tmp_path / "none")})
+        env = {"IMG_URL": "http://127.0.0.1:1/x", "SHA256": "0" * 64, "DEST_DISK": str(tmp_path / "none")}
+        actions.ACTIONS["image2disk"](env)
 
 
 def test_the_kernel_command_line_and_the_firmware_tell_who_the_machine_is(tmp_path):

@@ -8,7 +8,7 @@ import grpc
 import pytest
 
 from edge import factory
-from edge.agent import Agent, variables
+from edge.agent.node import Agent, variables
 from tests.edge.orchestrator import until
 from wire import hostmgr_pb2 as hm
 

@@ -12,7 +12,8 @@ from threading import Event
 import grpc
 import pytest
 
-from edge import agent, disk, factory, simulated
+from edge import disk, factory, simulated
+from edge.agent import node as agent
 from tests.edge.orchestrator import action, refusal, until
 
 pytestmark = pytest.mark.anyio

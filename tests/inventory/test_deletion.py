@@ -46,7 +46,7 @@ def test_a_host_that_never_connected_is_gone_with_the_answer_and_its_uuid_is_fre
         assert api.delete(f"{api.base}/compute/hosts/{host}").json() == {}
         assert refused(api.get(f"{api.base}/compute/hosts/{host}"), "host_resource not found", "NotFound", 404)
     assert not Claim.objects.exists()
-    assert [event.verb for event in Event.objects.filter(resource_id=host)] == ["created", "asked", "deleted"]
+    assert [event.verb for event in Event.objects.filter(resource_id=host)] == ["created", "deleted"]
 
 
 def test_a_machine_that_was_only_told_that_it_is_known_has_nothing_to_give_back(acme):

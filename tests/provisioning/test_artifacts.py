@@ -1,9 +1,12 @@
 """What DKAM builds by the queue: asked for, followed, gone back on; what was served goes on being served."""
 
+import errno
 import subprocess
 import sys
+import tarfile
 import time
 from datetime import timedelta
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -14,13 +17,26 @@ from django.utils import timezone
 from eim_project import tls
 from inventory.models import Indicator
 from provisioning import artifacts, boot_keys
-from provisioning.dkam import build, ipxe, tools
+from provisioning.dkam import build, debian, ipxe, tools
 from provisioning.models import Artifact, BootKey
 from tenants.models import User
 from tenants.secrets import SealedField
 from tests.conftest import settle
 from workers import engine, models
 from workers.models import Queue, Work
+
+
+def fail(how: Exception):
+    raise how
+
+
+FAULTS = {
+    "broken": lambda: fail(build.BuildFailed("the source is broken")),
+    "no network": lambda: tools.run("sh", "-c", "echo 'E: Failed to fetch http://x/y.deb' >&2; exit 100"),
+    "no room": lambda: fail(OSError(errno.ENOSPC, "No space left on device")),
+    "no room for a program": lambda: tools.run("sh", "-c", "echo 'cp: No space left on device' >&2; exit 1"),
+    "cut off": lambda: fail(tarfile.ReadError("unexpected end of data")),
+}
 
 
 @pytest.fixture
@@ -34,8 +50,7 @@ def steps(monkeypatch, settings, tmp_path, public):
     def make(name):
         def write(inputs, needs, folder):
             tools.run("echo", f"making {name}")
-            if source.read_text() == "broken":
-                raise build.BuildFailed("the source is broken")
+            FAULTS.get(source.read_text(), lambda: None)()
             before = "".join((path / "file").read_text() for path in needs.values())
             (folder / "file").write_text(f"{before}{name} of {source.read_text()};")
 
@@ -84,16 +99,68 @@ def test_what_goes_in_is_followed_and_nothing_else_is_built(steps):
     assert served("top") == "base of two;top of two;" and artifacts.store().current("other").name == first["other"]
 
 
-def test_a_build_that_fails_says_why_and_what_was_served_goes_on_being_served(steps):
+@pytest.mark.parametrize(("fault", "told"), [
+    ("broken", "the source is broken"),
+    ("no network", "sh ended with code 100: E: Failed to fetch http://x/y.deb"),
+    ("no room", "this step needs 1024 MiB: free some space, or set EIM_DATA"),
+    ("no room for a program", "this step needs 1024 MiB: free some space, or set EIM_DATA"),
+    ("cut off", "The base: what was unpacked before can't be read (unexpected end of data)"),
+])  # fmt: skip
+def test_a_build_that_fails_says_why_and_what_was_served_goes_on_being_served(steps, fault, told):
     artifacts.ask_for_all()
     work_off()
-    steps.write_text("broken")
+    steps.write_text(fault)
     artifacts.follow()
     work_off()
     base = Artifact.objects.get(name="base")
-    assert (base.build_status, base.build_status_indicator) == ("the source is broken", Indicator.ERROR)
+    assert told in base.build_status and base.build_status_indicator == Indicator.ERROR
     assert served("base") == "base of one;" and served("top") == "base of one;top of one;"
-    assert "failed: the source is broken" in artifacts.log("base")
+    assert artifacts.log("base").splitlines()[-1].startswith("failed: ")
+    assert not [*artifacts.store().root.glob("*/*.partial")]
+
+
+@pytest.mark.boots  # with Debian's own tools, which CI has
+@pytest.mark.parametrize("spoil", ["corrupt", "missing"])
+def test_a_debian_package_that_is_corrupt_or_cannot_be_fetched_is_not_built_from(steps, monkeypatch, tmp_path, spoil):
+    tools.require("mmdebstrap")
+    repository = tmp_path / "repository"
+    monkeypatch.setattr(debian, "sources", lambda mirror: [f"deb [trusted=yes] copy:{repository} ./"])
+
+    def unpack(inputs, needs, folder):
+        debian.unpack(("tiny",), "", folder / "packages.tar")
+        (folder / "file").write_text(f"tiny {steps.read_text()}")
+
+    real = build.Step("base", "The base", lambda _: {"source": steps.read_text()}, unpack, serves=("file",))
+    build.STEPS[0] = build.BY_NAME["base"] = real
+    tiny_repository(repository, "1")
+    artifacts.ask_for_all()
+    work_off()
+    assert Artifact.objects.get(name="base").build_status == "Built"
+    package = tiny_repository(repository, "2")
+    content = bytearray(package.read_bytes())
+    content[len(content) // 2] ^= 1
+    package.write_bytes(content) if spoil == "corrupt" else package.unlink()
+    steps.write_text("two")
+    artifacts.follow()
+    work_off()
+    status = Artifact.objects.get(name="base").build_status
+    assert status.startswith("mmdebstrap ended with code ") and "E: " in status
+    assert ("Hash Sum mismatch" if spoil == "corrupt" else "Failed to") in artifacts.log("base")
+    assert served("base") == "tiny one"
+
+
+def tiny_repository(folder, version):
+    """One package, and the list of it; the package's file."""
+    control = folder / "tiny/DEBIAN/control"
+    control.parent.mkdir(parents=True, exist_ok=True)
+    about = f"Package: tiny\nVersion: {version}\nArchitecture: amd64\nMaintainer: nobody <nobody@x.example>\n"
+    control.write_text(f"{about}Description: of no use\n")
+    package = folder / f"tiny_{version}.deb"
+    subprocess.run(["dpkg-deb", "--build", "--root-owner-group", folder / "tiny", package], check=True)
+    content = package.read_bytes()
+    listed = f"Filename: ./{package.name}\nSize: {len(content)}\nSHA256: {sha256(content).hexdigest()}\n\n"
+    (folder / "Packages").write_text(about + listed)
+    return package
 
 
 def test_a_ca_that_is_no_certificate_is_refused_before_anything_is_built(steps, settings):

@@ -43,7 +43,7 @@ def facts(whole):
         hostname="host-1a2b3c4d", mac="52:54:00:12:34:56", guid="a1458656-e817-4a84-b4ca-60def028ebe4",
         host_ip="10.0.0.5", project_id="2c065bc2-0774-4171-8f71-50f5d1d9915c", client_id="edgenode-1",
         client_secret=curation.SECRET_MARK, account=None, developer=None, agents="built-in", standalone=False,
-        static_ip=False, metadata={}, infra=whole, eim_url="https://eim.example:443",
+        static_ip=False, metadata={}, image={}, infra=whole, eim_url="https://eim.example:443",
         grpc_authority="eim.example:50051", ca_pem=CA,
     )  # fmt: skip
 
@@ -52,6 +52,7 @@ ACCOUNT = {"username": "ann", "ssh_key": KEY}
 DEVELOPER = {"username": "dev", "password_hash": "$6$salt$hash"}
 KINDS = {
     "debian": {"agents": "built-in"},
+    "debian-account": {"agents": "built-in", "account": ACCOUNT},
     "ubuntu": {"agents": "packages", "account": ACCOUNT},
     "ubuntu-static-developer": {"agents": "packages", "static_ip": True, "developer": DEVELOPER},
     "microvisor": {"agents": "image", "account": ACCOUNT},

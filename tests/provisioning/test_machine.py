@@ -1,14 +1,13 @@
 """Machines of all kinds, from an empty disk to Running, as `make machine` does it: minutes each, so for make slow."""
 
-import shutil
+import re
 import subprocess
 import sys
-import tempfile
 
 import pytest
 from django.conf import settings
 
-from tests.services import environment_without
+from provisioning import texts
 
 KINDS = [
     ("virtio", "virtio", "bios", "ipxe"),
@@ -20,14 +19,13 @@ KINDS = [
     ("virtio", "virtio", "uefi", "http"),
     ("nvme", "virtio", "uefi", "https"),
 ]
-
-
-@pytest.fixture(scope="module")
-def environment():
-    """For a stack of its own, started by the command; what is built for the first machine serves the others."""
-    data = tempfile.mkdtemp(prefix="machines-", dir=settings.EIM_DATA.parent)
-    yield environment_without() | {"EIM_DATA": data}
-    shutil.rmtree(data, ignore_errors=True)
+SPECIAL = {
+    "the second of two disks is not touched": ["--second-disk", "--firmware", "uefi"],
+    "somebody logs in on the serial console": ["--log-in"],
+    "the power is cut while the image is streamed": ["--trouble", "power-cut", "--disk", "nvme"],
+    "the image is another one than the operator says": ["--trouble", "wrong-digest"],
+    "its disk is encrypted, and unlocked by its TPM under Secure Boot": ["--secure-boot", "--firmware", "uefi"],
+}
 
 
 @pytest.mark.slow
@@ -35,8 +33,51 @@ def environment():
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize(("disk", "nic", "firmware", "boot"), KINDS)
 def test_a_machine_is_installed_and_reports(environment, disk, nic, firmware, boot):
-    command = [sys.executable, "manage.py", "machine", "--disk", disk, "--nic", nic, "--firmware", firmware]
-    command += ["--boot", boot]
+    command = ["--disk", disk, "--nic", nic, "--firmware", firmware, "--boot", boot]
+    assert run(environment, command).startswith("machine: Running in ")
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("machine")
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("special", SPECIAL)
+def test_a_machine_is_installed_though(environment, special):
+    outcome = "Refused" if "wrong-digest" in SPECIAL[special] else "Running"
+    assert run(environment, SPECIAL[special]).startswith(f"machine: {outcome} in ")
+
+
+def run(environment, options):
+    """The command's last line."""
+    command = [sys.executable, "manage.py", "machine", "--timeout", "1500", *options]
     done = subprocess.run(command, cwd=settings.BASE_DIR, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
-    assert done.stdout.splitlines()[-1].startswith("machine: Running in ")
+    return done.stdout.splitlines()[-1]
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("machine")
+@pytest.mark.timeout(1800)
+def test_secure_boot_is_enforced_from_the_stick_to_the_installed_disk_though_the_stick_stays_in(environment, tmp_path):
+    """By a template of one's own that leaves out the encryption of the disk, which a machine without a TPM can't do."""
+    shipped = (texts.SHIPPED / "workflows/debian.yaml").read_text()
+    plain = re.sub(r"{% if encrypted %}.*?{% endif %}\n", "", shipped, flags=re.DOTALL)
+    (tmp_path / "workflows").mkdir()
+    (tmp_path / "workflows/debian.yaml").write_text(plain)
+    command = [sys.executable, "manage.py", "machine", "--firmware", "uefi", "--boot", "usb", "--secure-boot"]
+    environment = environment | {"EIM_TEMPLATES": str(tmp_path)}
+    done = subprocess.run(command, cwd=settings.BASE_DIR, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
+    assert done.stdout.index("its firmware has our certificates") < done.stdout.index(
+        "the installed system has started"
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("machine")
+@pytest.mark.timeout(2400)
+def test_a_machine_is_logged_in_to_installed_anew_deauthorized_and_deleted(environment):
+    command = [sys.executable, "manage.py", "machine_life", "--timeout", "2300"]
+    done = subprocess.run(command, cwd=settings.BASE_DIR, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
+    for seen in ("logged in by SSH", "installed anew", "deauthorized", "deleted"):
+        assert f"  {seen}: " in done.stdout

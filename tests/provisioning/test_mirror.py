@@ -1,16 +1,19 @@
 """Files of others that machines get from here: resumed, checked before use, or taken from a folder."""
 
 import hashlib
+import http.client
 import http.server
 import os
+import socket
 import threading
+from ipaddress import ip_network
 
 import pytest
 from django.core.exceptions import ValidationError
 from django.test import Client
 
 from inventory.models import Indicator
-from provisioning import mirror, plans
+from provisioning import mirror, outward, plans
 from provisioning.models import Mirrored
 from tenants.errors import Duplicate
 from tests.conftest import settle
@@ -25,10 +28,15 @@ class Vendor(http.server.BaseHTTPRequestHandler):
 
     breaks: int | None = None
     answers = 200
+    moved = ""
     asked: list[str] = []
 
     def do_GET(self):
         self.asked.append(self.headers.get("Range", ""))
+        if self.moved:
+            self.send_response(302)
+            self.send_header("Location", self.moved)
+            return self.end_headers()
         if self.answers != 200:
             return self.send_error(self.answers)
         start = int(self.headers.get("Range", "bytes=0-")[6:-1])
@@ -44,6 +52,7 @@ class Vendor(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def vendor(public, settings, tmp_path):
     settings.EIM_ARTIFACTS = tmp_path / "artifacts"
+    settings.EIM_IMAGE_NETWORKS = [ip_network("127.0.0.1")]
     kind = type("ThisVendor", (Vendor,), {"asked": []})
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), kind)
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -93,6 +102,22 @@ def test_a_refusal_of_the_server_is_told(vendor):
     settle()
     row.refresh_from_db()
     assert "the server answers 404" in row.download_status
+
+
+def test_nothing_is_downloaded_from_where_only_we_reach(vendor, names):
+    """Whether the address says so, its name leads there, its server sends us there, or the name leads there by now."""
+    names["near.example"] = ["203.0.113.7", "127.0.0.2"]
+    with socket.create_server(("127.0.0.2", 0)) as ours:
+        port = ours.getsockname()[1]
+        vendor.moved = f"http://127.0.0.2:{port}/x"
+        outward.check("rebound.example")
+        names["rebound.example"] = ["127.0.0.2"]
+        for url in (vendor.moved, f"http://near.example:{port}/x", vendor.url, f"http://rebound.example:{port}/x"):
+            row = mirror.ask(url, SHA256)
+            with pytest.raises(mirror.NotWhatItShouldBe, match=r"127\.0\.0\.2.*a loopback address: name a server"):
+                mirror.fetch(row)
+            row.delete()
+        assert vendor.asked == [""]
 
 
 def test_without_a_network_files_come_from_a_folder(vendor, settings, tmp_path):

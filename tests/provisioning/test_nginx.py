@@ -46,14 +46,18 @@ def site(tmp_path_factory):
         file.write_text(path)
     app = http.server.ThreadingHTTPServer(("127.0.0.1", 0), App)
     threading.Thread(target=app.serve_forever, daemon=True).start()
-    with nginx.running(data, f"127.0.0.1:{app.server_port}", tmp_path_factory.mktemp("nginx")) as ports:
+    ours = {"EIM_DATA": data, "EIM_ARTIFACTS": data / "artifacts"}
+    web = f"server 127.0.0.1:{app.server_port};"
+    with nginx.running(tmp_path_factory.mktemp("nginx"), EIM_WEB_SERVERS=web, **ours) as ports:
         yield *ports, data
     app.shutdown()
     app.server_close()
 
 
-def get(site, path, **headers):
-    connection = http.client.HTTPConnection("127.0.0.1", site[0], timeout=30)
+def get(site, path, *, plain=True, **headers):
+    trust = ssl.create_default_context(cafile=site[2] / "tls/ca.crt")
+    secured = http.client.HTTPSConnection("127.0.0.1", site[1], context=trust, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", site[0], timeout=30) if plain else secured
     connection.request("GET", path, headers=headers)
     answer = connection.getresponse()
     return answer.status, answer.read(), answer.headers
@@ -74,7 +78,15 @@ def test_every_file_that_the_app_would_serve_nginx_serves(site):
     "/tink-stack/images/..%2fsecret", "/tink-stack/images/../../artifacts/secret", "/secret", "/tink-stack/",
 ])  # fmt: skip
 def test_all_else_is_the_apps_to_answer(site, path):
-    assert get(site, path)[1].startswith(b"app ")
+    assert get(site, path, plain=False)[1].startswith(b"app ")
+
+
+def test_what_has_secrets_is_asked_for_by_tls_or_not_at_all(site):
+    """Machines that boot by iPXE know no TLS, and send none."""
+    assert get(site, "/tink-stack/boot.ipxe")[1].startswith(b"app ")
+    for path in ("/v1/projects?a=b", "/login/", "/tink-stack/../v1/projects"):
+        status, _, headers = get(site, path)
+        assert status == 308 and headers["Location"].startswith(f"https://127.0.0.1:{site[1]}/"), path
 
 
 def test_ranges_and_etags(site):

@@ -1,10 +1,13 @@
 """OS profiles become lists of actions: which, by kind; and what is wrong with a template is said before anything is."""
 
+from ipaddress import ip_network
+
 import pytest
 
-from inventory.models import OperatingSystem
+from inventory.models import OperatingSystem, Region, Site
 from provisioning import plans, texts
 from provisioning.errors import CannotInstall
+from tests.conftest import settle
 from tests.provisioning.machines import machine, system
 
 DISK = [
@@ -68,6 +71,25 @@ def nameless(columns: dict) -> OperatingSystem:
     return os
 
 
+def test_the_disk_to_install_on_is_named_by_the_hosts_metadata_or_that_of_where_it_stands(acme):
+    def named():
+        return {environment.get("INSTALL_DISK") for environment in plans.plan_for(instance).environments}
+
+    region = Region(name="Here", metadata=[{"key": "install-disk", "value": "smallest"}])
+    region.ask()
+    site = Site(name="Lab", region=region)
+    site.ask()
+    instance = machine("debian-12")
+    host = instance.host
+    assert named() == {None}
+    host.site = site
+    assert named() == {"smallest"}
+    site.metadata = [{"key": "install-disk", "value": "largest"}]
+    assert named() == {"largest"}
+    host.metadata = [{"key": "install-disk", "value": "wd-wcc4"}]
+    assert named() == {"wd-wcc4"}
+
+
 def test_what_the_actions_get_comes_from_the_profile_the_host_and_the_settings(acme, settings, tmp_path):
     settings.EIM_INFRA_CONFIG = tmp_path / "infra.yaml"
     settings.EIM_INFRA_CONFIG.write_text("enProxyHTTP: http://proxy.example:911")
@@ -83,7 +105,7 @@ def test_what_the_actions_get_comes_from_the_profile_the_host_and_the_settings(a
     assert plan.actions[-3]["image"] == "registry.example/kernel:2"
     assert by_name["stream-os-image"] == {
         "IMG_URL": UBUNTU["image_url"], "SHA256": "a" * 64, "COMPRESSED": "false", "TLS_CA_CERT": "QUJD",
-        "HTTP_PROXY": "http://proxy.example:911", "HTTPS_PROXY": "", "NO_PROXY": "",
+        "HTTP_PROXY": "http://proxy.example:911", "HTTPS_PROXY": "", "NO_PROXY": "", "ALLOW_INWARD": "false",
     }  # fmt: skip
     assert by_name["add-apt-proxy"]["CONTENTS"] == 'Acquire::http::Proxy "http://proxy.example:911";\n'
     assert plan.actions[2]["pid"] == "host" and "/dev/nbd0:/dev/nbd0" in plan.actions[2]["volumes"]
@@ -139,11 +161,38 @@ def test_an_image_that_lies_where_only_the_machine_or_we_reach_is_refused(url, s
         plans.image_url(url)
 
 
-def test_an_image_may_lie_there_if_a_setting_says_so(settings):
-    from ipaddress import ip_network
+@pytest.mark.parametrize(("bundle", "why"), [
+    ('{"cloudInitScript":"edge/bundle:1.0","installerScript":""}', r"asks for a platform bundle \(cloudInitScript "),
+    ("edge/bundle:1.0", r"asks for a platform bundle \(edge/bundle:1.0\)"),
+])  # fmt: skip
+def test_a_platform_bundle_is_refused_and_not_left_out_silently(bundle, why, acme):
+    with pytest.raises(CannotInstall, match=why):
+        plans.plan_for(machine(os=system("debian-bundled", platform_bundle=bundle)))
+    plans.plan_for(machine(os=system("debian-empty", platform_bundle='{"cloudInitScript":""}')))
 
+
+@pytest.mark.parametrize(("leads_to", "where"), [
+    (["203.0.113.7", "127.0.0.1"], "loopback"), (["::ffff:127.0.0.1"], "loopback"), (["169.254.169.254"], "link-local"),
+])  # fmt: skip
+def test_an_image_whose_name_leads_there_is_refused_with_the_reason_on_the_instance(leads_to, where, acme, names):
+    names["rebound.example"] = leads_to
+    instance = machine(os=system("debian-elsewhere", image_url="http://rebound.example/x.raw.gz"))
+    settle()
+    instance.refresh_from_db()
+    assert f"rebound.example is {leads_to[-1].removeprefix('::ffff:')}, a {where} addr" in instance.provisioning_status
+
+
+def test_machines_are_told_to_look_whom_they_reach_for_an_image_that_is_not_ours(acme, names):
+    ours, others = system("debian-12"), system("debian-elsewhere", image_url="http://images.example/x.raw.gz")
+    told = [plans.plan_for(machine(os=os)).environments for os in (ours, others)]
+    assert [next(it["ALLOW_INWARD"] for it in each if "IMG_URL" in it) for each in told] == ["true", "false"]
+
+
+def test_an_image_may_lie_there_if_a_setting_says_so(settings, names):
     settings.EIM_IMAGE_NETWORKS = [ip_network("127.0.0.0/8")]
     assert plans.image_url("http://127.0.0.1/x.raw.gz") == "http://127.0.0.1/x.raw.gz"
     assert plans.image_url("https://images.example/x") == "https://images.example/x"
     with pytest.raises(CannotInstall, match="link-local"):
         plans.image_url("http://169.254.169.254/x")
+    names["trial.example"] = ["127.0.0.1"]
+    assert plans.image_url("https://trial.example/x") == "https://trial.example/x"

@@ -79,6 +79,15 @@ def test_the_old_worker_is_led_through_all_actions_and_the_operator_reads_along(
     assert node.instance.host.host_status == "Rebooting"
 
 
+def test_a_report_heard_while_the_loop_looks_is_not_shown_as_what_was_before(node):
+    [context] = node.contexts()
+    read_before = workflow.latest(node.instance)
+    for action in node.actions(context.workflow_id)[:2]:
+        node.report(context.workflow_id, action.name, "STATE_SUCCESS")
+    workflow.show(read_before)
+    assert shown(node.instance) == "Provisioning In Progress: 3/7: Streaming OS image"
+
+
 def test_the_new_worker_gets_one_action_at_a_time(node):
     def ask():
         return node.new["GetAction"](tink.new.ActionRequest(agent_id=MAC), **node.auth)

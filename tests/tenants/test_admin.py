@@ -54,7 +54,7 @@ def test_what_is_refused_is_told_on_the_page(root, till):
 def test_only_the_description_is_changed(root, till):
     page = f"/admin/tenants/project/{till.pk}/change/"
     shown = root.get(page).content.decode()
-    assert till.schema_name in shown and str(till.uuid) in shown and f'href="/p/{till.name}/admin/"' in shown
+    assert till.schema_name in shown and str(till.uuid) in shown and f'href="/p/{till.name}/"' in shown
     root.post(page, {"description": "new", "name": "other", "desired_state": TenantState.DELETED, **NO_ROLES})
     till.refresh_from_db()
     assert (till.description, till.name, till.desired_state) == ("new", "till", TenantState.CREATED)

@@ -139,7 +139,7 @@ def test_the_start_page_shows_the_projects_of_a_person_and_nothing_of_others(cli
     roles.grant(Role.READ, ada, acme)
     client.force_login(ada)
     page = client.get("/").content.decode()
-    assert f'href="/p/{acme.name}/admin/"' in page and f"/v1/projects/{acme.name}/compute/hosts" in page
+    assert f'href="/p/{acme.name}/"' in page and f"/v1/projects/{acme.name}/compute/hosts" in page
     assert beta.name not in page
     assert 'href="/admin/"' not in page
 
@@ -148,7 +148,7 @@ def test_the_start_page_of_a_superuser_has_all_projects_and_the_administration(c
     settings.EIM_FLOWER_URL = "http://127.0.0.1:5555"
     client.force_login(User.objects.create_superuser("root"))
     page = client.get("/").content.decode()
-    for link in (f"/p/{acme.name}/admin/", f"/p/{beta.name}/admin/", "/admin/", "/docs/", "http://127.0.0.1:5555"):
+    for link in (f"/p/{acme.name}/", f"/p/{beta.name}/", "/admin/", "/docs/", "http://127.0.0.1:5555"):
         assert f'href="{link}"' in page
 
 
@@ -156,7 +156,7 @@ def test_a_project_manager_knows_of_the_projects_but_does_not_enter_them(client,
     roles.grant(Role.READ_PROJECTS, ada, organization=acme.organization)
     client.force_login(ada)
     page = client.get("/").content.decode()
-    assert acme.name in page and f"/p/{acme.name}/admin/" not in page
+    assert acme.name in page and f"/p/{acme.name}/" not in page
     assert client.get(f"/p/{acme.name}/admin/").status_code == 403
 
 
@@ -167,7 +167,7 @@ def test_whoever_has_no_role_yet_is_told_who_gives_one(client, ada):
 
 def test_projects_are_found_by_a_part_of_their_name(client, acme, beta):
     client.force_login(User.objects.create_superuser("root"))
-    assert "/p/acme/admin/" in client.get("/?q=CM").text and "/p/beta/admin/" not in client.get("/?q=CM").text
+    assert "/p/acme/" in client.get("/?q=CM").text and "/p/beta/" not in client.get("/?q=CM").text
     for odd in ("%25", "<script>", "x" * 5000):
         page = client.get(f"/?q={odd}&page=-7")
         assert page.status_code == 200 and "<script>" not in page.text
@@ -215,10 +215,10 @@ def test_without_a_last_slash_one_comes_to_the_same_door(client, acme):
     assert client.get(f"/p/{acme.name}").url == f"/p/{acme.name}/" and client.get("/p/nobody").url == "/p/nobody/"
 
 
-def test_whoever_may_look_comes_from_a_projects_root_to_its_admin(client, ada, acme):
+def test_whoever_may_look_finds_the_console_at_a_projects_root_and_the_way_to_its_admin(client, ada, acme):
     roles.grant(Role.READ, ada, acme)
     client.force_login(ada)
-    assert client.get(f"/p/{acme.name}/").url == f"/p/{acme.name}/admin/"
+    assert f'href="/p/{acme.name}/admin/inventory/host/"' in client.get(f"/p/{acme.name}/").text
     assert client.get(f"/p/{acme.name}/admin/login/", follow=True).status_code == 200
     assert client.get(f"/p/{acme.name}/nothing/").status_code == 404
 
@@ -239,7 +239,7 @@ def test_a_project_that_is_being_made_says_so_to_its_people_and_logs_no_error(cl
     assert "Project halfmade is being made" in page.text
     assert not [line for line in caplog.records if line.name == "django.request"]
     start = client.get("/").text
-    assert "Project halfmade CREATE initiated" in start and "/p/halfmade/admin/" not in start
+    assert "Project halfmade CREATE initiated" in start and "/p/halfmade/" not in start
 
 
 def test_a_project_that_is_being_deleted_says_so_to_its_people(client, ada, acme):

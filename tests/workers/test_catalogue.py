@@ -244,6 +244,14 @@ def test_packages_and_cves_come_from_where_the_profile_says(web, systems):
     assert "/p.json isn't there (404)" in problems()
 
 
+def test_without_a_network_they_come_from_a_folder(systems, settings, tmp_path):
+    settings.EIM_AIRGAP = settings.EIM_OS_PROFILES = tmp_path
+    (tmp_path / "emt.yaml").write_text(text(osPackageManifestURL="/files/p.json", osExistingCvesURL="http://x/c.json"))
+    (tmp_path / "p.json").write_bytes(b'{"repo": [{"name": "vim", "version": "9"}]}')
+    assert "vim" in systems("emt")["emt 3.0.1"].installed_packages
+    assert problems() == f"{tmp_path} (EIM_AIRGAP) has no c.json: put it there"
+
+
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"repo": []}', b'{"repo": [{"name": "x"}]}', b"[" * 99_999])
 def test_what_is_no_package_manifest_is_refused(body):
     with pytest.raises(Unfit):

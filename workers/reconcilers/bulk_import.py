@@ -69,4 +69,4 @@ def _note(bulk: BulkImport, told: list[tuple[Row, Outcome]]) -> None:
 
 
 def _read(row: BulkRow, bulk: BulkImport) -> Row:
-    return read(Line(row.number, row.cells, row.problems), bulk.overrides)
+    return read(Line(row.number, row.cells, row.faults), bulk.overrides)

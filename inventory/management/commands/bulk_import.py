@@ -3,19 +3,14 @@
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 
 from django.core.management.base import CommandError
 from django.db import OperationalError
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TimeRemainingColumn
-from rich.text import Text
 
 from inventory.bulk.importer import Importer
 from inventory.bulk.options import BulkCommand, add_overrides, add_project, add_server, overrides, ready_project, server
+from inventory.bulk.progress import progress
 from inventory.bulk.remote import RemoteImporter
 from inventory.bulk.rows import Reader, Row
 from inventory.bulk.server import ServerError
@@ -25,7 +20,6 @@ from tenants.events import acting_as
 from tenants.schema import in_schema
 
 SHOWN = 10  # failed rows on the terminal; the error file has them all
-TELL_EVERY = 2.0  # seconds, where there is no terminal to draw a bar on
 
 
 class Command(BulkCommand):
@@ -72,7 +66,10 @@ class Command(BulkCommand):
         self._summarize(reader.total, dry_run)
 
     def _import(self, reader: Reader, importer: Importer | RemoteImporter) -> None:
-        with ErrorFile("import", reader.sheet) as errors, self._progress(reader.total) as advance:
+        with (
+            ErrorFile("import", reader.sheet) as errors,
+            progress(reader.total, "rows", plainly=self.each_row) as advance,
+        ):
             self.error_file = errors.path
             for batch in importer.run(reader.rows()):
                 for row, outcome in batch:
@@ -103,32 +100,3 @@ class Command(BulkCommand):
     def _so_far(self) -> str:
         done = self.count.total() - self.count[Outcome.FAILED]
         return f"; {done} rows were imported before, run it again to go on" if done else ""
-
-    @contextmanager
-    def _progress(self, total: int) -> Iterator[Callable[[int], None]]:
-        """A bar with rate and time left; where there's no terminal, a plain line now and then."""
-        if sys.stderr.isatty() and not self.each_row:
-            columns = BarColumn(), MofNCompleteColumn(), RowsPerSecond(), TimeRemainingColumn()
-            with Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False) as bar:
-                task = bar.add_task("", total=total)
-                yield partial(bar.advance, task)
-        else:
-            yield self._plain_progress(total)
-
-    def _plain_progress(self, total: int) -> Callable[[int], None]:
-        began = told = time.monotonic()
-
-        def advance(_: int) -> None:
-            nonlocal told
-            if (now := time.monotonic()) - told < TELL_EVERY:
-                return
-            told, done = now, self.count.total()
-            rate = done / (now - began)
-            self.stderr.write(f"{done} of {total} rows, {rate:.0f} rows/s, {(total - done) / rate:.0f} s left")
-
-        return advance
-
-
-class RowsPerSecond(ProgressColumn):
-    def render(self, task) -> Text:
-        return Text(f"{task.finished_speed or task.speed or 0:.0f} rows/s")

@@ -19,6 +19,7 @@ class Command(BaseCommand):
     help = "Ask the build workers for everything that machines boot and install from; prints where it is, as JSON."
 
     def add_arguments(self, parser):
+        parser.add_argument("steps", nargs="*", metavar="STEP", help="build these alone, and what they need")
         parser.add_argument("--timeout", type=float, default=900, metavar="SECONDS", help="give up after this (900)")
         parser.add_argument(
             "--back", metavar="NAME[=DIGEST]", help="serve an earlier version of this one again instead"
@@ -27,7 +28,7 @@ class Command(BaseCommand):
     def handle(self, **options):
         self.asked_before = dict(self._work().values_list("target", "generation"))
         try:
-            wanted = self._back(options["back"]) if options["back"] else artifacts.ask_for_all()
+            wanted = self._back(options["back"]) if options["back"] else self._ask(options["steps"])
         except (BuildFailed, artifacts.NoSuchVersion) as why:
             raise CommandError(str(why)) from why
         deadline, told = time.monotonic() + options["timeout"], {}
@@ -36,6 +37,12 @@ class Command(BaseCommand):
                 raise CommandError(f"not built within {options['timeout']:.0f} s: {', '.join(waiting)}")
             time.sleep(LOOK_EVERY_SECONDS)
         self.stdout.write(json.dumps(self._served(wanted)))
+
+    @staticmethod
+    def _ask(steps: list[str]) -> dict[str, str]:
+        if unknown := {*steps} - {*build.BY_NAME}:
+            raise CommandError(f"there is no step {', '.join(sorted(unknown))}; there are {', '.join(build.BY_NAME)}")
+        return artifacts.ask_for_all(steps) if steps else artifacts.ask_for_all()
 
     @staticmethod
     def _back(asked: str) -> dict[str, str]:

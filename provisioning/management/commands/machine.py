@@ -23,7 +23,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from provisioning import pxe, qemu
-from provisioning.dkam import signing, tools
+from provisioning.dkam import build, signing, tools
 from provisioning.dkam.errors import BuildFailed
 from provisioning.dkam.store import Store
 from provisioning.lan import Lan
@@ -32,8 +32,8 @@ PROJECT = "demo"
 LAST_WORDS = 40  # lines of the console that are shown when it went wrong
 LOOK_EVERY_SECONDS = 0.5
 STACK_STARTS_WITHIN_SECONDS = 180
-ENROLS_WITHIN_SECONDS = 180
 BOOTS = ("ipxe", "usb", "dvd", "http", "https")
+TROUBLES = ("power-cut", "wrong-digest")
 NEEDS_A_LAN = ("http", "https")
 ENCRYPTED = "SECURITY_FEATURE_SECURE_BOOT_AND_FULL_DISK_ENCRYPTION"
 
@@ -42,7 +42,7 @@ ON_THE_CONSOLE = {
     r"micro-OS [\d.]+ started": "the micro-OS has started",
     r"micro-OS [\d.]+ address (\S+)": "it has the address {}",
     r"micro-OS [\d.]+ discovered uuid=\S+ serial=(\S+)": "it found its serial number {}",
-    r"micro-OS [\d.]+ onboarded as (\S+)": "onboarded as {}",
+    r"micro-OS ([\d.]+) onboarded as (\S+)": "onboarded, {} s after its kernel started, as {}",
     r"micro-OS [\d.]+ action (\S+) SUCCESS": "done: {}",
     r"micro-OS [\d.]+ rebooting": "rebooting",
     r"micro-OS [\d.]+ (.*trying again.*)": "{}",
@@ -61,6 +61,10 @@ class Command(BaseCommand):
     help = "Boot a QEMU machine with an empty disk from this server, and wait until its agent reports."
     requires_system_checks = []
 
+    @property
+    def kind(self) -> "type[Installation]":
+        return Installation
+
     def add_arguments(self, parser):
         parser.add_argument("--disk", choices=qemu.DISKS, default="virtio")
         parser.add_argument("--nic", choices=qemu.NICS, default="virtio")
@@ -72,7 +76,12 @@ class Command(BaseCommand):
             help="from its card's iPXE (the default), or with UEFI: a USB stick, a virtual DVD, or, as root, from a "
             "network of its own: UEFI HTTP or HTTPS boot",
         )
-        parser.add_argument("--secure-boot", action="store_true", help="enrol our keys first, and enforce them")
+        parser.add_argument(
+            "--secure-boot", action="store_true", help="enrol our keys first, and enforce them; encrypt for the TPM"
+        )
+        parser.add_argument("--second-disk", action="store_true", help="with somebody else's data, not to be touched")
+        parser.add_argument("--log-in", action="store_true", help="don't register it: log in on its serial console")
+        parser.add_argument("--trouble", choices=TROUBLES, help="what goes wrong on the way")
         parser.add_argument("--timeout", type=float, default=900, metavar="SECONDS", help="for all of it (900)")
 
     def handle(self, **options):
@@ -82,6 +91,9 @@ class Command(BaseCommand):
             uuid=str(uuid4()),
             serial=f"QEMU{secrets.token_hex(4).upper()}",
             mac=f"52:54:00:{':'.join(f'{byte:02x}' for byte in secrets.token_bytes(3))}",
+            ssh_port=qemu.free_port(),
+            second_disk="OTHERS0001" if options["second_disk"] else "",
+            tpm=options["secure_boot"],
             **{name: options[name] for name in ("disk", "nic", "firmware", "secure_boot")},
         )
         folder = settings.EIM_DATA / "machine"
@@ -91,11 +103,13 @@ class Command(BaseCommand):
                 lan = around.enter_context(Lan(folder / "lan")) if options["boot"] in NEEDS_A_LAN else None
                 place = Place(lan.server if lan else qemu.HOST_AS_SEEN_BY_GUEST, lan)
                 stack = around.enter_context(running_stack(place, self.stdout.write))
-                installation = Installation(stack, hardware, options["timeout"], self.stdout.write)
+                kind = WrongDigest if options["trouble"] == "wrong-digest" else self.kind
+                installation = kind(stack, hardware, options["timeout"], self.stdout.write)
+                installation.logs_in, installation.loses_power = options["log_in"], options["trouble"] == "power-cut"
                 seconds = installation.run(place, options["boot"], folder)
         except (BuildFailed, Failed) as failure:
             raise CommandError(f"machine: {failure}") from failure
-        self.stdout.write(f"machine: Running in {seconds:.0f} s")
+        self.stdout.write(f"machine: {installation.outcome} in {seconds:.0f} s")
 
 
 @dataclass(frozen=True)
@@ -126,18 +140,25 @@ def boot_from(place: Place, way: str, stack: dict[str, Any], folder: Path) -> qe
 class Installation:
     """One machine's way from an empty disk to Running, as an operator with the API and its console sees it."""
 
+    outcome = "Running"
+    logs_in = loses_power = False
+    image_step = "image"  # of the build
+
     def __init__(self, stack: dict[str, Any], hardware: qemu.Hardware, timeout: float, say: Any) -> None:
         self.stack, self.hardware, self.say = stack, hardware, say
         self.began = time.monotonic()
         self.deadline = self.began + timeout
         self.told: set[str] = set()
+        self.heard = 0  # characters of the console
         self.marks: list[tuple[float, str]] = []
 
     def run(self, place: Place, way: str, folder: Path) -> float:
         """Seconds from switching on until the API says Running."""
         image = self.build()
         api = Api(self.stack)
-        host_id = self.register(api, image)
+        host_id = "" if self.logs_in else self.register(api)
+        if host_id:
+            self.order(api, host_id, image)
         boot = boot_from(place, way, self.stack, folder)
         if self.hardware.secure_boot:
             self.enrol(folder)
@@ -145,19 +166,56 @@ class Installation:
             switched_on = time.monotonic()
             self.mark("switched on")
             try:
+                if self.logs_in:
+                    host_id = self.log_in(api, machine)
+                    self.order(api, host_id, image)
                 host = self.watch(api, host_id, machine)
+                if self.hardware.second_disk and not machine.is_untouched():
+                    raise Failed("the second disk, which was not to be installed on, was written to")
             except Failed:
                 self.say("\n".join(["", f"The console's last {LAST_WORDS} lines:", *machine.last_words(LAST_WORDS)]))
                 raise
         self.summary(host)
         return time.monotonic() - switched_on
 
+    def log_in(self, api: "Api", machine: qemu.Machine) -> str:
+        """Be who stands before the machine, and mistypes the password at first; the id of the host that there is then.
+
+        Who it is may onboard machines of the project, and nothing else.
+        """
+        person, password = f"onboarder-{secrets.token_hex(4)}", secrets.token_urlsafe(12)
+        manage(self.stack, "create_user", person, EIM_PASSWORD=password)
+        manage(self.stack, "grant", "en-ob", "--user", person, "--project", PROJECT)
+        for typed in ("wrong", password):
+            for question, answer in (("username: ", person), ("password: ", typed)):
+                self.hear(machine, question)
+                with machine.keyboard() as keys:
+                    keys.sendall(f"{answer}\r".encode())
+            self.hear(machine, "the token service refused" if typed == "wrong" else "onboarded by")
+        for host in api.call("GET", "compute/hosts?filter=" + urllib.parse.quote(f'uuid = "{self.hardware.uuid}"'))[
+            "hosts"
+        ]:
+            return host["resourceId"]
+        raise Failed("there is no host of who logged in")
+
+    def hear(self, machine: qemu.Machine, words: str) -> None:
+        """Wait until these are on the console, and forget what was there up to them."""
+        while True:
+            text = machine.console.read_text(errors="replace")
+            if (at := text.find(words, self.heard)) >= 0:
+                self.heard = at + len(words)
+                return
+            self.listen(machine)
+            if time.monotonic() > self.deadline:
+                raise Failed(f"the console doesn't say {words!r}")
+            time.sleep(LOOK_EVERY_SECONDS)
+
     def enrol(self, folder: Path) -> None:
         """Give our certificates to the firmware, as at a real machine by a stick; from then on it enforces them."""
         media = Store(settings.EIM_ARTIFACTS).current("media")
         assert media  # just built
         with qemu.Machine(self.hardware, qemu.Boot(usb=media / "secure-boot-enroll.iso", once=True), folder) as machine:
-            if not machine.until_off(ENROLS_WITHIN_SECONDS):
+            if not machine.until_off(max(1.0, self.deadline - time.monotonic())):
                 raise Failed("the firmware didn't take our certificates: " + " ".join(machine.last_words(3)))
         self.mark("its firmware has our certificates")
 
@@ -165,33 +223,46 @@ class Installation:
         """Facts about the disk image, once the build workers have made all that today's sources give."""
         self.mark("building what machines boot")
         timeout = max(1.0, self.deadline - time.monotonic())
-        artifacts = json.loads(manage(self.stack, "build_artifacts", f"--timeout={timeout:.0f}", say=self.say))
+        steps = ("media", "ipxe", self.image_step)
+        artifacts = json.loads(manage(self.stack, "build_artifacts", *steps, f"--timeout={timeout:.0f}", say=self.say))
         self.mark("built")
-        return {"name": "debian-12.raw.gz", **artifacts["debian-12.raw.gz"]}
+        [image] = build.BY_NAME[self.image_step].serves
+        return {"name": image, **artifacts[image]}
 
-    def register(self, api: "Api", image: dict[str, Any]) -> str:
-        region = api.find_or_make("regions", "regions", "name", name="Berlin")
-        site = api.find_or_make("sites", "sites", "name", name="Berlin Lab", regionId=region)
-        system = api.find_or_make(
-            "compute/os", "OperatingSystemResources", "imageUrl",
-            imageUrl=f"tink-stack/images/{image['digest']}/{image['name']}",
-            name=f"Debian 12 {image['digest'][:8]}",
-            profileName=f"debian-12-{image['digest'][:8]}",
-            imageId=image["digest"],
-            sha256=image["sha256"],
-            architecture="x86_64",
-            osType="OS_TYPE_MUTABLE",
-            osProvider="OS_PROVIDER_KIND_INFRA",
-            securityFeature=ENCRYPTED if self.hardware.secure_boot else "SECURITY_FEATURE_NONE",
-        )  # fmt: skip
+    def register(self, api: "Api") -> str:
         it = self.hardware
         host = api.call("POST", "compute/hosts/register", uuid=it.uuid, serialNumber=it.serial, autoOnboard=True)
-        host_id = host["resourceId"]
-        api.call("PATCH", f"compute/hosts/{host_id}", name=f"qemu-{it.disk}-{it.nic}", siteId=site)
+        return host["resourceId"]
+
+    def order(self, api: "Api", host_id: str, image: dict[str, Any]) -> None:
+        """Its place, the disk to install on if there are two, and what is to run on it."""
+        region = api.find_or_make("regions", "regions", "name", name="Berlin")
+        site = api.find_or_make("sites", "sites", "name", name="Berlin Lab", regionId=region)
+        system = api.find_or_make("compute/os", "OperatingSystemResources", "name", **self.system(image))
+        it = self.hardware
+        named = [{"key": "install-disk", "value": qemu.serial(it).lower()}] if it.second_disk else []
+        api.call("PATCH", f"compute/hosts/{host_id}", name=f"qemu-{it.disk}-{it.nic}", siteId=site, metadata=named)
         api.call("POST", "compute/instances", hostID=host_id, osID=system, kind="INSTANCE_KIND_METAL",
-                 **({"securityFeature": ENCRYPTED} if self.hardware.secure_boot else {}))  # fmt: skip
-        self.mark(f"registered as {host_id}: {it.serial}, disk {it.disk}, network card {it.nic}, {it.firmware}")
-        return host_id
+                 **self.besides(api))  # fmt: skip
+        self.mark(f"ordered for {host_id}: {it.serial}, disk {it.disk}, network card {it.nic}, {it.firmware}")
+
+    def besides(self, _api: "Api") -> dict[str, Any]:
+        """What else its instance is made with."""
+        return {"securityFeature": ENCRYPTED} if self.hardware.secure_boot else {}
+
+    def system(self, image: dict[str, Any]) -> dict[str, str]:
+        """The operating system that this image is of, as an operator enters it."""
+        return {
+            "imageUrl": f"tink-stack/images/{image['digest']}/{image['name']}",
+            "name": f"Debian 12 {image['sha256'][:8]}",
+            "profileName": f"debian-12-{image['sha256'][:8]}",
+            "imageId": image["digest"],
+            "sha256": image["sha256"],
+            "architecture": "x86_64",
+            "osType": "OS_TYPE_MUTABLE",
+            "osProvider": "OS_PROVIDER_KIND_INFRA",
+            "securityFeature": ENCRYPTED if self.hardware.secure_boot else "SECURITY_FEATURE_NONE",
+        }
 
     def watch(self, api: "Api", host_id: str, machine: qemu.Machine) -> dict[str, Any]:
         """Tell what happens until the host runs and all its hardware is known; the host as the API shows it then."""
@@ -202,8 +273,13 @@ class Installation:
             self.note(f"API: host {host['hostStatus']}, instance {instance.get('instanceStatus')}")
             provisioning = instance.get("provisioningStatus", "")
             self.note(f"API: {provisioning}")
-            if is_running(host):
+            if self.is_there(host):
                 return host
+            if self.loses_power and re.search(r"\d of \d+ MiB", machine.console.read_text(errors="replace")):
+                self.loses_power = False
+                machine.cut_power()
+                self.mark("power cut while the image is streamed, and back")
+                machine.switch_on()
             if "Failed" in provisioning:
                 raise Failed(provisioning)
             if not machine.is_on():
@@ -211,6 +287,9 @@ class Installation:
             if time.monotonic() > self.deadline:
                 raise Failed(f"not Running in time; the API says: {host['hostStatus']}, {provisioning}")
             time.sleep(LOOK_EVERY_SECONDS)
+
+    def is_there(self, host: dict[str, Any]) -> bool:
+        return is_running(host)
 
     def listen(self, machine: qemu.Machine) -> None:
         for line in machine.new_lines():
@@ -229,6 +308,8 @@ class Installation:
         self.say(f"{now:7.1f} s  {text}")
 
     def summary(self, host: dict[str, Any]) -> None:
+        if not is_running(host):
+            return
         disks = ", ".join(f"{disk.get('deviceName')} {_size(disk['capacityBytes'])}" for disk in host["hostStorages"])
         nics = ", ".join(f"{nic.get('deviceName')} {nic.get('macAddr')}" for nic in host["hostNics"])
         self.say("")
@@ -236,6 +317,19 @@ class Installation:
         self.say(f"  memory  {_size(host['memoryBytes'])}\n  disks   {disks}\n  NICs    {nics}")
         longest = sorted(((later - at, text) for (at, text), (later, _) in pairwise(self.marks)), reverse=True)[:3]
         self.say("  longest " + "; ".join(f"{seconds:.0f} s after “{text}”" for seconds, text in longest) + "\n")
+
+
+class WrongDigest(Installation):
+    """Of an image that isn't what the operator says it is: refused, with the reason on the instance."""
+
+    outcome = "Refused"
+
+    def build(self) -> dict[str, Any]:
+        return super().build() | {"sha256": "0" * 64}
+
+    def is_there(self, host: dict[str, Any]) -> bool:
+        told = (host.get("instance") or {}).get("provisioningStatus", "")
+        return "nothing bootable was written" in told
 
 
 def is_running(host: dict[str, Any]) -> bool:
@@ -332,12 +426,13 @@ def check_reachable(stack: dict[str, Any], place: Place) -> None:
         raise Failed("the running stack tells machines another address: end it (make down) and try again")
 
 
-def manage(stack: dict[str, Any], command: str, *arguments: str, say: Any = None) -> str:
+def manage(stack: dict[str, Any], command: str, *arguments: str, say: Any = None, **environment: str) -> str:
     """Run one of our commands as a part of the stack; its output. What it tells on the way goes to `say`."""
     process = subprocess.Popen(
         [sys.executable, "manage.py", command, *arguments], cwd=settings.BASE_DIR, text=True,
         env=own_environment(
-            DATABASE_URL=stack["database_url"], REDIS_URL=stack["redis_url"], EIM_PUBLIC_HOST=stack["public_host"]
+            DATABASE_URL=stack["database_url"], REDIS_URL=stack["redis_url"], EIM_PUBLIC_HOST=stack["public_host"],
+            **environment,
         ),
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip

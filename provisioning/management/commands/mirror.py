@@ -9,6 +9,7 @@ from provisioning import mirror
 from provisioning.models import Mirrored
 from tenants.errors import ResourceError
 from tenants.resource import Indicator
+from workers.registry import file_name
 
 LOOK_EVERY_SECONDS = 0.5
 
@@ -36,4 +37,4 @@ class Command(BaseCommand):
             if time.monotonic() > deadline:
                 raise CommandError(f"not here within {timeout:.0f} s: {row.download_status}")
             time.sleep(LOOK_EVERY_SECONDS)
-        self.stdout.write(f"/tink-stack/{mirror.STEP}/{sha256}/{mirror.name_of(url)}")
+        self.stdout.write(f"/tink-stack/{mirror.STEP}/{sha256}/{file_name(url)}")

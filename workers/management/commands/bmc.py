@@ -7,7 +7,7 @@ import threading
 
 from django.core.management.base import BaseCommand
 
-from workers import bmc
+from workers import bmc, telling
 
 log = logging.getLogger(__name__)
 
@@ -18,6 +18,7 @@ class Command(BaseCommand):
     def handle(self, **_):
         _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a connection is kept open for each machine
+        telling.begin_as("bmc")
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())

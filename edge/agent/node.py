@@ -1,23 +1,18 @@
-"""The node agent of an installed machine, `python -m edge.agent`: it says that it runs, and what the machine is."""
+"""What an installed machine says of itself, again and again: that it runs, what it is, and how its updates go."""
 
 import asyncio
-import logging
-import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 from typing import Any, Literal
 
 import grpc
 
 from edge import trust
+from edge.agent.updates import POLL_SECONDS, Updates
 from edge.errors import TokenRefused
-from edge.hardware import Machine
 from edge.link import RPC_SECONDS, Server, Token, pauses, reason
-from wire import hostmgr_pb2, hostmgr_pb2_grpc
-
-log = logging.getLogger(__name__)
+from wire import hostmgr_pb2, hostmgr_pb2_grpc, maintmgr_pb2_grpc
 
 # What cloud-init leaves on an installed system.
 CLIENT_ID = "/etc/intel_edge_node/client-credentials/client_id"
@@ -25,9 +20,11 @@ CLIENT_SECRET = "/etc/intel_edge_node/client-credentials/client_secret"  # noqa:
 AGENT_VARIABLES = "/etc/edge-node/node/agent_variables"
 CA_FILE = "/etc/intel_edge_node/orch-ca-cert/orch-ca.crt"
 
-Told = Literal["heartbeat", "hardware", "trust"]
+Told = Literal["heartbeat", "hardware", "trust", "updates", "sources"]
 
 HEARTBEAT = timedelta(seconds=10)
+SOURCES = timedelta(hours=6)  # between two looks at what there is to update to
+SOURCES_AFTER_SECONDS = 600.0  # of running, when the first start has been over for long
 HARDWARE = timedelta(seconds=30)  # between two hardware reports; the server writes only what changed
 
 
@@ -47,13 +44,17 @@ class Agent:
         *,
         heartbeat: timedelta = HEARTBEAT,
         hardware_every: timedelta = HARDWARE,
+        updates: Updates | None = None,
+        updates_every: timedelta = timedelta(seconds=POLL_SECONDS),
         trust_every: timedelta = trust.EVERY,
         watch: Callable[[Told, str], None] = _unwatched,
     ) -> None:
-        """`watch` hears of each report, with what was wrong if it was not accepted."""
+        """updates: of a machine that is updated. `watch` hears of each report, and why it wasn't accepted."""
         self.server, self.token, self.guid, self.hardware = server, token, guid, hardware
         self.heartbeat, self.hardware_every, self.trust_every = heartbeat, hardware_every, trust_every
         self.watch = watch
+        self.updates, self.updates_every = updates, updates_every
+        self.known = asyncio.Event()  # the server has accepted its heartbeat
 
     async def run(self) -> None:
         """Report until cancelled. A server that is away, or doesn't want us yet, is asked again and again."""
@@ -69,6 +70,17 @@ class Agent:
             reports.create_task(self.repeat("heartbeat", self.heartbeat, lambda: self.say_running(stub)))
             reports.create_task(self.repeat("hardware", self.hardware_every, lambda: self.say_hardware(stub)))
             reports.create_task(self.repeat("trust", self.trust_every, lambda: trust.renew(self.server, self.token)))
+            if self.updates is not None:
+                reports.create_task(self.follow(self.updates, maintmgr_pb2_grpc.MaintmgrServiceStub(channel)))
+
+    async def follow(self, updates: Updates, stub: Any) -> None:
+        """Once the server knows this machine: what keeps a starting one busy comes later than that it runs."""
+        updates.resume()
+        await self.known.wait()
+        async with asyncio.TaskGroup() as reports:
+            reports.create_task(self.repeat("updates", self.updates_every, lambda: updates.poll(stub)))
+            await asyncio.sleep(SOURCES_AFTER_SECONDS)
+            reports.create_task(self.repeat("sources", SOURCES, updates.refresh))
 
     async def repeat(self, told: Told, every: timedelta, report: Callable[[], Awaitable[None]]) -> None:
         """Report every so often; a failure is followed by quicker tries, none of them later than the next turn."""
@@ -96,6 +108,7 @@ class Agent:
         )
         call = stub.UpdateInstanceStateStatusByHostGUID
         await call(request, metadata=await self.token.metadata(), timeout=RPC_SECONDS)
+        self.known.set()
 
     async def say_hardware(self, stub: Any) -> None:
         request = hostmgr_pb2.UpdateHostSystemInfoByGUIDRequest(host_guid=self.guid, system_info=self.hardware())
@@ -106,30 +119,3 @@ def variables(text: str) -> dict[str, str]:
     """The KEY=VALUE lines of the agents' file."""
     pairs = (line.partition("=") for line in text.splitlines() if not line.lstrip().startswith("#"))
     return {name.strip(): value.strip().strip("\"'") for name, equals, value in pairs if equals}
-
-
-def main() -> None:
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
-    machine = Machine()
-    known = variables(Path(AGENT_VARIABLES).read_text())
-    server = Server(known["EIM_URL"], CA_FILE, known["GRPC_AUTHORITY"])
-    token = Token(server, Path(CLIENT_ID).read_text().strip(), Path(CLIENT_SECRET).read_text().strip())
-    guid = known.get("GUID") or machine.dmi("product_uuid").lower()
-    agent = Agent(server, token, guid, machine.system_info, watch=Diary().note)
-    asyncio.run(agent.run())
-
-
-class Diary:
-    """Tells the journal of a report when it goes otherwise than the last time, not each time."""
-
-    def __init__(self) -> None:
-        self.last: dict[Told, str] = {}
-
-    def note(self, told: Told, trouble: str) -> None:
-        if self.last.get(told) != trouble:
-            log.info("%s %s", told, f"not accepted: {trouble}" if trouble else "accepted")
-        self.last[told] = trouble
-
-
-if __name__ == "__main__":
-    main()
