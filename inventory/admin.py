@@ -11,10 +11,9 @@ from django.db import connection
 from django.http import Http404, HttpResponseRedirect
 from django.shortcuts import render
 from unfold.admin import ModelAdmin, TabularInline
-from unfold.widgets import UnfoldAdminDecimalFieldWidget
 
 from inventory import errors, presence
-from inventory.forms import MetadataLines, as_written, named
+from inventory.forms import Degrees, MetadataLines, as_written, named
 from inventory.models import (
     AmtState,
     CustomConfig,
@@ -126,6 +125,12 @@ class ResourceAdmin(ModelAdmin):
         facts = {f.name for f in self.model._meta.concrete_fields if not f.editable and not f.primary_key}
         return sorted(facts | self.fixed | self.model.fixed | {"created_at", "updated_at"})
 
+    def get_autocomplete_fields(self, request):
+        """Whatever is referred to: there may be thousands of it, too many for a list in each form."""
+        related = ((field.name, field.related_model) for field in self.model._meta.fields if field.is_relation)
+        searched = {model for model, its in self.admin_site._registry.items() if its.search_fields}
+        return [name for name, model in related if model in searched]
+
     def formfield_for_dbfield(self, db_field, request, **kwargs):
         if isinstance(db_field, MetadataField):
             return db_field.formfield(form_class=MetadataLines)
@@ -135,12 +140,6 @@ class ResourceAdmin(ModelAdmin):
             if hasattr(asked, "label_from_instance"):
                 asked.label_from_instance = named
         return asked
-
-    def get_autocomplete_fields(self, request):
-        """Whatever is referred to: there may be thousands of it, too many for a list in each form."""
-        related = ((field.name, field.related_model) for field in self.model._meta.fields if field.is_relation)
-        searched = {model for model, its in self.admin_site._registry.items() if its.search_fields}
-        return [name for name, model in related if model in searched]
 
     # The admin's own permissions are about models; here the project's role decides, for all of them.
     def has_module_permission(self, request):
@@ -232,22 +231,6 @@ class OuAdmin(ResourceAdmin):
     search_fields = ["name", "resource_id"]
 
 
-class Degrees(forms.FloatField):
-    """A coordinate as people write it, and kept as degrees times ten million."""
-
-    def __init__(self, **kwargs):
-        super().__init__(**{**kwargs, "widget": UnfoldAdminDecimalFieldWidget(attrs={"step": "any"})})
-
-    def prepare_value(self, value):
-        return value / 1e7 if isinstance(value, int) else value
-
-    def clean(self, value):
-        return round(super().clean(value) * 1e7)
-
-    def has_changed(self, initial, data):
-        return super().has_changed(self.prepare_value(initial), data)
-
-
 @admin.register(Site, site=site)
 class SiteAdmin(ResourceAdmin):
     list_display = ["resource_id", "name", "region__name", "ou__name"]
@@ -255,9 +238,9 @@ class SiteAdmin(ResourceAdmin):
     search_fields = ["name", "resource_id"]
 
     def formfield_for_dbfield(self, db_field, request, **kwargs):
-        labels = {"site_lat": "Latitude, degrees north", "site_lng": "Longitude, degrees east"}
-        if label := labels.get(db_field.name):
-            return Degrees(label=label, initial=db_field.default)
+        if db_field.name in ("site_lat", "site_lng"):
+            called = {"site_lat": "Latitude", "site_lng": "Longitude"}[db_field.name]
+            return Degrees(label=called, validators=db_field.validators)
         return super().formfield_for_dbfield(db_field, request, **kwargs)
 
 

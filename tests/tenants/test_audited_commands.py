@@ -8,7 +8,7 @@ from pathlib import Path
 from django.conf import settings
 from django.db import connection
 
-from tenants import audit
+from tenants import expired
 from tenants.models import Audit
 
 ROOT = Path(__file__).parent.parent.parent
@@ -33,4 +33,4 @@ def test_the_command_line_tells_of_itself(committed, monkeypatch):
         assert told == [("create_project", committed.name, 200), ("create_project", committed.name, 500)]
     finally:
         monkeypatch.setattr(settings, "AUDIT_DAYS", -1)
-        audit.forget_old()
+        expired.forget_lines()
