@@ -21,7 +21,7 @@ PCRS = "7"
 MAPPED = Path("/dev/mapper")
 ROOT = "rootfs"  # what it is called when it is unlocked, as its partition is
 BY_TPM = "tpm2-device=auto,headless=1"
-BY_ITSELF = {"SYSTEMD_CRYPTSETUP_USE_TOKEN_MODULE": "0"}  # its plug-in is looked for where it isn't, without /usr merged
+BY_ITSELF = {"SYSTEMD_CRYPTSETUP_USE_TOKEN_MODULE": "0"}  # its plug-in isn't where it looks, /usr not merged
 UNLOCKS = "etc/unlocks-by-tpm2"  # a file in systems whose start can do that
 MEMORY = Path("/dev/shm")  # noqa: S108 - it is in memory, and only we are here
 
