@@ -6,10 +6,11 @@ from django.urls import reverse
 from django.utils.html import format_html
 
 from console import fleet, locations
-from console.templatetags.console import age, tone
+from console.templatetags.console import age
 from inventory.admin import HostAdmin, site
 from inventory.models import Host
 from inventory.stages import REACHED, Stage, in_short, staged
+from tenants.admin import coloured
 
 
 class InStage(admin.SimpleListFilter):
@@ -81,7 +82,7 @@ class FleetAdmin(HostAdmin):
     @admin.display(description="status", ordering="stage")
     def how(self, host):
         status = in_short(host)
-        return format_html('<span class="state {}">{}</span>', tone(status.indicator), status.text)
+        return coloured(status.text, status.indicator)
 
     @admin.display(description="site", ordering="site__name")
     def at_site(self, host):

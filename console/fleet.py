@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
 
 from django.db import connection
-from django.db.models import Count, F, QuerySet
+from django.db.models import Count, F, Q, QuerySet
 from django.db.models.functions import Coalesce
 from django.urls import reverse
 from django.utils import timezone
@@ -78,19 +78,12 @@ class Reason:
     says: str
     count: int
     since: int  # the newest of them
-
-    @property
-    def name(self) -> str:
-        """As failed_because() knows it."""
-        return f"{self.which}:{self.says}"
+    name: str  # as failed_because() knows it
+    link: str
 
     @property
     def status(self) -> str:
         return self.which.partition(".")[2].replace("_", " ")
-
-    @property
-    def link(self) -> str:
-        return hosts_where(why=self.name)
 
 
 _COLUMNS = "('{0}', {0}, {0}_indicator, {0}_timestamp)"
@@ -103,15 +96,19 @@ _REASONS = f"""
     SELECT which, says, count(*), max(at)
     FROM inventory_host host LEFT JOIN inventory_instance instance ON instance.host_id = host.resource_id
     CROSS JOIN LATERAL (VALUES {_SAID}) AS said (which, says, indicator, at)
-    WHERE indicator = %s GROUP BY which, says ORDER BY 3 DESC, 4 DESC LIMIT %s
+    WHERE indicator = %s AND NOT (which = 'host.host_status' AND says = %s)
+    GROUP BY which, says ORDER BY 3 DESC, 4 DESC LIMIT %s
 """
 
 
 def reasons(most: int = SHOWN) -> list[Reason]:
-    """Why hosts are in error, the commonest first."""
+    """Why hosts have failed, the commonest first. Those that are lost have a list of their own."""
     with connection.cursor() as cursor:
-        cursor.execute(_REASONS, [Indicator.ERROR, most])
-        return [Reason(*row) for row in cursor.fetchall()]
+        cursor.execute(_REASONS, [Indicator.ERROR, LOST, most])
+        return [
+            Reason(which, says, count, since, name := f"{which}:{says}", hosts_where(why=name))
+            for which, says, count, since in cursor.fetchall()
+        ]
 
 
 def failed_because(why: str) -> dict[str, str]:
@@ -187,27 +184,39 @@ class Maintenance:
     next: list[Window]
 
 
+_TARGET = Coalesce(*(F(f"{target}__name") for target in TARGETS))
+
+
 def maintenance() -> Maintenance:
     at = timezone.now().replace(microsecond=0)
-    names = Coalesce(*(F(f"{target}__name") for target in TARGETS))
-    singles = SingleSchedule.objects.annotate(target=names)
-    in_force = singles.filter(SingleSchedule.in_force(int(at.timestamp())))
-    now = [_single(one) for one in in_force.order_by("start_seconds")]
-    coming = singles.filter(start_seconds__gt=at.timestamp()).order_by("start_seconds")[:SHOWN]
-    following = [_single(one) for one in coming]
-    for one in RepeatedSchedule.objects.annotate(target=names):
-        long = timedelta(seconds=one.duration_seconds)
-        if one.lasts_at(int(at.timestamp())):
-            *_, start = one.starts(at - long - timedelta(seconds=1), at)
-            now.append(Window(one, one.target or "", start, start + long))
+    coming = SingleSchedule.objects.annotate(target=_TARGET).filter(start_seconds__gt=at.timestamp())
+    following = [_single(one) for one in coming.order_by("start_seconds")[:SHOWN]]
+    for one in RepeatedSchedule.objects.annotate(target=_TARGET):
         if start := next(one.starts(at, at + AHEAD), None):
-            following.append(Window(one, one.target or "", start, start + long))
-    return Maintenance(now, sorted(following, key=lambda window: window.begins)[:SHOWN])
+            following.append(_repeated(one, start))
+    return Maintenance(lasting(at), sorted(following, key=lambda window: window.begins)[:SHOWN])
+
+
+def lasting(at: datetime, wanted: Q | None = None) -> list[Window]:
+    """Those of the schedules of this condition that last at this second."""
+    wanted, second = wanted or Q(), int(at.timestamp())
+    singles = SingleSchedule.objects.annotate(target=_TARGET).filter(wanted, SingleSchedule.in_force(second))
+    found = [_single(one) for one in singles.order_by("start_seconds")]
+    for one in RepeatedSchedule.objects.annotate(target=_TARGET).filter(wanted):
+        if one.lasts_at(second):
+            earliest = at - timedelta(seconds=one.duration_seconds + 1)
+            *_, start = one.starts(earliest, at)
+            found.append(_repeated(one, start))
+    return found
 
 
 def _single(one: SingleSchedule) -> Window:
     ends = datetime.fromtimestamp(one.end_seconds, UTC) if one.end_seconds else None
     return Window(one, one.target or "", datetime.fromtimestamp(one.start_seconds, UTC), ends)
+
+
+def _repeated(one: RepeatedSchedule, start: datetime) -> Window:
+    return Window(one, one.target or "", start, start + timedelta(seconds=one.duration_seconds))
 
 
 def stuck() -> list[outstanding.Outstanding]:

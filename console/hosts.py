@@ -7,13 +7,15 @@ from django.contrib import messages
 from django.db import connection
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
+from django.utils import timezone
 from django.views.decorators.http import require_POST
 
 from console import timeline, verbs
-from console.fleet import percent_of
+from console.fleet import lasting, percent_of
 from console.frame import page, part
 from inventory import presence
 from inventory.models import Host, Instance, Status
+from inventory.models.schedule import over
 from inventory.stages import Stage, in_short, staged, statuses_of
 from provisioning import workflow
 from provisioning.models import Workflow
@@ -96,7 +98,8 @@ def _told(request: HttpRequest, host: Host) -> dict:
         "run_says": workflow.progress(so.run) if so.run else "", "is_being_installed": so.is_being_installed,
         "deadline": workflow.deadline(so.run) if so.is_being_installed else None,
         "seen": seen, "silent_after": presence.silence(), "addresses": _addresses(host),
-        "maintained": verbs.maintenance_over(host), "entries": timeline.of(host, so.instance, runs),
+        "maintained": lasting(timezone.now(), over(host=host.resource_id)),
+        "entries": timeline.of(host, so.instance, runs),
     }  # fmt: skip
 
 

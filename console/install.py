@@ -72,8 +72,8 @@ def install(request: HttpRequest, resource_id: str) -> HttpResponse:
     host = Host.objects.filter(resource_id=resource_id[:24]).first()
     if host is None:
         raise Http404
-    form = InstallForm(request.POST or None)
-    if request.method == "POST" and form.is_valid():
+    form = InstallForm(request.POST if request.method == "POST" else None)
+    if form.is_valid():
         try:
             form.install(host)
         except ValidationError as wrong:

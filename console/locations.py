@@ -17,7 +17,8 @@ SITES_SHOWN = 200  # of a region; the list of sites has all
 NOWHERE = "none"  # instead of a place: hosts without a site, sites without a region
 UNITS = 10_000_000  # of a coordinate in a degree
 CELLS = 48  # of a map's width, in each of which sites are one dot
-LEAST = 12.0  # degrees of longitude that a map shows
+LEAST = 40.0  # degrees of longitude that a map shows: the coasts are no finer
+NAMED = 12  # dots that have their names beside them; more would hide each other
 
 
 @dataclass
@@ -65,6 +66,7 @@ class Map:
     view: str  # the viewBox
     dots: list[Dot]
     unplaced: int  # sites without coordinates
+    letter: float = 0  # the size of names, if they are shown
 
 
 def within(place: str) -> Q:
@@ -151,8 +153,10 @@ def _map(sites: list[Row]) -> Map:
     cells: dict[tuple[int, int], list[tuple[float, float, Place]]] = defaultdict(list)
     for lat, lng, place in placed:
         cells[int(lng // cell), int(lat // cell)].append((lat, lng, place))
-    return Map(f"{10 * x:.1f} {10 * y:.1f} {10 * width:.1f} {10 * height:.1f}",
-               [_dot(inside, width) for inside in cells.values()], len(sites) - len(placed))  # fmt: skip
+    dots = [_dot(inside, width) for inside in cells.values()]
+    letter = round(width / 6, 2) if len(dots) <= NAMED else 0
+    view = f"{10 * x:.1f} {10 * y:.1f} {10 * width:.1f} {10 * height:.1f}"
+    return Map(view, dots, len(sites) - len(placed), letter)
 
 
 def _dot(inside: list[tuple[float, float, Place]], width: float) -> Dot:

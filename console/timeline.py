@@ -8,7 +8,7 @@ from django.db import connection
 
 from inventory.models import Host, Indicator, Instance, OsUpdateRun
 from provisioning.models import ACTIVE, Workflow, WorkflowState
-from provisioning.workflow import PROGRESS
+from provisioning.workflow import ENDS, PROGRESS
 from tenants.models import Event
 from workers import engine
 
@@ -59,12 +59,12 @@ def _of_run(run: Workflow) -> Iterator[Entry]:
     what = f"Installation {run.attempt}"
     yield Entry(run.created_at, f"{what} was queued", run.who)
     for action in run.actions:
-        if "started" in action and "seconds" in action:
-            ended = datetime.fromtimestamp(action["started"] + action["seconds"], UTC)
+        if action["state"] in ENDS and action.get("log"):
             failed = action["state"] != WorkflowState.SUCCESS
+            title = f"{what}: {PROGRESS.get(action['name'], action['name'])}"
             yield Entry(
-                ended, f"{what}: {PROGRESS.get(action['name'], action['name'])}" + (" failed" if failed else ""),
-                "", action["message"] if failed else f"{action['seconds']:.1f} s",
+                datetime.fromtimestamp(action["log"][-1]["at"], UTC), f"{title} failed" if failed else title, "",
+                action["message"] if failed else f"{action.get('seconds', 0):.1f} s",
                 Indicator.ERROR if failed else Indicator.IDLE,
             )  # fmt: skip
     if run.finished_at and run.state not in ACTIVE:

@@ -12,7 +12,7 @@ from django.db import transaction
 from django.http import HttpRequest
 
 from inventory.models import Host, HostState, Instance, InstanceState, PowerState, SingleSchedule
-from inventory.models.schedule import ScheduleStatus, over
+from inventory.models.schedule import ScheduleStatus
 from provisioning import verbs, workflow
 from provisioning.models import ACTIVE, Workflow, WorkflowState
 from tenants.errors import AlreadyClaimed, ResourceError
@@ -186,8 +186,3 @@ VERBS = {verb.name: verb for verb in (
 
 def offered(so: Situation) -> list[Verb]:
     return [verb for verb in VERBS.values() if verb.offered(so)]
-
-
-def maintenance_over(host: Host) -> list[SingleSchedule]:
-    """The single schedules over the host, its site or its regions that are in force."""
-    return [*SingleSchedule.objects.filter(SingleSchedule.in_force(int(time.time())), over(host=host.resource_id))]

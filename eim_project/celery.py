@@ -56,6 +56,9 @@ app.conf.update(
         "audit": {"task": "workers.audit", "schedule": 60.0, "options": {"expires": 60}},
         "os-profiles": {"task": "workers.os_profiles", "schedule": 60.0, "options": {"expires": 60, "queue": "build"}},
         "forget": {"task": "workers.forget", "schedule": 3600.0, "options": {"expires": 3600, "queue": "tenant"}},
+        "forget-runs": {
+            "task": "provisioning.forget", "schedule": 3600.0, "options": {"expires": 3600, "queue": "tenant"}
+        },
         "follow": {"task": "provisioning.follow", "schedule": 600.0, "options": {"expires": 600, "queue": "build"}},
     },
     beat_max_loop_interval=1,

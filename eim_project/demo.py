@@ -37,6 +37,11 @@ LOOK_EVERY = 0.7  # seconds
 PAGE = 100  # hosts, the API's most
 TABLE_ROWS = 40  # of the fleet, at the end
 
+COORDINATES = {  # of the example's cities, in degrees times ten million: for the console's map
+    "Berlin": {"siteLat": 525200000, "siteLng": 134050000},
+    "Hamburg": {"siteLat": 535400000, "siteLng": 99800000},
+    "Munich": {"siteLat": 481300000, "siteLng": 116000000},
+}
 STAGES = {
     "registered": "white",
     "onboarded": "cyan",
@@ -243,7 +248,7 @@ def make_catalog(api: Api, hosts_csv: Path) -> None:
         if city not in regions:
             regions[city] = api.post("regions", name=city)["resourceId"]
         if site not in present:
-            api.post("sites", name=site, regionId=regions[city])
+            api.post("sites", name=site, regionId=regions[city], **COORDINATES.get(city, {}))
     profiles = {system["profileName"] for system in api.all("compute/os", "OperatingSystemResources")}
     if PROFILE not in profiles:
         api.post(

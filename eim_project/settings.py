@@ -171,9 +171,16 @@ TRUSTED_PROXIES = setting(
 # to a flood.
 LIMIT_ADDRESS = setting("EIM_LIMIT_ADDRESS", env.rate, "1000/second", "requests of one client address, or off")
 LIMIT_TENANT = setting("EIM_LIMIT_TENANT", env.rate, "2000/second", "requests of one tenant, or off")
+
+# How long what is over is kept; what is outstanding, and the last of a machine, is never too old ----------------------
+JOURNAL_DAYS = setting("EIM_JOURNAL_DAYS", env.number(1), 365, "days that the journal of changes is kept")
+AUDIT_DAYS = setting("EIM_AUDIT_DAYS", env.number(1), 365, "days that the audit is kept")
+WORKFLOW_RUNS_DAYS = setting(
+    "EIM_WORKFLOW_RUNS_DAYS", env.number(1), 365, "days that a run is kept after a later installation of its machine"
+)
 UPDATE_RUNS_DAYS = setting("EIM_UPDATE_RUNS_DAYS", env.number(1), 365, "days that the history of updates is kept")
 UPDATE_RUNS_KEPT = 100  # of one instance, however short a time ago
-AUDIT_DAYS = setting("EIM_AUDIT_DAYS", env.number(1), 365, "days that the audit is kept")
+BULK_IMPORTS_DAYS = setting("EIM_BULK_IMPORTS_DAYS", env.number(1), 30, "days that a bulk import is kept that is done")
 
 CORS_ALLOWED_ORIGINS = setting(
     "EIM_CORS_ORIGINS", env.origins, [], "pages that may call the API from a browser, like https://ui.example.org"
@@ -279,6 +286,7 @@ UNFOLD = {
     "SITE_DROPDOWN": "console.navigation.elsewhere",
     "ACCOUNT": {"navigation": "console.navigation.account"},
     "SIDEBAR": {"navigation": "console.navigation.sidebar"},
+    "DASHBOARD_CALLBACK": "console.installation.told",
     "SHOW_VIEW_ON_SITE": False,
     "COLORS": {
         "primary": {
@@ -387,6 +395,11 @@ EIM_OS_REGISTRY_PREFIX = setting(
 EIM_OS_REGISTRY_PROFILES = setting(
     "EIM_OS_REGISTRY_PROFILES", env.listed, [], "names of repositories behind the prefix"
 )
+if bool(EIM_OS_REGISTRY) != bool(EIM_OS_REGISTRY_PROFILES):
+    environment.refuse(
+        "EIM_OS_REGISTRY and EIM_OS_REGISTRY_PROFILES need each other: where OS profiles are, and which of them. "
+        "Set both, or neither"
+    )
 EIM_OS_REGISTRY_REVISION = setting(
     "EIM_OS_REGISTRY_REVISION", env.text, "~0.0.0", "a tag, or ~1.2.3: 1.2 from there on"
 )

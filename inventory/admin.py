@@ -6,14 +6,14 @@ from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.models import LogEntry
 from django.contrib.admin.utils import unquote
+from django.contrib.admin.views.autocomplete import AutocompleteJsonView
 from django.db import connection
 from django.http import Http404, HttpResponseRedirect
 from django.shortcuts import render
-from django.utils.html import format_html
 from unfold.admin import ModelAdmin, TabularInline
 
 from inventory import errors, presence
-from inventory.forms import MetadataLines, as_written, named
+from inventory.forms import Degrees, MetadataLines, as_written, named
 from inventory.models import (
     AmtState,
     CustomConfig,
@@ -21,7 +21,6 @@ from inventory.models import (
     Endpoint,
     Host,
     HostState,
-    Indicator,
     Instance,
     InstanceState,
     KvmState,
@@ -49,7 +48,7 @@ from inventory.models import (
     WorkloadState,
 )
 from inventory.models.metadata import MetadataField
-from tenants.admin import ToRead
+from tenants.admin import ToRead, coloured
 from tenants.door import GuardedAdminSite
 from tenants.errors import AlreadyClaimed
 from tenants.models import Event
@@ -78,10 +77,18 @@ class ProjectAdminSite(GuardedAdminSite):
         return super().index(request, {"title": f"Project {request.project.name}"})
 
 
+    def autocomplete_view(self, request):
+        return Choices.as_view(admin_site=self)(request)
+
+
+class Choices(AutocompleteJsonView):
+    def serialize_result(self, obj, to_field_name):
+        return super().serialize_result(obj, to_field_name) | {"text": named(obj)}
+
+
 site = ProjectAdminSite(name="project")
 
 HISTORY = 200  # lines of the journal on a page
-_COLOURS = {Indicator.ERROR: "#c0392b", Indicator.IN_PROGRESS: "#b9770e", Indicator.IDLE: "#1e8449"}
 
 
 def shown(status: str):
@@ -89,8 +96,7 @@ def shown(status: str):
 
     @admin.display(description=status.replace("_", " "), ordering=status)
     def column(resource):
-        colour = _COLOURS.get(getattr(resource, f"{status}_indicator"), "inherit")
-        return format_html('<span style="color:{}">{}</span>', colour, getattr(resource, status))
+        return coloured(getattr(resource, status), getattr(resource, f"{status}_indicator"))
 
     return column
 
@@ -118,6 +124,12 @@ class ResourceAdmin(ModelAdmin):
             return []
         facts = {f.name for f in self.model._meta.concrete_fields if not f.editable and not f.primary_key}
         return sorted(facts | self.fixed | self.model.fixed | {"created_at", "updated_at"})
+
+    def get_autocomplete_fields(self, request):
+        """Whatever is referred to: there may be thousands of it, too many for a list in each form."""
+        related = ((field.name, field.related_model) for field in self.model._meta.fields if field.is_relation)
+        searched = {model for model, its in self.admin_site._registry.items() if its.search_fields}
+        return [name for name, model in related if model in searched]
 
     def formfield_for_dbfield(self, db_field, request, **kwargs):
         if isinstance(db_field, MetadataField):
@@ -225,6 +237,12 @@ class SiteAdmin(ResourceAdmin):
     list_select_related = ["region", "ou"]
     search_fields = ["name", "resource_id"]
 
+    def formfield_for_dbfield(self, db_field, request, **kwargs):
+        if db_field.name in ("site_lat", "site_lng"):
+            called = {"site_lat": "Latitude", "site_lng": "Longitude"}[db_field.name]
+            return Degrees(label=called, validators=db_field.validators)
+        return super().formfield_for_dbfield(db_field, request, **kwargs)
+
 
 @admin.register(OperatingSystem, site=site)
 class OperatingSystemAdmin(ResourceAdmin):
@@ -272,6 +290,7 @@ class ProviderForm(forms.ModelForm):
 class ProviderAdmin(ResourceAdmin):
     form = ProviderForm
     list_display = ["resource_id", "name", "provider_kind", "provider_vendor", "api_endpoint"]
+    search_fields = ["name", "resource_id"]
 
     def get_readonly_fields(self, request, obj=None):
         return [name for name in super().get_readonly_fields(request, obj) if name != "credentials_sealed"]

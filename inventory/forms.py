@@ -4,7 +4,7 @@ import re
 
 from django import forms
 from django.db.models import Model
-from unfold.widgets import UnfoldAdminTextareaWidget
+from unfold.widgets import UnfoldAdminDecimalFieldWidget, UnfoldAdminTextareaWidget
 
 _ABBREVIATIONS = re.compile(
     r"\b(amt|bmc|dns|http|https|ftp|id|ip|kvm|lvm|mac|os|ou|sha256|ssh|url|uuid|vlan)\b", re.IGNORECASE
@@ -37,9 +37,29 @@ class MetadataLines(forms.CharField):
         return (initial or []) != self.to_python(data)
 
 
+class Degrees(forms.DecimalField):
+    """Degrees, of a column that has them times ten million."""
+
+    def __init__(self, **kwargs) -> None:
+        most = max(validator.limit_value for validator in kwargs.pop("validators", ())) / 10**7
+        super().__init__(
+            label=kwargs["label"], required=False, min_value=-most, max_value=most, decimal_places=7,
+            help_text="Degrees; north and east are positive.", widget=UnfoldAdminDecimalFieldWidget(),
+        )  # fmt: skip
+
+    def prepare_value(self, value):
+        return value / 10**7 if isinstance(value, int) else value
+
+    def clean(self, value):
+        return int(super().clean(value).scaleb(7)) if value not in self.empty_values else 0
+
+    def has_changed(self, initial, data):
+        return True  # what it is compared with is written otherwise
+
+
 def named(resource: Model) -> str:
     """Its name, and the id that tells it from others of that name."""
-    name = getattr(resource, "name", "")
+    name = getattr(resource, "name", "") or getattr(resource, "username", "")
     return f"{name} ({resource})" if name and name != str(resource) else str(resource)
 
 

@@ -12,7 +12,6 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
-import jsonschema
 from django.core.exceptions import ValidationError
 
 
@@ -55,6 +54,8 @@ class Declaration:
 
     def settings(self, config: str) -> dict[str, Any]:
         """The config, read. Raises ValidationError."""
+        import jsonschema  # most processes never need it, and where its formats are installed it takes seconds
+
         try:
             read = json.loads(config or "{}")
             jsonschema.validate(read, dict(self.config))

@@ -207,10 +207,7 @@ class Interactive(onboarding_pb2_grpc.InteractiveOnboardingServiceServicer):
     """
 
     async def CreateNodes(self, request, context):
-        try:
-            return await in_database(create_nodes, bearer(context), project_named_by(context), request)
-        except Refusal as refusal:
-            await context.abort(refusal.code, refusal.sentence)
+        return await in_database(create_nodes, bearer(context), project_named_by(context), request)
 
 
 def create_nodes(token: str, project: str | None, request: wire.CreateNodesRequest) -> wire.CreateNodesResponse:

@@ -65,12 +65,12 @@ def shown() -> list[Shown]:
 
 
 @transaction.atomic
-def ask_for_all(names: Iterable[str] = build.BY_NAME) -> dict[str, str]:
+def ask_for_all(names: Iterable[str] | None = None) -> dict[str, str]:
     """Wish for what today's inputs give, whatever was held; name -> digest. What is there already isn't built again.
 
     names: those, and what they are made of.
     """
-    needed = build.with_needs(names)
+    needed = build.with_needs(build.BY_NAME if names is None else names)
     wanted = {name: digest for name, digest in build.digests(inputs()).items() if name in needed}
     for name, digest in wanted.items():
         artifact = Artifact.objects.filter(name=name).first()

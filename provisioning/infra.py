@@ -9,7 +9,6 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import yaml
 from django.conf import settings
 
@@ -88,15 +87,23 @@ def _read(file: Path, _changed: int) -> dict[str, Any]:
         said = yaml.safe_load(file.read_text()) or {}
     except (yaml.YAMLError, UnicodeDecodeError) as wrong:
         raise CannotInstall(f"EIM_INFRA_CONFIG: {file} isn't YAML: {wrong}") from wrong
-    if fault := jsonschema.exceptions.best_match(_schema().iter_errors(said)):
+    if fault := _fault(said):
         where = ".".join(str(part) for part in fault.absolute_path) or "the whole"
         raise CannotInstall(f"EIM_INFRA_CONFIG: {file}: {where}: {fault.message}")
     return _complete(said)
 
 
+def _fault(said: Any) -> Any:
+    """What the schema has against it, if anything."""
+    from jsonschema import Draft202012Validator  # not at the start: most processes never need it
+    from jsonschema.exceptions import best_match
+
+    return best_match(Draft202012Validator(_schema()).iter_errors(said))
+
+
 @cache
-def _schema() -> jsonschema.Draft202012Validator:
-    return jsonschema.Draft202012Validator(json.loads(json.dumps(SCHEMA)))
+def _schema() -> dict[str, Any]:
+    return json.loads(json.dumps(SCHEMA))
 
 
 def _complete(said: dict[str, Any]) -> dict[str, Any]:

@@ -68,6 +68,8 @@ class Workflow(models.Model):
             models.Index(fields=["state", "queued_at"], condition=Q(state__in=ACTIVE), name="runs_on_their_way"),
             models.Index(fields=["schema", "instance_id", "-id"], name="attempts_of_an_instance"),
             models.Index(fields=["schema", "-id"], name="runs_of_a_tenant"),
+            models.Index(fields=["finished_at"], condition=~Q(state__in=ACTIVE), name="runs_that_ended"),
+            models.Index(fields=["host_uuid", "-id"], condition=Q(state=WorkflowState.SUCCESS), name="installations"),
         ]
 
     def __str__(self):

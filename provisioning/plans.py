@@ -14,7 +14,6 @@ from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
-import jsonschema
 import yaml
 from django.conf import settings
 
@@ -195,7 +194,7 @@ def _checked(name: str, text: str) -> Plan:
         made = yaml.load(text, Loader=yaml.CSafeLoader)
     except yaml.YAMLError as wrong:
         raise CannotInstall(f"{name} doesn't make YAML: {wrong}") from wrong
-    if fault := jsonschema.exceptions.best_match(_schema().iter_errors(made)):
+    if fault := _fault(made):
         where = ".".join(str(part) for part in fault.absolute_path) or "the whole"
         why = fault.message if len(fault.message) < 200 else f"it breaks the rule {fault.validator!r}"
         raise CannotInstall(f"{name} doesn't make a workflow: {where}: {why}")
@@ -215,6 +214,14 @@ def _checked(name: str, text: str) -> Plan:
     )  # fmt: skip
 
 
+def _fault(made: Any) -> Any:
+    """What the schema has against it, if anything."""
+    from jsonschema import Draft202012Validator  # not at the start: most processes never need it
+    from jsonschema.exceptions import best_match
+
+    return best_match(Draft202012Validator(_schema()).iter_errors(made))
+
+
 @cache
-def _schema() -> jsonschema.Draft202012Validator:
-    return jsonschema.Draft202012Validator(json.loads((texts.SHIPPED / "workflow.schema.json").read_text()))
+def _schema() -> dict[str, Any]:
+    return json.loads((texts.SHIPPED / "workflow.schema.json").read_text())

@@ -1,10 +1,10 @@
-"""What is done about boot artifacts by the clock."""
+"""What is done about boot artifacts and runs by the clock."""
 
 import logging
 
 from celery import shared_task
 
-from provisioning import artifacts
+from provisioning import artifacts, workflow
 from provisioning.dkam.errors import BuildFailed
 
 log = logging.getLogger(__name__)
@@ -18,3 +18,9 @@ def follow() -> list[str]:
     except BuildFailed as failure:  # what is served stays
         log.warning("artifacts can't follow their inputs", extra={"reason": str(failure)})
         return []
+
+
+@shared_task(name="provisioning.forget")
+def forget() -> int:
+    """Every hour, by beat: runs that are too old. What a time limit cuts short goes on in an hour."""
+    return workflow.forget_old()

@@ -16,7 +16,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 from django_tenants.utils import schema_context
 
@@ -32,7 +32,8 @@ from tenants.secrets import seal, unseal
 ENDS = {WorkflowState.SUCCESS, WorkflowState.FAILED, WorkflowState.TIMEOUT}  # as machines report them, of an action
 MESSAGE = 2000  # characters of an action's last message that are kept
 LOG_LINES, LOG_MESSAGE = 50, 500  # of an action's log, and characters of each
-ATTEMPTS = 20  # of an instance that are kept
+ATTEMPTS = 20  # of an instance that are kept, however short a time ago
+AT_ONCE = 500  # runs, deleted in one transaction
 HEARD_EVERY = timedelta(seconds=30)  # a machine that only asks is noted as heard so often
 _LIKE_A_SECRET = re.compile(r"(?<![\w-])[\w-]{43}(?![\w-])")  # what tenants.credentials makes
 
@@ -151,6 +152,25 @@ def of(instance: Instance) -> QuerySet[Workflow]:
 
 def latest(instance: Instance) -> Workflow | None:
     return of(instance).first()
+
+
+def forget_old() -> int:
+    """Delete runs, of all tenants, that ended too long ago, batch by batch; how many. Call from public.
+
+    Not the last that installed a machine, nor what came after it: its next attempt, and what it is said to run, are
+    judged by those. Of a machine that is gone none is kept.
+    """
+    later = Workflow.objects.filter(
+        host_uuid=OuterRef("host_uuid"), pk__gt=OuterRef("pk"), state=WorkflowState.SUCCESS
+    )  # fmt: skip
+    old = Workflow.objects.filter(
+        Exists(later) | ~Exists(Claim.objects.filter(uuid=OuterRef("host_uuid"))),
+        finished_at__lt=timezone.now() - timedelta(days=settings.WORKFLOW_RUNS_DAYS), outside=False,
+    ).exclude(state__in=ACTIVE).order_by("finished_at").values_list("pk", flat=True)  # fmt: skip
+    forgotten = 0
+    while batch := [*old[:AT_ONCE]]:
+        forgotten += Workflow.objects.filter(pk__in=batch).delete()[0]
+    return forgotten
 
 
 def cancel(runs: QuerySet[Workflow], reason: str) -> int:

@@ -12,9 +12,11 @@ from tenants.admin_people import GrantInline
 from tenants.errors import ResourceError
 from tenants.models import ApiToken, Client, Event, Organization, Project, SignIn, TenantState
 from tenants.models.audit import Audit
-from tenants.resource import Indicator
 
-COLOURS = {Indicator.ERROR: "#c0392b", Indicator.IN_PROGRESS: "#b9770e", Indicator.IDLE: "#1e8449"}
+
+def coloured(text: str, indicator: str) -> str:
+    """A status as the console shows it, in light and dark: console.css has the colours."""
+    return format_html('<span class="state {}">{}</span>', indicator.removeprefix("STATUS_INDICATION_"), text)
 
 
 class InOrganization(GrantInline):
@@ -35,7 +37,7 @@ class NamedAdmin(ModelAdmin):
     @admin.display(description="status")
     def how(self, row):
         status, _ = row.shown
-        return format_html('<span style="color:{}">{}</span>', COLOURS.get(status.indicator, "inherit"), status.text)
+        return coloured(status.text, status.indicator)
 
     @admin.display
     def since(self, row):

@@ -1,4 +1,4 @@
-"""Writing the audit, and forgetting what is old.
+"""Writing the audit. What is old of it goes by tenants/expired.py.
 
 A line is written after the request, by a statement of its own. A line in the request's transaction would be rolled
 back with what was refused, and those are the lines that are asked for most; a line before it would have to be changed
@@ -11,13 +11,10 @@ import logging
 import os
 from collections.abc import Callable
 from contextlib import nullcontext
-from datetime import timedelta
 
-from django.conf import settings
 from django.db import DatabaseError, connection, transaction
 from django.http import HttpRequest, HttpResponse
 from django.urls import ResolverMatch
-from django.utils import timezone
 
 from tenants import limits
 from tenants.credentials import client_id_of
@@ -31,14 +28,14 @@ log = logging.getLogger(__name__)
 
 READS = ("GET", "HEAD", "OPTIONS", "TRACE")
 NODE = client_id_of("")  # how the client ids of nodes begin
-BATCH = 5000  # lines, forgotten in one transaction
 # Commands that change nothing, or that are the server itself. Any other is audited: a new one isn't forgotten.
 UNAUDITED = {
     "", "help", "version", "--help", "--version", "check", "test", "shell", "runserver", "up", "down", "memory",
     "southbound", "machine", "showmigrations", "makemigrations", "sqlmigrate", "diffsettings", "collectstatic",
-    "findstatic", "bulk_check", "bulk_export", "spectacular", "outstanding", "settings", "doctor",
+    "findstatic", "bulk_check", "bulk_export", "spectacular", "outstanding", "settings", "doctor", "nginx", "bmc",
+    "exporter", "watch_tinkerbell",
 }  # fmt: skip
-ELSEWHERE = {"-h", "--help", "--url", "--list"}  # options with which a command changes nothing here
+ELSEWHERE = {"-h", "--help", "--url", "--list", "--plan"}  # options with which a command changes nothing here
 NAMED_BY_ITS_FIRST_WORD = {"create_project", "delete_project", "changepassword", "prepare"}
 
 
@@ -89,24 +86,6 @@ def record_command(words: list[str], failed: bool) -> None:
         action=_shown(name, 100), resource_id=_shown(rest[0], 64) if name in NAMED_BY_ITS_FIRST_WORD and rest else "",
         status=500 if failed else 200,
     )  # fmt: skip
-
-
-def forget_old() -> int:
-    """Delete what is older than AUDIT_DAYS, batch by batch. Returns how many lines that were."""
-    cutoff, forgotten = timezone.now() - timedelta(days=settings.AUDIT_DAYS), 0
-    while True:
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute("SET LOCAL eim.forgets_the_old = 'on'")  # what the table's trigger asks for
-            cursor.execute(
-                # The oldest have the lowest ids, so the primary key leads to them.
-                "DELETE FROM tenants_audit WHERE at < %s AND id IN (SELECT id FROM tenants_audit ORDER BY id LIMIT %s)",
-                [cutoff, BATCH],
-            )
-            gone = cursor.rowcount
-            cursor.execute("SET LOCAL eim.forgets_the_old = 'off'")
-        forgotten += gone
-        if gone < BATCH:
-            return forgotten
 
 
 def _write(**line) -> None:

@@ -42,6 +42,16 @@ def bind(**facts: str) -> None:
         innermost.update(facts)
 
 
+def begin(**facts: str) -> None:
+    """Bind these for all that a task of asyncio does from here on, and what it starts: for a call that has its own."""
+    _bound.set(facts)
+
+
+def id_of(came_with: str) -> str:
+    """A request's: the one that it came with, if that is one; else a new one."""
+    return came_with if _SANE_ID.match(came_with) else secrets.token_hex(8)
+
+
 def facts() -> dict[str, str]:
     return _bound.get() or {}
 
@@ -82,8 +92,7 @@ class RequestMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        came_with = request.META.get("HTTP_X_REQUEST_ID", "")
-        request.request_id = came_with if _SANE_ID.match(came_with) else secrets.token_hex(8)
+        request.request_id = id_of(request.META.get("HTTP_X_REQUEST_ID", ""))
         request.client_address = _behind_proxies(request)
         with bound(request_id=request.request_id):
             response = self.get_response(request)

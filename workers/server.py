@@ -23,6 +23,7 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 from prometheus_client import Counter
 
 from inventory import presence
+from tenants.request import begin, facts
 from wire import tink
 from workers import southbound
 from workers.southbound import Refusal
@@ -35,7 +36,9 @@ STREAM_SILENCE = 120  # seconds without a message after which a stream is ended;
 STREAM_BURST, STREAM_PACE = 20, 2  # messages at once, and in a second on average, that one stream may send
 STREAMS = 5000  # open at once
 LARGEST = 2**20  # bytes of a message
+REFUSALS_TOLD = 10  # in the log, a second
 WATCH = 5  # seconds between two looks at what the server needs
+LOOK_AT_HEALTH = 1  # second between two looks of whoever watches it
 ALIVE = ("", "InfraOAMgRPC")  # what health is asked about; the second name is the archived system's
 
 OPTIONS = [
@@ -96,7 +99,10 @@ def _servicers() -> Iterator[Callable[[Doors], None]]:
 
 
 class Health(health.aio.HealthServicer):
-    """The standard service; of the library's own, List is missing."""
+    """The standard service; of the library's own, List is missing, and a limit of who watches. Not guarded as others:
+
+    it needs no database and refuses nobody, and whoever watches does so for long.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -106,18 +112,35 @@ class Health(health.aio.HealthServicer):
         statuses = {name: health_pb2.HealthCheckResponse(status=status) for name, status in self._server_status.items()}
         return health_pb2.HealthListResponse(statuses=statuses)
 
+    async def Watch(self, request, context):
+        """The library's holds a lock while it writes, so that one who doesn't read would stop all that is told."""
+        if len(_open_streams) >= STREAMS:
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "Too many watch, or wait: come again later")
+        _open_streams[id(context)], told = None, None
+        try:
+            while True:
+                status = self._server_status.get(request.service, health_pb2.HealthCheckResponse.SERVICE_UNKNOWN)
+                if status != told:
+                    await context.write(health_pb2.HealthCheckResponse(status=status))
+                    told = status
+                if self._gracefully_shutting_down:
+                    return
+                await asyncio.sleep(LOOK_AT_HEALTH)
+        finally:
+            _open_streams.pop(id(context), None)
+
 
 class Server:
     """All doors on one port, which other processes may share."""
 
     def __init__(self) -> None:
         served = doors()
-        self._health = Health()
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, served)
-        names = [*served.services, reflection.SERVICE_NAME]
+        names = [*served.services, health.SERVICE_NAME, reflection.SERVICE_NAME]
         reflecting = reflection.aio.ReflectionServicer(names, pool=described(names))
         reflection_pb2_grpc.add_ServerReflectionServicer_to_server(reflecting, served)
         self._grpc = grpc.aio.server(handlers=[served], options=OPTIONS)
+        self._health = Health()
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._grpc)
 
     def listen(self, address: str, tls: grpc.ServerCredentials | None = None) -> int:
         """The port, which is chosen if the address ends in :0. Raises RuntimeError if it can't be had."""
@@ -199,6 +222,7 @@ def guarded(path: str, handler: grpc.RpcMethodHandler) -> grpc.RpcMethodHandler:
 
 def _unary(path: str, handler: Callable[..., Awaitable], parse: Callable[[bytes], Any]) -> Callable:
     async def call(message: bytes, context: grpc.aio.ServicerContext):
+        begin(request_id=southbound.request_id_of(context), method=path)
         try:
             async with asyncio.timeout(CALL_SECONDS):
                 answer = await handler(parse(message), context)
@@ -212,6 +236,7 @@ def _unary(path: str, handler: Callable[..., Awaitable], parse: Callable[[bytes]
 
 def _unary_stream(path: str, handler: Callable[..., AsyncIterator], parse: Callable[[bytes], Any]) -> Callable:
     async def call(message: bytes, context: grpc.aio.ServicerContext):
+        begin(request_id=southbound.request_id_of(context), method=path)
         try:
             async with asyncio.timeout(CALL_SECONDS):
                 async for answer in handler(parse(message), context):
@@ -225,6 +250,7 @@ def _unary_stream(path: str, handler: Callable[..., AsyncIterator], parse: Calla
 
 def _stream_stream(path: str, handler: Callable[..., AsyncIterator], parse: Callable[[bytes], Any]) -> Callable:
     async def call(messages: AsyncIterator[bytes], context: grpc.aio.ServicerContext):
+        begin(request_id=southbound.request_id_of(context), method=path)
         mine = id(context)
         try:
             if len(_open_streams) >= STREAMS:
@@ -273,6 +299,7 @@ async def _refuse(path: str, context: grpc.aio.ServicerContext, fault: Exception
             raise fault
         case Refusal():
             code, sentence = fault.code, fault.sentence
+            _tell_refused(code, sentence)
         case DecodeError():
             code, sentence = grpc.StatusCode.INVALID_ARGUMENT, f"The message is not what {path} takes"
         case DataError():
@@ -280,13 +307,26 @@ async def _refuse(path: str, context: grpc.aio.ServicerContext, fault: Exception
         case TimeoutError():
             code, sentence = grpc.StatusCode.DEADLINE_EXCEEDED, f"Not done within {CALL_SECONDS} s"
         case DatabaseError():
-            log.warning("the database didn't do its part", extra={"method": path, "because": fault})
+            log.warning("the database didn't do its part", extra={"because": fault})
             code, sentence = grpc.StatusCode.UNAVAILABLE, "The server can't reach its data just now"
         case _:
-            log.error("a call failed", extra={"method": path}, exc_info=fault)
+            log.error("a call failed", exc_info=fault)
             code, sentence = grpc.StatusCode.INTERNAL, "An unexpected fault; the server's log has it"
     CALLS.labels(path, code.name).inc()
-    await context.abort(code, sentence)
+    await context.abort(code, sentence, (("x-request-id", facts()["request_id"]),))
+
+
+_told = (0, 0)  # the second in which refusals were told last, and how many
+
+
+def _tell_refused(code: grpc.StatusCode, sentence: str) -> None:
+    """In the log, by the id that the caller is given; not by thousands: the metrics count them all."""
+    global _told
+    second, count = _told
+    now = int(time.monotonic())
+    _told = (now, count + 1 if now == second else 1)
+    if _told[1] <= REFUSALS_TOLD:
+        log.info("refused", extra={"code": code.name, "because": sentence})
 
 
 def _ended_well(path: str):

@@ -11,6 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import copy_context
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any
@@ -28,7 +29,7 @@ from tenants.errors import BadToken, IssuerAway
 from tenants.events import acting_as
 from tenants.models import Project
 from tenants.models.token import NODE_CLIENT
-from tenants.request import bound
+from tenants.request import bound, id_of
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +77,8 @@ async def in_database(work: Callable, *args, schema: str = "public", who: str = 
         raise Refusal(grpc.StatusCode.UNAVAILABLE, "The server has more to do than it can: come again later")
     _busy += 1
     try:
-        return await asyncio.get_running_loop().run_in_executor(_pool, _enter, schema, who, work, args)
+        knows = copy_context()  # whose call it is, for the log
+        return await asyncio.get_running_loop().run_in_executor(_pool, knows.run, _enter, schema, who, work, args)
     finally:
         _busy -= 1
 
@@ -117,6 +119,11 @@ def project_named_by(context: grpc.aio.ServicerContext) -> str | None:
     """What the call's metadata say of its project: not believed, only compared with the token."""
     named = _said(context, "activeprojectid")
     return None if named is None else str(named)
+
+
+def request_id_of(context: grpc.aio.ServicerContext) -> str:
+    """What the call is called in the log: the id that it came with, if any."""
+    return id_of(str(_said(context, "x-request-id") or ""))
 
 
 def _said(context: grpc.aio.ServicerContext, name: str) -> str | bytes | None:

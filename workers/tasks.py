@@ -17,7 +17,6 @@ from django_tenants.utils import schema_context
 
 from inventory import presence
 from tenants import expired, shared
-from tenants.audit import forget_old
 from tenants.models import Project
 from workers import catalogue, engine, models, silence, update_runs
 from workers.models import Queue
@@ -117,9 +116,9 @@ def os_profiles() -> int:
 
 
 @shared_task(name="workers.forget")
-def forget() -> int:
-    """Every hour, by beat: the audit's lines that are old enough. What a time limit cuts short goes on in an hour."""
-    return forget_old()
+def forget() -> dict[str, int]:
+    """Every hour, by beat: old lines of journal and audit. What a time limit cuts short goes on in an hour."""
+    return expired.forget_lines()
 
 
 def call_hands() -> None:

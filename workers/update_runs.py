@@ -5,6 +5,7 @@ import time
 from typing import Any
 
 from django.conf import settings
+from django.db.models import Exists, OuterRef
 
 from inventory.models import Indicator, Instance, OsUpdateRun, Status
 from inventory.models.policy import OPEN
@@ -56,9 +57,10 @@ def _begin(instance: Instance, detail: str, now: int) -> OsUpdateRun:
 
 
 def forget_old(now: float) -> int:
-    """Those of the current schema that ended too long ago. Returns how many went."""
+    """Those of the current schema that ended too long ago, but for the last of each instance. Returns how many went."""
     ended_before = int(now) - settings.UPDATE_RUNS_DAYS * 86400
-    old = OsUpdateRun.objects.filter(start_time__lt=ended_before, end_time__lt=ended_before)[:1000]
+    later = OsUpdateRun.objects.filter(instance=OuterRef("instance"), pk__gt=OuterRef("pk"))
+    old = OsUpdateRun.objects.filter(Exists(later), start_time__lt=ended_before, end_time__lt=ended_before)[:1000]
     for run in old:
         run.delete()
     return len(old)

@@ -134,13 +134,13 @@ def ext_label(partition: Path) -> str | None:
     return None if block is None else block[EXT_LABEL_AT : EXT_LABEL_AT + 16].rstrip(b"\0").decode(errors="replace")
 
 
-def ext_size_bytes(partition: Path) -> int:
-    """How much of its partition an ext file system takes. Raises ActionFailed if there is none."""
+def ext_blocks(partition: Path) -> tuple[int, int]:
+    """How many blocks an ext file system has, and of how many bytes each. Raises ActionFailed if there is none."""
     if (block := _superblock(partition)) is None:
         raise ActionFailed(f"{partition} has no ext file system")
     low, log_block_size = struct.unpack_from("<I", block, 4)[0], struct.unpack_from("<I", block, 24)[0]
     high = struct.unpack_from("<I", block, 0x150)[0] if struct.unpack_from("<I", block, 96)[0] & EXT_64BIT else 0
-    return (high << 32 | low) * (1024 << log_block_size)
+    return high << 32 | low, 1024 << log_block_size
 
 
 def _superblock(partition: Path) -> bytes | None:

@@ -5,6 +5,7 @@ import http.client
 import itertools
 import os
 import ssl
+import struct
 import time
 import urllib.error
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from urllib.parse import urlsplit
 from edge.errors import ActionFailed
 from edge.link import HTTP_SECONDS, image_opener
 from edge.microos import disks, qcow2
+from edge.microos.efi import GPT_SIGNATURE, SECTOR
 from edge.microos.unpack import BY_SUFFIX, Broken, unpacked
 from edge.worker import note
 
@@ -47,8 +49,7 @@ def check(env: Environment) -> None:
                 _fits(qcow2.layout(start).size_bytes + packed_bytes, room)
             else:
                 _must_be_a_disk(start)
-                if not _packing(env):
-                    _fits(packed_bytes, room)
+                _fits(packed_bytes if not _packing(env) else _size_told_by(start), room)
     except TROUBLES as fault:
         if _is_final(fault):
             raise ActionFailed(f"{env['IMG_URL']} can't be downloaded: {fault}") from fault
@@ -131,6 +132,13 @@ def _write_all(disk: int, pieces: Iterator[bytes], offset: int) -> int:
 def _must_be_a_disk(start: bytes) -> None:
     if start[BOOT_SIGNATURE_AT : BOOT_SIGNATURE_AT + 2] != BOOT_SIGNATURE:
         raise ActionFailed("the image is none of a disk: it doesn't begin with a partition table or a boot record")
+
+
+def _size_told_by(start: bytes) -> int:
+    """How many bytes the disk has that a partition table was made for: a GPT tells where its backup is. Else 0."""
+    if start[SECTOR : SECTOR + 8] != GPT_SIGNATURE:
+        return 0
+    return (struct.unpack_from("<Q", start, SECTOR + 32)[0] + 1) * SECTOR
 
 
 def _fits(wanted: int, room: int) -> None:

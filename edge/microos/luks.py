@@ -76,7 +76,7 @@ def encrypt(disk: Path, lvm_gib: int = 0) -> None:
 
 def _encrypt_volumes(partition: Path) -> None:
     with _key() as key:
-        run("cryptsetup", "luksFormat", *CHEAP, "--key-file", key, partition)
+        run("cryptsetup", "luksFormat", *CHEAP, "--sector-size=4096", "--key-file", key, partition)
         _enrol(partition, key)
     with opened(partition, layout.LVM) as inside:
         layout.make_volume_group(inside)
@@ -108,8 +108,8 @@ def _make_room(disk: Path, root: Path) -> None:
         disk, root, "rootfs"
     )  # by which it is known from now on: its file system's label can't be read any more
     known = layout.table(disk)
-    partition, used = known.partition(root), disks.ext_size_bytes(root)
-    wanted = used + HEADER_BYTES
+    partition, (blocks, block_bytes) = known.partition(root), disks.ext_blocks(root)
+    wanted = blocks * block_bytes + HEADER_BYTES
     if wanted > partition.size:
         if wanted > partition.size + known.room_behind(partition):
             raise ActionFailed(
@@ -132,12 +132,13 @@ def _key() -> Iterator[Path]:
 
 
 # So long a random key needs no costly derivation, and is gone in minutes.
-CHEAP = ("--pbkdf=pbkdf2", "--pbkdf-force-iterations=1000", "--batch-mode", "--type=luks2", "--sector-size=4096")
+CHEAP = ("--pbkdf=pbkdf2", "--pbkdf-force-iterations=1000", "--batch-mode", "--type=luks2")
 
 
 def _encrypt_in_place(root: Path, key: Path) -> None:
-    room = f"--reduce-device-size={HEADER_BYTES // 2**20}M"
-    run("cryptsetup", "reencrypt", "--encrypt", *CHEAP, room, "--key-file", key, root)
+    _, block_bytes = disks.ext_blocks(root)
+    sector, room = min(block_bytes, 4096), f"--reduce-device-size={HEADER_BYTES // 2**20}M"
+    run("cryptsetup", "reencrypt", "--encrypt", *CHEAP, f"--sector-size={sector}", room, "--key-file", key, root)
     _enrol(root, key)
 
 

@@ -69,7 +69,12 @@ class Step:
 
 
 def _packages(names: tuple[str, ...]) -> Callable[[Inputs], dict[str, object]]:
-    return lambda inputs: {"packages": debian.versions(names), "mirror": inputs.mirror, "code": _own_code("debian.py")}
+    return lambda inputs: {"packages": _versions(names), "mirror": inputs.mirror, "code": _own_code("debian.py")}
+
+
+def _versions(names: tuple[str, ...]) -> dict[str, str]:
+    known = debian.versions((*microos.PACKAGES, *image.PACKAGES))  # in one go
+    return {name: known[name] for name in names}
 
 
 def _microos_facts(inputs: Inputs) -> dict[str, object]:

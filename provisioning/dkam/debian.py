@@ -2,12 +2,15 @@
 
 import os
 import re
+import time
+from functools import lru_cache
 from pathlib import Path
 
 from provisioning.dkam.tools import require, run
 
 SUITE = "bookworm"  # its Python 3.11 is what the locked grpcio wheel is for
 WANTED_NOWHERE = ("doc", "man", "info", "locale", "lintian", "bug", "i18n/locales")  # below /usr/share
+KNOWN_FOR_SECONDS = 60  # what apt says: it takes most of a second to, and each step of a build asks
 SECURITY = "http://deb.debian.org/debian-security"
 
 
@@ -20,7 +23,15 @@ def sources(mirror: str) -> list[str]:
 
 
 def versions(packages: tuple[str, ...]) -> dict[str, str]:
-    """Each package's version as this machine's apt knows it; "" where it doesn't, and then only the name counts."""
+    """Each package's version as this machine's apt knew it within the last minute; "" where it doesn't know any, and
+
+    then only the name counts.
+    """
+    return _versions(packages, int(time.monotonic() // KNOWN_FOR_SECONDS))
+
+
+@lru_cache(maxsize=4)
+def _versions(packages: tuple[str, ...], _minute: int) -> dict[str, str]:
     require("apt-cache")
     told = run("apt-cache", "policy", *packages)
     known = dict(re.findall(r"^(\S+):\n  Installed: .*\n  Candidate: (\S+)", told, re.MULTILINE))

@@ -38,6 +38,7 @@ def make(root_tar: Path, packages_tar: Path, checkout: Path, keys: Iterable[Key]
         (folder / "vmlinuz").write_bytes(kernel.image())
         microos.make_disk_initramfs(kernel, packages, folder)
         fill_root(root, root_tar, kernel, checkout, folder)
+        (root / "etc/unlocks-by-tpm2").write_text("its initramfs (disk-init) unlocks its root by the TPM\n")
     efi = folder / "boot.efi"
     uki.make(packages_tar, folder / "vmlinuz", folder / "disk-initramfs", COMMAND_LINE, efi)
     signing.sign(efi, keys)

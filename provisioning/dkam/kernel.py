@@ -19,7 +19,7 @@ MODULES = (
     # encrypted disks, and volumes on them
     "dm_mod", "dm_crypt", "dm_verity", "xts", "aesni_intel", "sha256_ssse3",
     # DHCP, keyboards and power buttons
-    "af_packet", "xhci_pci", "ehci_pci", "uhci_hcd", "button", "efi_pstore",
+    "af_packet", "xhci_pci", "ehci_pci", "uhci_hcd", "usbhid", "hid_generic", "button", "efi_pstore",
 )  # fmt: skip
 
 

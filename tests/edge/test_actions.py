@@ -8,6 +8,7 @@ import hashlib
 import http.server
 import lzma
 import os
+import struct
 import threading
 from contextlib import suppress
 
@@ -21,6 +22,7 @@ from tests.edge import qcow2
 
 MIB = 2**20
 IMAGE = b"boot code".ljust(510) + b"\x55\xaa" + bytes(MIB) + os.urandom(2 * MIB) + b"the end"
+GPT = IMAGE[:512] + b"EFI PART".ljust(32, b"\0")  # up to where it tells of its backup
 
 
 class Files:
@@ -182,6 +184,8 @@ def steps(*named):
         ("image.raw", b"<html>an error page</html>" * 100, "none of a disk"),
         ("image.raw.gz", b"<html>an error page</html>", "can't be unpacked"),
         ("image.raw", IMAGE.ljust(5 * MIB), "larger than the disk"),
+        # Packed, but its partition table is of a larger disk.
+        ("image.raw.gz", gzip.compress(GPT + struct.pack("<Q", 5 * 2048 - 1) + bytes(MIB)), "at least 5242880 bytes"),
         ("image.img", qcow2.made_of(IMAGE), "larger than the disk"),  # with the file itself, that needs a place too
     ],
 )

@@ -1,6 +1,7 @@
 """Somebody logs in on one of several consoles; pseudo-terminals stand for them, and a scripted server lets them in."""
 
 import asyncio
+import itertools
 import os
 from pathlib import Path
 
@@ -10,8 +11,10 @@ import pytest
 from edge import factory
 from edge.errors import EdgeError, Refused
 from edge.link import PersonalToken
+from edge.microos import __main__ as microos
 from edge.microos import consoles
 from edge.onboard import let_in
+from tests.edge.orchestrator import ONBOARDED, refusal
 
 pytestmark = pytest.mark.anyio
 MACHINE = factory.identity(1)
@@ -121,3 +124,39 @@ async def test_who_is_not_known_or_may_not_onboard_is_told_why(orchestrator):
     orchestrator.troubles["CreateNodes"] = [grpc.StatusCode.PERMISSION_DENIED]
     with pytest.raises(Refused, match=r"didn't onboard .*: PERMISSION_DENIED"):
         await let_in(orchestrator.server, MACHINE, PersonalToken(orchestrator.server, "ann", "s3cret"))
+
+
+@pytest.fixture
+def unknown(orchestrator, screen, monkeypatch):
+    """Nobody has registered the machine, whose one console this is."""
+    orchestrator.onboarding = [refusal(grpc.StatusCode.NOT_FOUND, "Device not found")]
+    monkeypatch.setattr(consoles, "active", lambda: [screen.path])
+    monkeypatch.setattr(microos, "pauses", lambda *_, **__: itertools.repeat(0.05))
+    return orchestrator
+
+
+async def test_a_machine_that_nobody_registered_works_in_the_name_of_who_logs_in(unknown, screen):
+    unknown.people = {"ann": "s3cret"}
+    waiting = asyncio.create_task(microos.admitted(unknown.server, MACHINE))
+    assert f"no host is registered with UUID {MACHINE.uuid}" in await screen.type("username: ", "ann")
+    await screen.type("password: ", "s3cret")
+    async with asyncio.timeout(30):
+        token = await waiting
+    assert token.who == "ann" and unknown.let_in == [MACHINE.uuid]
+
+
+async def test_a_machine_that_is_registered_while_it_prompts_goes_on_by_itself(unknown, screen):
+    waiting = asyncio.create_task(microos.admitted(unknown.server, MACHINE))
+    await screen.until("username: ")
+    unknown.onboarding = [ONBOARDED]
+    async with asyncio.timeout(30):
+        assert (await waiting).who == "edgenode-1"
+
+
+async def test_a_machine_without_a_console_to_log_in_at_waits_to_be_registered(unknown, monkeypatch):
+    monkeypatch.setattr(consoles, "active", list)
+    waiting = asyncio.create_task(microos.admitted(unknown.server, MACHINE))
+    await asyncio.sleep(0.1)
+    unknown.onboarding = [ONBOARDED]
+    async with asyncio.timeout(30):
+        assert (await waiting).who == "edgenode-1"

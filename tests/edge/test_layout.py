@@ -6,7 +6,7 @@ import uuid
 import pytest
 
 from edge.errors import ActionFailed
-from edge.microos import layout
+from edge.microos import disks, layout
 from edge.microos.programs import PATH, run
 
 pytestmark = pytest.mark.skipif(not shutil.which("sfdisk", path=PATH), reason="sfdisk (package fdisk) isn't installed")
@@ -71,3 +71,12 @@ def test_a_program_that_fails_or_is_not_there_is_told_with_its_last_words(tmp_pa
         run("sfdisk", "--json", tmp_path / "none")
     with pytest.raises(ActionFailed, match="no-such-program can't be run"):
         run("no-such-program")
+
+
+def test_an_ext_file_system_tells_how_large_it_is(tmp_path):
+    path = tmp_path / "ext4"
+    run("mke2fs", "-q", "-t", "ext4", "-b", "1024", path, "8M")
+    assert disks.ext_blocks(path) == (8192, 1024)
+    path.write_bytes(bytes(MIB))
+    with pytest.raises(ActionFailed, match="has no ext file system"):
+        disks.ext_blocks(path)

@@ -52,7 +52,9 @@ def test_all_wrong_settings_are_told_at_once_and_what_is_no_setting_with_the_nea
 
 
 def test_settings_that_are_wrong_together_are_refused():
-    done = started("manage.py", "check", EIM_AUTH="off", EIM_BIND="0.0.0.0", EIM_LEASE="20", EIM_BMC_TIMEOUT="30")
+    done = started("manage.py", "check", EIM_AUTH="off", EIM_BIND="0.0.0.0", EIM_LEASE="20", EIM_BMC_TIMEOUT="30",
+                   EIM_OS_REGISTRY="https://registry.example")  # fmt: skip
+    assert "EIM_OS_REGISTRY and EIM_OS_REGISTRY_PROFILES need each other" in done.stderr
     assert done.returncode == 2 and "EIM_AUTH=off opens everything" in done.stderr
     assert "EIM_BMC_TIMEOUT=30: it must be less than EIM_LEASE=20" in done.stderr
 

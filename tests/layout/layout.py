@@ -54,6 +54,7 @@ class Layout:
             **environment_without(),
             "DATABASE_URL": database_url, "REDIS_URL": redis_url, "EIM_DATA": str(data),
             "EIM_ARTIFACTS": str(data / "artifacts"), "EIM_ADMIN_PASSWORD": PASSWORD, "EIM_TRUSTED_PROXIES": LOOPBACK,
+            "EIM_HEARTBEATS_MISSED": "60",  # on a busy machine a node isn't silent, but late
             "EIM_PUBLIC_HOST": LOOPBACK, "EIM_HTTP_PORT": str(self.http), "EIM_HTTPS_PORT": str(self.https),
             "EIM_GRPC_PORT": str(self.https),  # all that machines need is one port
             "EIM_WEB_SERVERS": " ".join(f"server {LOOPBACK}:{port} max_fails=0;" for port in self.web),
@@ -211,10 +212,10 @@ def _servers(place: Path) -> Iterator[tuple[str, str]]:
         yield f"postgresql://eim:{password}@{LOOPBACK}:{database}/eim", f"redis://:{password}@{LOOPBACK}:{queue}"
 
 
-def until(condition: Callable[[], object], what: str, seconds: float = LONGEST) -> None:
+def until(condition: Callable[[], object], what: str, seconds: float = LONGEST, found: Callable = str) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what} {found()}"
         time.sleep(0.3)
 
 

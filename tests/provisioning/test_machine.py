@@ -1,10 +1,13 @@
 """Machines of all kinds, from an empty disk to Running, as `make machine` does it: minutes each, so for make slow."""
 
+import re
 import subprocess
 import sys
 
 import pytest
 from django.conf import settings
+
+from provisioning import texts
 
 KINDS = [
     ("virtio", "virtio", "bios", "ipxe"),
@@ -16,6 +19,13 @@ KINDS = [
     ("virtio", "virtio", "uefi", "http"),
     ("nvme", "virtio", "uefi", "https"),
 ]
+SPECIAL = {
+    "the second of two disks is not touched": ["--second-disk", "--firmware", "uefi"],
+    "somebody logs in on the serial console": ["--log-in"],
+    "the power is cut while the image is streamed": ["--trouble", "power-cut", "--disk", "nvme"],
+    "the image is another one than the operator says": ["--trouble", "wrong-digest"],
+    "its disk is encrypted, and unlocked by its TPM under Secure Boot": ["--secure-boot", "--firmware", "uefi"],
+}
 
 
 @pytest.mark.slow
@@ -23,11 +33,38 @@ KINDS = [
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize(("disk", "nic", "firmware", "boot"), KINDS)
 def test_a_machine_is_installed_and_reports(environment, disk, nic, firmware, boot):
-    command = [sys.executable, "manage.py", "machine", "--disk", disk, "--nic", nic, "--firmware", firmware]
-    command += ["--boot", boot]
+    command = ["--disk", disk, "--nic", nic, "--firmware", firmware, "--boot", boot]
+    assert run(environment, command).startswith("machine: Running in ")
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("machine")
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("special", SPECIAL)
+def test_a_machine_is_installed_though(environment, special):
+    outcome = "Refused" if "wrong-digest" in SPECIAL[special] else "Running"
+    assert run(environment, SPECIAL[special]).startswith(f"machine: {outcome} in ")
+
+
+def run(environment, options):
+    """The command's last line."""
+    command = [sys.executable, "manage.py", "machine", "--timeout", "1500", *options]
     done = subprocess.run(command, cwd=settings.BASE_DIR, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
-    assert done.stdout.splitlines()[-1].startswith("machine: Running in ")
+    return done.stdout.splitlines()[-1]
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("machine")
+@pytest.mark.timeout(1800)
+def test_secure_boot_is_enforced_from_the_stick_to_the_installed_disk_though_the_stick_stays_in(environment, tmp_path):
+    """By a template of one's own that leaves out the encryption of the disk."""
+    shipped = (texts.SHIPPED / "workflows/debian.yaml").read_text()
+    plain = re.sub(r"{% if encrypted %}.*?{% endif %}\n", "", shipped, flags=re.DOTALL)
+    (tmp_path / "workflows").mkdir()
+    (tmp_path / "workflows/debian.yaml").write_text(plain)
+    options = ["--firmware", "uefi", "--boot", "usb", "--secure-boot"]
+    assert run(environment | {"EIM_TEMPLATES": str(tmp_path)}, options).startswith("machine: Running in ")
 
 
 @pytest.mark.slow

@@ -62,7 +62,8 @@ class Site:
     def machine(self, **hardware):
         served = self.server.url.replace("127.0.0.1", qemu.HOST_AS_SEEN_BY_GUEST)
         words = f"worker_id={MAC} eim_url={served} grpc_authority={qemu.HOST_AS_SEEN_BY_GUEST}:{self.server.grpc_port}"
-        kernel = (self.microos / "vmlinuz", self.microos / "initramfs", f"{words} console=tty0 console=ttyS0 quiet")
+        words += " console=tty0 console=ttyS0 quiet no_timer_check"  # on a busy machine QEMU's timers come late
+        kernel = (self.microos / "vmlinuz", self.microos / "initramfs", words)
         lonely = hardware.pop("lonely", False)
         return qemu.Machine(
             qemu.Hardware(**HARDWARE | hardware), qemu.Boot(kernel=kernel, lonely=lonely), self.folder / "machine"
@@ -201,7 +202,7 @@ def system(folder, *more):
     root, raw = folder / "root", folder / "image.raw"
     (root / "etc").mkdir(parents=True)
     (root / "etc/unlocks-by-tpm2").touch()
-    run("mke2fs", "-q", "-t", "ext4", "-L", "rootfs", "-d", root, folder / "ext4", "32M")
+    run("mke2fs", "-q", "-t", "ext4", "-b", "4096", "-L", "rootfs", "-d", root, folder / "ext4", "32M")
     with raw.open("wb") as disk:
         disk.truncate(48 * MIB)
     lines = ["label: gpt", "start=2048, size=4096, type=U", *more, 'size=65536, name="rootfs"']

@@ -35,7 +35,7 @@ def test_adding_one_is_a_wish(root):
         assert (row.desired_state, row.current_state) == (TenantState.CREATED, TenantState.UNSPECIFIED)
         assert Event.objects.get(resource_id=row.resource_id, verb="created").who == "root"
     page = root.get("/admin/tenants/project/?q=till").content.decode()
-    assert "Project till CREATE initiated" in page and "#b9770e" in page and "not served" in page
+    assert "Project till CREATE initiated" in page and 'class="state IN_PROGRESS"' in page and "not served" in page
 
 
 def test_what_is_refused_is_told_on_the_page(root, till):

@@ -14,7 +14,7 @@ from django_tenants.utils import schema_context
 
 from eim_project.logging import Line
 from inventory.models import Host, HostState, Region
-from tenants import audit, credentials, limits
+from tenants import audit, credentials, expired, limits
 from tenants.models import Audit, Grant, Role, User
 from tests.conftest import client_of, token_with
 from workers import tasks
@@ -186,14 +186,14 @@ def old_lines(count: int, days: int) -> None:
 
 def test_what_is_old_enough_is_forgotten_in_batches_and_nothing_else(public, settings, monkeypatch):
     settings.AUDIT_DAYS = 30
-    monkeypatch.setattr(audit, "BATCH", 10)
+    monkeypatch.setattr(expired, "AT_ONCE", 10)
     old_lines(5, 50)
-    assert tasks.forget() == 5
+    assert tasks.forget()["audit"] == 5
     old_lines(25, 40)
     old_lines(12, 20)
     said = io.StringIO()
-    call_command("forget_audit", stdout=said)
-    assert "25 lines forgotten" in said.getvalue()
+    call_command("forget", stdout=said)
+    assert "audit: 25 forgotten" in said.getvalue()
     assert {*Audit.objects.values_list("action", flat=True)} == {"20 days ago"} and Audit.objects.count() == 12
     with pytest.raises(DatabaseError, match="appended"), transaction.atomic():
         Audit.objects.all().delete()

@@ -18,6 +18,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from prometheus_client import REGISTRY
 
 from eim_project import embedded
+from tenants.request import facts
 from wire import hostmgr_pb2
 from workers import server, southbound
 
@@ -72,6 +73,41 @@ def test_what_is_no_such_message_is_refused_and_counted(channel):
     assert counted(BEAT, "INVALID_ARGUMENT") == before + 3
 
 
+@pytest.mark.parametrize("given", ["of-a-proxy-0001", ""])
+def test_a_refusal_is_found_in_the_log_by_the_id_that_its_caller_is_given(channel, caplog, given):
+    caplog.set_level("INFO")
+    with pytest.raises(grpc.RpcError) as refused:
+        channel.unary_unary(BEAT)(b"", metadata=[("x-request-id", given)] if given else [], timeout=30)
+    told = dict(refused.value.trailing_metadata())["x-request-id"]
+    assert told == given or (not given and len(told) == 16)
+    [line] = [record for record in caplog.records if record.getMessage() == "refused"]
+    assert (line.code, line.because) == ("UNAUTHENTICATED", "A bearer token is needed")
+
+
+def test_lines_of_a_call_have_its_id_and_method_also_those_of_its_database_work(caplog):
+    """They are made where the log is written, on the thread that writes."""
+    said = []
+
+    def work():
+        said.append(facts())
+
+    async def asks(request, context):
+        await southbound.in_database(work)
+        return b"done"
+
+    assert asyncio.run(_call(asks, metadata=[("x-request-id", "12345678")])) == b"done"
+    [bound] = said
+    assert (bound["request_id"], bound["method"], bound["schema"]) == ("12345678", "/tests.Service/Call", "public")
+
+
+def test_of_many_refusals_in_a_second_not_all_are_told(caplog, monkeypatch):
+    caplog.set_level("INFO")
+    monkeypatch.setattr(time, "monotonic", lambda: 7.0)
+    for _ in range(100):
+        server._tell_refused(CODE.UNAVAILABLE, "come again")
+    assert [record.getMessage() for record in caplog.records].count("refused") == server.REFUSALS_TOLD
+
+
 def test_a_message_that_is_too_large_is_refused(channel):
     huge = hostmgr_pb2.UpdateInstanceStateStatusByHostGUIDRequest(provider_status_detail="x" * server.LARGEST)
     code, _ = refusal_of(channel.unary_unary(BEAT), huge.SerializeToString(), timeout=10)
@@ -98,7 +134,8 @@ async def _call(method, message=b"", metadata=()):
                 if "stream" in method.__name__:
                     call = channel.stream_stream("/tests.Service/Call")(message)
                     return [answer async for answer in call]
-                return await channel.unary_unary("/tests.Service/Call")(message, timeout=20)
+                call = channel.unary_unary("/tests.Service/Call")
+                return await call(message, metadata=metadata, timeout=20)
             except grpc.aio.AioRpcError as refused:
                 return refused.code(), refused.details()
     finally:
@@ -218,6 +255,26 @@ def test_a_stop_finishes_calls_in_flight_and_ends_streams_that_wait(monkeypatch)
 
     answer, ended, seconds = asyncio.run(stop_meanwhile())
     assert (answer, ended) == (b"done", CODE.UNAVAILABLE) and seconds < server.GRACE
+
+
+def test_whoever_watches_its_health_hears_that_it_stops():
+    """So that nobody is sent here any more while the calls in flight finish."""
+    Response = health_pb2.HealthCheckResponse
+
+    async def watch():
+        served = server.Server()
+        port = served.listen("127.0.0.1:0")
+        await served.start()
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel, asyncio.timeout(60):
+            stub = health_pb2_grpc.HealthStub(channel)
+            watches = [stub.Watch(health_pb2.HealthCheckRequest(service=name)) for name in server.ALIVE]
+            assert [(await told.read()).status for told in watches] == [Response.SERVING] * 2
+            stopping = asyncio.create_task(served.stop(30))
+            heard = [(await told.read()).status for told in watches]
+            await stopping  # for which no watch is waited
+            return heard
+
+    assert asyncio.run(watch()) == [Response.NOT_SERVING] * 2
 
 
 def test_several_processes_share_a_port_over_tls_1_3_and_end_together(django_db_setup):

@@ -42,7 +42,7 @@ ON_THE_CONSOLE = {
     r"micro-OS [\d.]+ started": "the micro-OS has started",
     r"micro-OS [\d.]+ address (\S+)": "it has the address {}",
     r"micro-OS [\d.]+ discovered uuid=\S+ serial=(\S+)": "it found its serial number {}",
-    r"micro-OS [\d.]+ onboarded as (\S+)": "onboarded as {}",
+    r"micro-OS ([\d.]+) onboarded as (\S+)": "onboarded, {} s after its kernel started, as {}",
     r"micro-OS [\d.]+ action (\S+) SUCCESS": "done: {}",
     r"micro-OS [\d.]+ rebooting": "rebooting",
     r"micro-OS [\d.]+ (.*trying again.*)": "{}",
@@ -188,17 +188,17 @@ class Installation:
         manage(self.stack, "grant", "en-ob", "--user", person, "--project", PROJECT)
         for typed in ("wrong", password):
             for question, answer in (("username: ", person), ("password: ", typed)):
-                self.until(machine, question)
+                self.hear(machine, question)
                 with machine.keyboard() as keys:
                     keys.sendall(f"{answer}\r".encode())
-            self.until(machine, "the token service refused" if typed == "wrong" else "onboarded by")
+            self.hear(machine, "the token service refused" if typed == "wrong" else "onboarded by")
         for host in api.call("GET", "compute/hosts?filter=" + urllib.parse.quote(f'uuid = "{self.hardware.uuid}"'))[
             "hosts"
         ]:
             return host["resourceId"]
         raise Failed("there is no host of who logged in")
 
-    def until(self, machine: qemu.Machine, words: str) -> None:
+    def hear(self, machine: qemu.Machine, words: str) -> None:
         """Wait until these are on the console, and forget what was there up to them."""
         while True:
             text = machine.console.read_text(errors="replace")

@@ -67,7 +67,7 @@ class Life(Installation):
         return host
 
     def is_logged_in_to(self, machine: qemu.Machine, host_id: str) -> None:
-        self.until("its SSH server lets nobody in", machine, lambda: self.on_it("true") is not None)
+        self.wait_for("its SSH server lets nobody in", machine, lambda: self.on_it("true") is not None)
         told = self.on_it(f"sudo cat {GREETING} && hostname && sudo sshd -T | grep -i ^passwordauthentication")
         expected = f"hello from the custom config\n{host_id}\npasswordauthentication no\n"
         if told != expected:
@@ -77,7 +77,7 @@ class Life(Installation):
     def is_installed_anew(self, api: Api, host_id: str, instance: str, machine: qemu.Machine) -> None:
         self.on_it(f"sudo touch {LEFT_BEHIND} && sync")
         api.call("POST", f"{instance}/reprovision")
-        self.until("the instance counts as installed", machine,
+        self.wait_for("the instance counts as installed", machine,
                    lambda: api.call("GET", instance)["currentState"] != "INSTANCE_STATE_RUNNING")  # fmt: skip
         self.mark("to be installed anew: it is restarted")
         self.told.clear()
@@ -95,20 +95,20 @@ class Life(Installation):
     def is_deauthorized(self, api: Api, host_id: str, machine: qemu.Machine) -> None:
         heard = len(self.console_of(machine))
         api.call("PUT", f"compute/hosts/{host_id}/invalidate?note={urllib.parse.quote('sold')}")
-        self.until("it isn't invalidated", machine,
+        self.wait_for("it isn't invalidated", machine,
                    lambda: api.call("GET", f"compute/hosts/{host_id}")["hostStatus"] == "Invalidated")  # fmt: skip
-        self.until("its agent's reports are still accepted", machine,
+        self.wait_for("its agent's reports are still accepted", machine,
                    lambda: "heartbeat not accepted" in self.console_of(machine)[heard:])  # fmt: skip
         self.mark("deauthorized: its agent is refused")
 
     def is_deleted(self, api: Api, host_id: str, instance: str, machine: qemu.Machine) -> None:
         for path in (instance, f"compute/hosts/{host_id}"):
             api.call("DELETE", path)
-            self.until(f"{path} is still there", machine, partial(is_gone, api, path))
+            self.wait_for(f"{path} is still there", machine, partial(is_gone, api, path))
         heard = len(self.console_of(machine))
         self.restart()
         unknown = re.compile("no host is registered|username:")
-        self.until("the deleted machine isn't told that nobody knows it", machine,
+        self.wait_for("the deleted machine isn't told that nobody knows it", machine,
                    lambda: unknown.search(self.console_of(machine), heard))  # fmt: skip
         self.mark("deleted: instance and host are gone, and the machine, started again, is nobody's")
 
@@ -127,7 +127,7 @@ class Life(Installation):
     def console_of(machine: qemu.Machine) -> str:
         return machine.console.read_text(errors="replace")
 
-    def until(self, otherwise: str, machine: qemu.Machine, met: Callable[[], Any]) -> None:
+    def wait_for(self, otherwise: str, machine: qemu.Machine, met: Callable[[], Any]) -> None:
         """Wait for it; raises Failed, which says what was so otherwise."""
         while not met():
             self.listen(machine)

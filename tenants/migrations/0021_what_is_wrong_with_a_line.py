@@ -8,7 +8,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("tenants", "0019_when_it_was_rung"),
+        ("tenants", "0020_authorities_that_nodes_trust"),
     ]
 
     operations = [

@@ -1,0 +1,337 @@
+"""The stories of the archived system's users that have a screen, each as somebody does it who is new here: by clicking.
+
+Each test makes what it needs under a name of its own, so none depends on another, and all can be walked again on the
+same stack. The numbers are those of the stories in the reference (clients-and-providers.md, section 8).
+"""
+
+import csv
+import re
+from uuid import uuid4
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.browser.conftest import PASSWORD
+
+pytestmark = pytest.mark.browser
+expect.set_options(timeout=30_000)
+
+
+@pytest.fixture
+def olga(visitor, people) -> Page:
+    """Who may write in the demo project, at its overview."""
+    return into_demo(visitor().signed_in("olga", PASSWORD))
+
+
+@pytest.fixture
+def fresh() -> str:
+    """A word that nothing is called by yet."""
+    return uuid4().hex[:8]
+
+
+def into_demo(page: Page) -> Page:
+    page.get_by_role("link", name="demo", exact=True).click()
+    expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+    return page
+
+
+def go(page: Page, name: str) -> None:
+    """By the navigation."""
+    page.locator("#nav-sidebar-apps").get_by_role("link", name=name, exact=True).click()
+
+
+def button_of_list(page: Page) -> Locator:
+    """That adds one."""
+    return page.locator("#header-inner a[href$='/add/']")
+
+
+def add(page: Page, **said: str) -> None:
+    """The list's button, and the form behind it."""
+    button_of_list(page).click()
+    for label, text in said.items():
+        page.get_by_role("textbox", name=re.compile(f"^{label.replace('_', ' ')}")).fill(text)
+    page.get_by_role("button", name="Save", exact=True).click()
+
+
+def choose(page: Page, field: str, called: str) -> None:
+    """One of a list, or, where there may be thousands, one that is searched for."""
+    select = page.locator(f"select[name='{field}']")
+    searched = select.locator("+ .select2")
+    if not searched.count():
+        select.select_option(select.locator("option").filter(has_text=called).first.get_attribute("value"))
+        return
+    searched.click()
+    page.locator(".select2-search__field").last.fill(called)
+    page.locator(".select2-results__option").filter(has_text=called).first.click()
+
+
+def search(page: Page, words: str) -> None:
+    page.keyboard.press("/")
+    page.keyboard.type(words)
+    page.keyboard.press("Enter")
+
+
+def open_host(page: Page, words: str) -> None:
+    search(page, words)
+    page.get_by_role("region", name="Hosts").get_by_role("link").first.click()
+    expect(page.get_by_text("What happened")).to_be_visible()
+
+
+def register(page: Page, serial: str, **said: str) -> None:
+    go(page, "Hosts")
+    add(page, Serial_number=serial, **said)
+    open_host(page, serial)
+
+
+def more(page: Page, verb: str) -> None:
+    """A verb of the host's menu, and its dialog."""
+    page.locator("#menu-more summary").click()
+    page.locator("#menu-more").get_by_role("button", name=verb).click()
+
+
+# Locations -----------------------------------------------------------------------------------------------------------
+
+
+def test_regions_nest_sites_lie_in_them_and_both_are_found_on_one_page(olga, fresh):
+    """1, 2, 3"""
+    go(olga, "Regions")
+    add(olga, Name=f"land-{fresh}", Region_kind="country", Metadata="country=de")
+    button_of_list(olga).click()
+    olga.get_by_role("textbox", name="Name").fill(f"town-{fresh}")
+    choose(olga, "parent_region", f"land-{fresh}")
+    olga.get_by_role("button", name="Save", exact=True).click()
+    go(olga, "Sites")
+    button_of_list(olga).click()
+    olga.get_by_role("textbox", name="Name").fill(f"dock-{fresh}")
+    choose(olga, "region", f"town-{fresh}")
+    olga.get_by_label("Latitude").fill("53.54")
+    olga.get_by_label("Longitude").fill("9.98")
+    olga.get_by_role("button", name="Save", exact=True).click()
+    go(olga, "Locations")
+    expect(olga.get_by_text(f"land-{fresh}", exact=True)).to_be_visible()
+    search(olga, fresh)
+    expect(olga.get_by_role("region", name="Sites")).to_contain_text(f"dock-{fresh} in town-{fresh}")
+    expect(olga.get_by_role("region", name="Regions")).to_contain_text(f"town-{fresh} in land-{fresh}")
+
+
+# Hosts ---------------------------------------------------------------------------------------------------------------
+
+
+def test_hosts_of_a_file_are_previewed_imported_and_the_bad_rows_come_back(olga, fresh, tmp_path):
+    """6, 7"""
+    go(olga, "Import hosts")
+    with olga.expect_download() as download:
+        olga.get_by_role("link", name="hosts.csv").first.click()
+    template = tmp_path / "hosts.csv"
+    download.value.save_as(template)
+    header = template.read_text().strip().split(",")
+    rows = [{"Serial": f"{fresh}{n}", "OSProfile": "Debian 12 demo", "Metadata": "role=till"} for n in range(3)]
+    rows[2]["Site"] = f"nowhere-{fresh}"
+    with template.open("w", newline="") as file:
+        writer = csv.DictWriter(file, header)
+        writer.writeheader()
+        writer.writerows(rows)
+    olga.locator("input[type=file]").set_input_files(template)
+    olga.get_by_role("button", name="Preview").click()
+    expect(olga.get_by_text("Preview: nothing is made yet.")).to_be_visible()
+    expect(olga.get_by_role("row").filter(has_text=f"{fresh}2")).to_contain_text("Invalid Site")
+    with olga.expect_download() as download:
+        olga.get_by_role("link", name="Download the rows with problems").click()
+    assert f"{fresh}2" in download.value.path().read_text()
+    olga.get_by_role("button", name="Import 2 hosts").click()
+    expect(olga.get_by_text("Imported: 2 imported, 1 failed")).to_be_visible()
+    olga.get_by_role("row").filter(has_text=f"{fresh}0").get_by_role("link").click()
+    expect(olga.get_by_text("What happened")).to_be_visible()
+    expect(olga.locator("#main")).to_contain_text(f"{fresh}0")
+
+
+def test_a_host_is_registered_onboarded_renamed_and_deleted(olga, fresh):
+    """6, 8, 9, 13, 15"""
+    register(olga, f"SN{fresh}")
+    expect(olga.locator("#main")).to_contain_text("never heard from")
+    olga.get_by_role("button", name="Onboard").click()
+    expect(olga.get_by_text("It gets its credentials as soon as its machine calls")).to_be_visible()
+    olga.locator("#menu-more summary").click()
+    olga.locator("#menu-more").get_by_role("link", name="Edit").click()
+    olga.get_by_role("textbox", name="Name").fill(f"till-{fresh}")
+    olga.get_by_role("button", name="Save", exact=True).click()
+    open_host(olga, f"till-{fresh}")
+    more(olga, "Delete")
+    olga.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    expect(olga.get_by_role("heading", name="Overview")).to_be_visible()
+    search(olga, f"till-{fresh}")
+    expect(olga.get_by_text("Nothing in this project has")).to_be_visible()
+
+
+def test_a_registered_host_is_given_what_it_shall_be_installed_with(olga, fresh):
+    """11, 30, 31: a site, an operating system, a key to sign in with, a cloud-init of one's own."""
+    go(olga, "Local accounts")
+    button_of_list(olga).click()
+    olga.get_by_role("textbox", name="Username").fill(f"u{fresh}")
+    olga.get_by_label("SSH key").fill("ssh-rsa AAAAB3Nza")
+    olga.get_by_role("button", name="Save", exact=True).click()
+    expect(olga.locator("#main")).to_contain_text(re.compile("ssh-ed25519", re.IGNORECASE))
+    olga.get_by_label("SSH key").fill(
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ9nF0DrXcXa5UiFqgSVtUg6lQZ5d7h6uo6LwYDAZq3N olga@example"
+    )
+    olga.get_by_role("button", name="Save", exact=True).click()
+    go(olga, "Custom configs")
+    add(olga, Name=f"c{fresh}", Config="#cloud-config\npackages: [htop]\n")
+    register(olga, f"SN{fresh}")
+    olga.get_by_role("link", name="Install").click()
+    choose(olga, "os", "Debian 12 demo")
+    choose(olga, "local_account", f"u{fresh}")
+    olga.get_by_text(f"c{fresh}").click()
+    olga.get_by_role("button", name="Install").click()
+    expect(olga.locator("#main")).to_contain_text("Debian 12 demo")
+    expect(olga.locator("#main")).to_contain_text("Instance state")
+    search(olga, f"u{fresh}")
+
+
+def test_a_running_host_tells_its_statuses_hardware_labels_and_history(olga):
+    """8, 17, 18, 22, 33, 36, 45"""
+    olga.get_by_role("link", name=re.compile(r"\d+ Running")).click()
+    olga.get_by_role("row").filter(has_text="FLEET00001").get_by_role("link").first.click()
+    main = olga.locator("#main")
+    for said in (
+        "Wished and so", "components running", "Trusted attestation", "Simulated Edge Node", "GiB", "10.77.0.1",
+        "Installation", "Provisioned", "7 steps", "What happened", "Nobody switches its power",
+    ):  # fmt: skip
+        expect(main).to_contain_text(said)
+    olga.get_by_text("7 steps").click()
+    expect(main).to_contain_text("Setting up cloud-init")
+
+
+def test_a_host_that_is_no_longer_trusted_is_deauthorized_with_a_reason(olga, fresh):
+    """14"""
+    register(olga, f"SN{fresh}")
+    expect(olga.locator("#menu-more")).not_to_contain_text("Deauthorize")  # it has no credentials yet
+    open_host(olga, "FLEET00006")
+    if not olga.get_by_text("Stolen from the dock").count():
+        more(olga, "Deauthorize")
+        olga.get_by_role("dialog").get_by_label("Why").fill("Stolen from the dock")
+        olga.get_by_role("dialog").get_by_role("button", name="Deauthorize").click()
+    expect(olga.locator("#main")).to_contain_text("Stolen from the dock")
+    go(olga, "Overview")
+    olga.get_by_role("link", name=re.compile(r"\d+ Deauthorized")).click()
+    expect(olga.get_by_role("row").filter(has_text="FLEET00006")).to_be_visible()
+
+
+# Operating systems and updates ----------------------------------------------------------------------------------------
+
+
+def test_operating_systems_are_looked_at_and_a_policy_of_updates_is_made(olga, fresh):
+    """22, 23, 25"""
+    go(olga, "Operating systems")
+    olga.get_by_role("row").filter(has_text="Debian 12 demo").get_by_role("link").first.click()
+    expect(olga.locator("#main")).to_contain_text("SHA256")
+    go(olga, "Update policies")
+    add(olga, Name=f"policy-{fresh}")
+    expect(olga.get_by_role("row").filter(has_text=f"policy-{fresh}")).to_be_visible()
+
+
+def test_maintenance_of_a_host_begins_and_ends_on_its_page_and_is_on_the_calendar(olga):
+    """26, 39"""
+    open_host(olga, "FLEET00002")
+    if olga.get_by_role("button", name="End maintenance").count():
+        olga.get_by_role("button", name="End maintenance").click()
+    olga.get_by_role("button", name="Maintenance", exact=True).click()
+    dialog = olga.get_by_role("dialog")
+    dialog.get_by_label("4 hours").check()
+    dialog.get_by_role("button", name="Maintenance").click()
+    expect(olga.get_by_text("Maintenance has begun")).to_be_visible()
+    go(olga, "Calendar")
+    expect(olga.locator(".day.today")).to_contain_text(re.compile(r"\d\d:\d\d-\d\d:\d\d"))
+    open_host(olga, "FLEET00002")
+    olga.get_by_role("button", name="End maintenance").click()
+    expect(olga.get_by_text("The maintenance has ended")).to_be_visible()
+
+
+def test_updates_are_scheduled_on_days_of_the_week_and_overlaps_are_told(olga, fresh):
+    """26: weekly, of a site and of the region that it lies in; and one without an end that is ended."""
+    go(olga, "Calendar")
+    olga.get_by_role("link", name="New schedule", exact=True).click()
+    olga.get_by_label("Name").fill(f"patches-{fresh}")
+    olga.get_by_label("What for").select_option(label="Update of the operating system")
+    olga.get_by_label("Of which host, site or region").fill("Berlin Mitte")
+    olga.get_by_label("Time zone").fill("UTC")
+    olga.get_by_label("On days of the week").check()
+    olga.get_by_label("Sunday").check()
+    olga.get_by_role("button", name="Make it").click()
+    expect(olga.get_by_role("heading", name=re.compile(f"patches-{fresh}", re.IGNORECASE))).to_be_visible()
+    expect(olga.locator("#main")).to_contain_text("Sunday")
+    go(olga, "Calendar")
+    olga.get_by_role("link", name="The month after").click()
+    sunday = olga.get_by_role("region", name=re.compile("^Sunday")).nth(1)
+    sunday.get_by_role("link", name=re.compile("New schedule on")).click()
+    olga.get_by_label("Name").fill(f"power-{fresh}")
+    olga.get_by_label("Of which host, site or region").fill("Berlin")
+    olga.get_by_label("Time zone").fill("UTC")
+    olga.get_by_label("Until it is ended by hand").check()
+    olga.get_by_role("button", name="Make it").click()
+    expect(olga.locator("#main")).to_contain_text("until it is ended")
+    olga.get_by_role("link", name="Calendar", exact=True).last.click()
+    olga.get_by_role("link", name="The month after").click()
+    expect(olga.get_by_role("region", name="At the same time, for the same machines")).to_contain_text(
+        f"patches-{fresh}"
+    )
+    olga.get_by_role("link", name="Week", exact=True).click()
+    expect(olga.get_by_role("heading", name=re.compile("Week of"))).to_be_visible()
+    for name in ("power", "patches"):
+        search(olga, f"{name}-{fresh}")
+        olga.get_by_role("region", name="schedules").get_by_role("link").first.click()
+        olga.get_by_role("button", name="End and delete it").click()
+        expect(olga.get_by_role("heading", name="Schedules")).to_be_visible()
+
+
+# Finding, seeing, and who may -----------------------------------------------------------------------------------------
+
+
+def test_everything_is_found_from_the_keyboard(olga):
+    """3, 7: by serial number, MAC and IP address."""
+    for words in ("FLEET00003", "02:ed:9e:00:00:03", "10.77.0.3"):
+        open_host(olga, words)
+        expect(olga.locator("#main")).to_contain_text("FLEET00003")
+
+
+def test_whoever_may_only_read_is_offered_nothing_else(visitor, people):
+    """34"""
+    rita = into_demo(visitor().signed_in("rita", PASSWORD))
+    open_host(rita, "FLEET00004")
+    expect(rita.locator("#main").get_by_role("button", name="Maintenance")).to_have_count(0)
+    expect(rita.locator("#menu-more")).to_have_count(0)
+    go(rita, "Import hosts")
+    expect(rita.get_by_role("button", name="Preview")).to_have_count(0)
+    go(rita, "Calendar")
+    expect(rita.get_by_role("link", name="New schedule")).to_have_count(0)
+    go(rita, "Hosts")
+    expect(button_of_list(rita)).to_have_count(0)
+
+
+def test_an_administrator_makes_a_project_and_lets_somebody_into_it_alone(admin, visitor, fresh):
+    """34, 40: and an empty project says what to do next."""
+    admin.get_by_role("link", name="Administration").click()
+    go(admin, "Projects")
+    button_of_list(admin).click()
+    admin.get_by_role("textbox", name="Name").fill(f"p{fresh}")
+    choose(admin, "organization", "demo")
+    admin.get_by_role("button", name="Save", exact=True).click()
+    go(admin, "People")
+    button_of_list(admin).click()
+    admin.get_by_role("textbox", name="Username").fill(f"bob{fresh}")
+    for field in admin.locator("input[type=password]").all():
+        field.fill(PASSWORD)
+    admin.get_by_role("button", name="Save", exact=True).click()
+    admin.get_by_role("link", name=re.compile("Add another Grant", re.IGNORECASE)).click()
+    admin.locator("select[name$='0-role']").select_option("im-rw")
+    choose(admin, "grants-0-project", f"p{fresh}")
+    admin.get_by_role("button", name="Save", exact=True).click()
+    bob = visitor().signed_in(f"bob{fresh}", PASSWORD)
+    expect(bob.get_by_role("link", name=f"p{fresh}", exact=True)).to_be_visible()
+    expect(bob.get_by_role("link", name="demo", exact=True)).to_have_count(0)
+    bob.get_by_role("link", name=f"p{fresh}", exact=True).click()
+    expect(bob.get_by_text("No host yet")).to_be_visible()
+    bob.get_by_role("link", name="Import many from a file").click()
+    expect(bob.get_by_role("button", name="Preview")).to_be_visible()
+    go(bob, "Locations")
+    expect(bob.get_by_text("No place yet")).to_be_visible()
