@@ -218,7 +218,7 @@ class Machine:
             self.enter(self.phase, f"{told}: {trouble}")
             return
         self.told.add(told)
-        if self.told == {"heartbeat", "hardware"}:
+        if self.told >= {"heartbeat", "hardware"}:  # whatever else was told in between
             self.enter("Running")
 
     # What the workflow may ask for. Coroutines, because all but one take no time; the one has a pool of its own.

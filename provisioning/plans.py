@@ -84,8 +84,7 @@ def plan_for(instance: Instance) -> Plan:
             "say the same in a workflow template of its profile's name (EIM_TEMPLATES), in a profile without the bundle"
         )
     try:
-        if _has_slots(instance) and instance.security_feature == SecurityFeature.SECURE_BOOT_AND_FULL_DISK_ENCRYPTION:
-            raise CannotInstall(f"{instance.os.name} has two slots, which can't be encrypted: ask for no such feature")
+        _fits_slots(instance)
         name = template_of(instance)
         return _checked(name, texts.render(name, asdict(_inputs(instance, name))))
     except texts.BadTemplate as bad:
@@ -101,9 +100,14 @@ def bundle_of(os: OperatingSystem) -> str:
         return os.platform_bundle
 
 
-def _has_slots(instance: Instance) -> bool:
-    """Whether it is the immutable image that we build."""
-    return instance.os.os_type == OsType.IMMUTABLE and instance.os.profile_name.startswith("debian")
+def _fits_slots(instance: Instance) -> None:
+    """The immutable image that we build takes the whole disk, and its boot loader finds its slots unencrypted."""
+    if instance.os.os_type != OsType.IMMUTABLE or not instance.os.profile_name.startswith("debian"):
+        return
+    if instance.security_feature == SecurityFeature.SECURE_BOOT_AND_FULL_DISK_ENCRYPTION:
+        raise CannotInstall(f"{instance.os.name} has two slots, which can't be encrypted: ask for no such feature")
+    if instance.host.user_lvm_size:
+        raise CannotInstall(f"{instance.os.name} takes the whole disk: give its host the userLvmSize 0")
 
 
 def template_of(instance: Instance) -> str:

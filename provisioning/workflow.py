@@ -160,17 +160,23 @@ def forget_old() -> int:
     Not the last that installed a machine, nor what came after it: its next attempt, and what it is said to run, are
     judged by those. Of a machine that is gone none is kept.
     """
-    later = Workflow.objects.filter(
-        host_uuid=OuterRef("host_uuid"), pk__gt=OuterRef("pk"), state=WorkflowState.SUCCESS
-    )  # fmt: skip
-    old = Workflow.objects.filter(
-        Exists(later) | ~Exists(Claim.objects.filter(uuid=OuterRef("host_uuid"))),
-        finished_at__lt=timezone.now() - timedelta(days=settings.WORKFLOW_RUNS_DAYS), outside=False,
-    ).exclude(state__in=ACTIVE).order_by("finished_at").values_list("pk", flat=True)  # fmt: skip
     forgotten = 0
-    while batch := [*old[:AT_ONCE]]:
-        forgotten += Workflow.objects.filter(pk__in=batch).delete()[0]
+    for old in too_old():
+        while batch := [*old.values_list("pk", flat=True)[:AT_ONCE]]:
+            forgotten += Workflow.objects.filter(pk__in=batch).delete()[0]
     return forgotten
+
+
+def too_old() -> list[QuerySet[Workflow]]:
+    """Those whose machine was installed again since, and those whose machine is gone."""
+    ended = Workflow.objects.filter(
+        finished_at__lt=timezone.now() - timedelta(days=settings.WORKFLOW_RUNS_DAYS), outside=False
+    ).exclude(state__in=ACTIVE).order_by("finished_at")  # fmt: skip
+    same_machine = Workflow.objects.filter(host_uuid=OuterRef("host_uuid"))
+    return [
+        ended.filter(Exists(same_machine.filter(pk__gt=OuterRef("pk"), state=WorkflowState.SUCCESS))),
+        ended.exclude(Exists(Claim.objects.filter(uuid=OuterRef("host_uuid")))),
+    ]
 
 
 def cancel(runs: QuerySet[Workflow], reason: str) -> int:

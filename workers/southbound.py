@@ -29,7 +29,7 @@ from tenants.errors import BadToken, IssuerAway
 from tenants.events import acting_as
 from tenants.models import Project
 from tenants.models.token import NODE_CLIENT
-from tenants.request import bound, id_of
+from tenants.request import bind, bound, id_of
 
 log = logging.getLogger(__name__)
 
@@ -133,7 +133,9 @@ def _said(context: grpc.aio.ServicerContext, name: str) -> str | bytes | None:
 async def caller_of(context: grpc.aio.ServicerContext, roles: tuple[str, ...] = (AGENT_ROLE,)) -> Node:
     """The agent, or whoever has one of these roles, that calls. Raises Refusal."""
     token, named = bearer(context), project_named_by(context)
-    return _node_at_hand(token, named) or await in_database(node_of, token, named, roles)
+    node = _node_at_hand(token, named) or await in_database(node_of, token, named, roles)
+    bind(schema=node.schema, who=node.client_id)
+    return node
 
 
 def node_of(token: str, named: str | None = None, roles: tuple[str, ...] = (AGENT_ROLE,)) -> Node:

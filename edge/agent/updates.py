@@ -112,6 +112,7 @@ class Updates:
         return told
 
     def _consider(self, answer: mm.PlatformUpdateStatusResponse) -> None:
+        self.memory.detail = ""
         if answer.os_type != self.system.os_type:
             ours, theirs = map(mm.PlatformUpdateStatusResponse.OSType.Name, (self.system.os_type, answer.os_type))
             self.memory.detail = f"not updated: this system is {ours}, the server says {theirs}"

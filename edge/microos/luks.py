@@ -21,6 +21,7 @@ PCRS = "7"
 MAPPED = Path("/dev/mapper")
 ROOT = "rootfs"  # what it is called when it is unlocked, as its partition is
 BY_TPM = "tpm2-device=auto,headless=1"
+BY_ITSELF = {"SYSTEMD_CRYPTSETUP_USE_TOKEN_MODULE": "0"}  # its plug-in isn't where it looks, /usr not merged
 UNLOCKS = "etc/unlocks-by-tpm2"  # a file in systems whose start can do that
 MEMORY = Path("/dev/shm")  # noqa: S108 - it is in memory, and only we are here
 
@@ -42,7 +43,7 @@ def opened(partition: Path, name: str = ROOT) -> Iterator[Path]:
     if not is_luks(partition):
         yield partition
         return
-    run("systemd-cryptsetup", "attach", name, partition, "-", BY_TPM)
+    run("systemd-cryptsetup", "attach", name, partition, "-", BY_TPM, **BY_ITSELF)
     try:
         yield MAPPED / name
     finally:

@@ -40,12 +40,7 @@ class Migration(migrations.Migration):
                 ("resource_id", models.CharField(editable=False, max_length=24, unique=True)),
                 ("created_at", models.DateTimeField(auto_now_add=True)),
                 ("updated_at", models.DateTimeField(auto_now=True)),
-                (
-                    "url",
-                    models.CharField(
-                        max_length=2000, validators=[django.core.validators.URLValidator(schemes=["http", "https"])]
-                    ),
-                ),
+                ("url", models.CharField(max_length=2000, validators=[django.core.validators.URLValidator(schemes=['http', 'https'])])),
                 (
                     "sha256",
                     models.CharField(

@@ -50,7 +50,12 @@ def add(page: Page, **said: str) -> None:
     button_of_list(page).click()
     for label, text in said.items():
         page.get_by_role("textbox", name=re.compile(f"^{label.replace('_', ' ')}")).fill(text)
+    save(page, "added")
+
+
+def save(page: Page, done: str) -> None:
     page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_text(f"was {done} successfully")).to_be_visible()
 
 
 def choose(page: Page, field: str, called: str) -> None:
@@ -66,6 +71,7 @@ def choose(page: Page, field: str, called: str) -> None:
 
 
 def search(page: Page, words: str) -> None:
+    page.wait_for_load_state()
     page.keyboard.press("/")
     page.keyboard.type(words)
     page.keyboard.press("Enter")
@@ -99,14 +105,14 @@ def test_regions_nest_sites_lie_in_them_and_both_are_found_on_one_page(olga, fre
     button_of_list(olga).click()
     olga.get_by_role("textbox", name="Name").fill(f"town-{fresh}")
     choose(olga, "parent_region", f"land-{fresh}")
-    olga.get_by_role("button", name="Save", exact=True).click()
+    save(olga, "added")
     go(olga, "Sites")
     button_of_list(olga).click()
     olga.get_by_role("textbox", name="Name").fill(f"dock-{fresh}")
     choose(olga, "region", f"town-{fresh}")
     olga.get_by_label("Latitude").fill("53.54")
     olga.get_by_label("Longitude").fill("9.98")
-    olga.get_by_role("button", name="Save", exact=True).click()
+    save(olga, "added")
     go(olga, "Locations")
     expect(olga.get_by_text(f"land-{fresh}", exact=True)).to_be_visible()
     search(olga, fresh)
@@ -153,8 +159,8 @@ def test_a_host_is_registered_onboarded_renamed_and_deleted(olga, fresh):
     expect(olga.get_by_text("It gets its credentials as soon as its machine calls")).to_be_visible()
     olga.locator("#menu-more summary").click()
     olga.locator("#menu-more").get_by_role("link", name="Edit").click()
-    olga.get_by_role("textbox", name="Name").fill(f"till-{fresh}")
-    olga.get_by_role("button", name="Save", exact=True).click()
+    olga.get_by_role("textbox", name="Name", exact=True).fill(f"till-{fresh}")
+    save(olga, "changed")
     open_host(olga, f"till-{fresh}")
     more(olga, "Delete")
     olga.get_by_role("dialog").get_by_role("button", name="Delete").click()
@@ -174,7 +180,7 @@ def test_a_registered_host_is_given_what_it_shall_be_installed_with(olga, fresh)
     olga.get_by_label("SSH key").fill(
         "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ9nF0DrXcXa5UiFqgSVtUg6lQZ5d7h6uo6LwYDAZq3N olga@example"
     )
-    olga.get_by_role("button", name="Save", exact=True).click()
+    save(olga, "added")
     go(olga, "Custom configs")
     add(olga, Name=f"c{fresh}", Config="#cloud-config\npackages: [htop]\n")
     register(olga, f"SN{fresh}")
@@ -315,17 +321,17 @@ def test_an_administrator_makes_a_project_and_lets_somebody_into_it_alone(admin,
     button_of_list(admin).click()
     admin.get_by_role("textbox", name="Name").fill(f"p{fresh}")
     choose(admin, "organization", "demo")
-    admin.get_by_role("button", name="Save", exact=True).click()
+    save(admin, "added")
     go(admin, "People")
     button_of_list(admin).click()
     admin.get_by_role("textbox", name="Username").fill(f"bob{fresh}")
     for field in admin.locator("input[type=password]").all():
         field.fill(PASSWORD)
-    admin.get_by_role("button", name="Save", exact=True).click()
+    save(admin, "added")
     admin.get_by_role("link", name=re.compile("Add another Grant", re.IGNORECASE)).click()
     admin.locator("select[name$='0-role']").select_option("im-rw")
     choose(admin, "grants-0-project", f"p{fresh}")
-    admin.get_by_role("button", name="Save", exact=True).click()
+    save(admin, "changed")
     bob = visitor().signed_in(f"bob{fresh}", PASSWORD)
     expect(bob.get_by_role("link", name=f"p{fresh}", exact=True)).to_be_visible()
     expect(bob.get_by_role("link", name="demo", exact=True)).to_have_count(0)

@@ -184,6 +184,15 @@ async def test_the_secrets_on_a_disk_are_readable_by_its_owner_only(orchestrator
     assert machine.disk.index.stat().st_mode & 0o777 == 0o600
 
 
+async def test_a_machine_runs_when_both_its_reports_are_accepted_in_whatever_order(orchestrator, tmp_path):
+    machine = simulated.Machine(1, orchestrator.server, tmp_path, None, Event(), heartbeat=timedelta(seconds=1))
+    for told, trouble in [("hardware", ""), ("heartbeat", "FAILED_PRECONDITION"), ("trust", "")]:
+        machine.watch_agent(told, trouble)
+        assert not machine.running
+    machine.watch_agent("heartbeat", "")
+    assert machine.running
+
+
 async def test_a_boot_script_without_a_kernel_boots_the_own_disk():
     machine = factory.identity(1)
     assert simulated.kernel_arguments(OWN_DISK, machine) is None

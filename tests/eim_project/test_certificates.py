@@ -22,7 +22,7 @@ from django.db import connections
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from edge import factory, link
-from edge.agent import Agent
+from edge.agent.node import Agent
 from eim_project import authority, doctor, tls
 from eim_project.health import Level
 from provisioning import texts

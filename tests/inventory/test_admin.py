@@ -36,7 +36,7 @@ RESOURCES = sorted(
 
 # What a host's form sends of what nobody touched.
 AS_IT_IS = {
-    "metadata": "[]", "user_lvm_size": "0", "power_command_policy": "POWER_COMMAND_POLICY_IMMEDIATE",
+    "metadata": "", "user_lvm_size": "0", "power_command_policy": "POWER_COMMAND_POLICY_IMMEDIATE",
     "amt_control_mode": "AMT_CONTROL_MODE_UNSPECIFIED",
 }  # fmt: skip
 

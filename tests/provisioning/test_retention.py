@@ -7,7 +7,6 @@ from uuid import uuid4
 import pytest
 from django.core.management import call_command
 from django.db import connection
-from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from django_tenants.utils import schema_context
 
@@ -73,10 +72,8 @@ def test_old_lines_of_the_journal_go_and_it_goes_on(acme, settings, monkeypatch)
 
 @pytest.mark.usefixtures("public")
 def test_which_runs_are_too_old_is_found_by_index():
-    with CaptureQueriesContext(connection) as asked:
-        workflow.forget_old()
     with connection.cursor() as cursor:
-        cursor.execute("SET LOCAL enable_seqscan = off")
-        cursor.execute("EXPLAIN " + asked.captured_queries[0]["sql"])
-        plan = "\n".join(line for (line,) in cursor.fetchall())
-    assert "runs_that_ended" in plan and "installations" in plan, plan
+        cursor.execute("SET LOCAL enable_seqscan = off")  # of a table that is nearly empty
+    later_installed, gone = (old.explain() for old in workflow.too_old())
+    assert "runs_that_ended" in later_installed and "installations" in later_installed, later_installed
+    assert "runs_that_ended" in gone, gone

@@ -86,7 +86,7 @@ def test_a_stranger_is_told_of_where_they_knocked(acme, beta):
 
 def test_what_is_done_on_pages_is_told(acme, ada, client):
     client.force_login(ada)
-    client.post("/p/acme/admin/inventory/region/add/", {"name": "north", "metadata": "[]"})
+    client.post("/p/acme/admin/inventory/region/add/", {"name": "north", "metadata": ""})
     line = last()
     assert (line.kind, line.who, line.subject, line.status) == ("person", "ada", str(ada.pk), 302)
     assert line.schema == acme.schema_name and line.action == "project:inventory_region_add"

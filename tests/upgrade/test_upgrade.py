@@ -23,7 +23,7 @@ from tests.eim_project.test_backup import another_database
 from tests.eim_project.waiting import wait_until
 from tests.upgrade.first_release import COLLECTIONS, FILE, ROOT, worktree
 
-pytestmark = pytest.mark.timeout(600)  # each begins a dozen processes, one after the other
+pytestmark = pytest.mark.timeout(900)  # each begins a dozen processes, one after the other
 # The last commit that landed before these changes; each landing may move it on.
 PREVIOUS = "f19d71cf37dc9f3f7051fba389aa458b8de0e190"
 COUNTED = ["tenants_project", "tenants_event", "tenants_edgecredential", "tenants_claim", "provisioning_workflow"]

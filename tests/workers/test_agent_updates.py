@@ -208,6 +208,20 @@ def test_a_reboot_is_part_of_the_update_and_power_cuts_only_delay_it(host, tmp_p
     assert done.status.startswith("Update completed") and done.end_time != OPEN
 
 
+def test_one_that_the_machine_went_back_from_says_so(host, tmp_path):
+    ask_for(host, update_packages="hello")
+    memory = Memory(tmp_path / "agent.json")
+    memory.job = Job(Wanted(packages=["hello"]), time.time(), "rebooting", 1, "the boot before")
+    memory.status = "STARTED"
+    system = Remembering(UpdateFailed("rolled back: it didn't reach the server", "criticalservices", "rolledback"))
+    run(Updates(system, memory, host.token, str(host.uuid), clock=inside), host)
+    assert status(host) == "No new updates available" and system.kept == 0
+    failed = OsUpdateRun.objects.get()
+    [entry] = json.loads(failed.status_details)["update_log"]
+    assert failed.status == "Update failed" and entry["status"] == "rolledback"
+    assert entry["failure_log"] == "rolled back: it didn't reach the server"
+
+
 def test_one_that_is_cut_off_again_and_again_fails_in_the_end(host, tmp_path):
     ask_for(host, update_packages="hello")
     memory = Memory(tmp_path / "agent.json")

@@ -294,10 +294,10 @@ def test_several_processes_share_a_port_over_tls_1_3_and_end_together(django_db_
         with plain, trust.wrap_socket(plain, server_hostname="127.0.0.1") as secured:
             assert (secured.version(), secured.selected_alpn_protocol()) == ("TLSv1.3", "h2")
         parent.terminate()
-        assert parent.wait(20) == 0
+        assert parent.wait(60) == 0
         with pytest.raises(OSError):
             socket.create_connection(("127.0.0.1", port), timeout=10)
     finally:
         parent.terminate()
-        parent.wait(20)
+        parent.wait(60)
         parent.stderr.close()

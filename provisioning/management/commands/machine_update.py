@@ -187,7 +187,7 @@ def another_image(name: str, change: Callable[[Path], None]) -> dict[str, Any]:
         shutil.move(Path(scratch, slots.NAME), made)
     with made.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return {"url": f"tink-stack/images/{made.name}", "sha256": digest, "digest": digest}
+    return {"url": f"tink-stack/images/{made.name}", "name": made.name, "sha256": digest, "digest": digest}
 
 
 class Quiet(SimpleHTTPRequestHandler):
