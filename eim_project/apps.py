@@ -1,6 +1,7 @@
-"""Makes our Celery app the current one, so that a task can be called by its name from any floor."""
+"""Makes our Celery app the current one, so that a task can be called by its name from any floor; begins traces."""
 
 from django.apps import AppConfig
+from django.conf import settings
 
 
 class EimProjectConfig(AppConfig):
@@ -8,3 +9,8 @@ class EimProjectConfig(AppConfig):
 
     def ready(self):
         from eim_project import celery  # noqa: F401  importing it is what makes it current
+
+        if settings.TRACES:
+            from eim_project import tracing
+
+            tracing.begin()

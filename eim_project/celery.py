@@ -1,6 +1,7 @@
 """Celery: wakes the loop and carries nothing that matters; what is outstanding is a row in Postgres."""
 
 import os
+from importlib import import_module
 
 from celery import Celery, Task
 from celery.signals import celeryd_after_setup, setup_logging
@@ -76,3 +77,12 @@ def _under_its_name(sender, **_):
     from workers import telling  # which needs Django's apps; this file is read before them
 
     telling.begin(sender)
+
+
+@celeryd_after_setup.connect
+def _import_before_forking(**_):
+    """What takes seconds, once in the parent. In a child it is a task's time, which is limited: killed for it, the next
+
+    child would begin again.
+    """
+    import_module("jsonschema")

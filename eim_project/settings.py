@@ -514,6 +514,11 @@ LOGGING = {
     },
 }
 
+TRACES = setting(
+    "OTEL_EXPORTER_OTLP_ENDPOINT", _web, "",
+    "collector of OpenTelemetry traces, like http://collector:4318; needs requirements-otel.txt",
+)  # fmt: skip
+
 # Read where they are used --------------------------------------------------------------------------------------------
 setting("EIM_ADMIN_PASSWORD", env.text, "", "the first administrator's; else one is drawn and shown once", secret=True)
 setting("EIM_PASSWORD", env.text, "", "what create_user and set_password give; else one is drawn", secret=True)

@@ -205,8 +205,12 @@ def test_each_process_tells_metrics_of_its_own_and_they_only_grow(layout, contex
     assert sum(after) - sum(before) >= 10 and all(late > early for early, late in zip(before, after, strict=True))
     trust = grpc.ssl_channel_credentials(layout.ca.read_bytes())
     with grpc.secure_channel(layout.url.removeprefix("https://"), trust) as channel:
-        for _ in range(4):
-            health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=LONGEST)
-    assert all("Health/Check" in told_by(port) for port in layout.metrics)
+        ask = health_pb2_grpc.HealthStub(channel).Check
+
+        def each_was_asked():
+            ask(health_pb2.HealthCheckRequest(), timeout=LONGEST)
+            return all("Health/Check" in told_by(port) for port in layout.metrics)
+
+        until(each_was_asked, "nginx has passed a call to each southbound process")
     hosts = re.findall(rf'^edge_hosts\{{.*project="{PROJECT}".*\}} (\S+)', told_by(layout.exporter), re.M)
     assert sum(map(float, hosts)) == NODES

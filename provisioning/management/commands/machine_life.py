@@ -43,6 +43,8 @@ class Command(machine.Command):
 class Life(Installation):
     """A machine that lives on once it runs."""
 
+    trouble = ""  # that the last command on it that failed told
+
     def besides(self, api: Api) -> dict[str, Any]:
         """An account with a key made for this run, and a config of the operator's own."""
         tools.require("ssh", "ssh-keygen")
@@ -71,7 +73,7 @@ class Life(Installation):
         told = self.on_it(f"sudo cat {GREETING} && hostname && sudo sshd -T | grep -i ^passwordauthentication")
         expected = f"hello from the custom config\n{host_id}\npasswordauthentication no\n"
         if told != expected:
-            raise Failed(f"logged in by SSH, but found {told!r} instead of {expected!r}")
+            raise Failed(f"logged in by SSH, but found {told!r} instead of {expected!r}; {self.trouble}")
         self.mark("logged in by SSH: the custom config was applied, its name is the host's, no passwords are taken")
 
     def is_installed_anew(self, api: Api, host_id: str, instance: str, machine: qemu.Machine) -> None:
@@ -120,7 +122,8 @@ class Life(Installation):
         way = [*SSH.split(), "-i", str(self.key), "-p", str(self.hardware.ssh_port), f"{USER}@127.0.0.1"]
         try:
             return tools.run("ssh", *way, command)
-        except CommandFailed:
+        except CommandFailed as failure:
+            self.trouble = str(failure)
             return None
 
     @staticmethod
