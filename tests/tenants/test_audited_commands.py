@@ -25,11 +25,12 @@ def test_the_command_line_tells_of_itself(committed, monkeypatch):
             capture_output=True,
         ).returncode  # fmt: skip
 
+    lines = Audit.objects.filter(method="RUN").exclude(pk__in=[*Audit.objects.values_list("pk", flat=True)])
     try:
         assert manage("create_project", committed.name, "--org", "tests") == 0
         assert manage("create_project", committed.name, "--org", "another") != 0
         assert manage("showmigrations", "tenants") == manage("migrate_fleet", "--plan") == manage("nginx") == 0
-        told = [*Audit.objects.filter(method="RUN").order_by("id").values_list("action", "resource_id", "status")]
+        told = [*lines.order_by("id").values_list("action", "resource_id", "status")]
         assert told == [("create_project", committed.name, 200), ("create_project", committed.name, 500)]
     finally:
         monkeypatch.setattr(settings, "AUDIT_DAYS", -1)

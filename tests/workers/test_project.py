@@ -134,7 +134,10 @@ def test_a_project_is_served_when_all_that_projects_begin_with_is_there(till):
         assert ("TELEMETRY_RESOURCE_KIND_METRICS", "TELEMETRY_COLLECTOR_KIND_HOST", "Disk_Usage_and_Health",
                 ["disk", "diskio", "smart"]) in groups  # fmt: skip
         systems = {*OperatingSystem.objects.values_list("profile_name", flat=True)}
-        assert systems == {"debian-12", "ubuntu-22.04-lts-generic", "ubuntu-24.04-lts-generic", "microvisor-nonrt"}
+        assert systems == {
+            "debian-12", "debian-immutable-12", "microvisor-nonrt",
+            "ubuntu-22.04-lts-generic", "ubuntu-24.04-lts-generic",
+        }  # fmt: skip
         assert Provider.objects.get(name="infra_onboarding").provider_kind == "PROVIDER_KIND_BAREMETAL"
 
 
@@ -220,7 +223,7 @@ def test_a_worker_may_be_killed_at_any_statement_of_the_making(unblocked):
         project.refresh_from_db()
         assert project.is_ready and structure(project.schema_name) == structure(schema.TEMPLATE)
         with schema_context(project.schema_name):
-            assert (TelemetryGroup.objects.count(), OperatingSystem.objects.count()) == (14, 4)
+            assert (TelemetryGroup.objects.count(), OperatingSystem.objects.count()) == (14, 5)
             assert Provider.objects.count() == 1
         remove(project)
         if not killed:
@@ -331,7 +334,7 @@ def test_an_administrators_profile_replaces_the_one_of_its_name(tmp_path):
     file.write_text(f"{shipped}  osImageSha256: {'ab' * 32}\n")
     found = {one["profile_name"]: one for one in profiles.in_folders((profiles.SHIPPED, tmp_path))}
     debian = found["debian-12"]
-    assert len(found) == 4 and debian["sha256"] == "ab" * 32
+    assert len(found) == 5 and debian["sha256"] == "ab" * 32
     assert debian["metadata"] == '{"release":"12"}' and debian["profile_version"] == "12"
 
 

@@ -84,7 +84,7 @@ def test_a_refusal_is_found_in_the_log_by_the_id_that_its_caller_is_given(channe
     assert (line.code, line.because) == ("UNAUTHENTICATED", "A bearer token is needed")
 
 
-def test_lines_of_a_call_have_its_id_and_method_also_those_of_its_database_work(caplog):
+def test_lines_of_a_call_have_its_id_and_method_also_those_of_its_database_work(public, caplog):
     """They are made where the log is written, on the thread that writes."""
     said = []
 
