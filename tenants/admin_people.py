@@ -115,6 +115,7 @@ class PersonAdmin(Told, UserAdmin):
     filter_horizontal = []
     autocomplete_fields = ["groups"]
     readonly_fields = ["last_login", "date_joined"]
+    add_fieldsets = UserAdmin.add_fieldsets  # Unfold's own has none, and comes first
     fieldsets = [
         (None, {"fields": ["username", "password"]}),
         ("Who it is", {"fields": ["first_name", "last_name", "email"]}),

@@ -18,7 +18,6 @@ from uuid import uuid4
 import grpc
 import pytest
 from django.conf import settings as django_settings
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from edge import fleet
 from eim_project.demo import Api, make_catalog, stage
@@ -205,11 +204,12 @@ def test_each_process_tells_metrics_of_its_own_and_they_only_grow(layout, contex
     assert sum(after) - sum(before) >= 10 and all(late > early for early, late in zip(before, after, strict=True))
     trust = grpc.ssl_channel_credentials(layout.ca.read_bytes())
     with grpc.secure_channel(layout.url.removeprefix("https://"), trust) as channel:
-        ask = health_pb2_grpc.HealthStub(channel).Check
+        beat = channel.unary_unary("/hostmgr_southbound_proto.Hostmgr/UpdateInstanceStateStatusByHostGUID")
 
         def each_was_asked():
-            ask(health_pb2.HealthCheckRequest(), timeout=LONGEST)
-            return all("Health/Check" in told_by(port) for port in layout.metrics)
+            with pytest.raises(grpc.RpcError):  # nobody is let in without a token, and each counts that
+                beat(b"", timeout=LONGEST)
+            return all('code="UNAUTHENTICATED"' in told_by(port) for port in layout.metrics)
 
         until(each_was_asked, "nginx has passed a call to each southbound process")
     hosts = re.findall(rf'^edge_hosts\{{.*project="{PROJECT}".*\}} (\S+)', told_by(layout.exporter), re.M)

@@ -24,6 +24,18 @@ document.addEventListener("alpine:init", () => {
   }));
 });
 
+/* Choices that are searched for have no name for whoever can't see their label. */
+const nameChoices = () => document.querySelectorAll(".select2-selection[role=combobox]").forEach((box) => {
+  const label = box.closest(".select2").previousElementSibling?.labels?.[0];
+  if (!label) return;
+  for (const part of [box, box.querySelector("[role=textbox]")]) part?.setAttribute("aria-label", label.textContent.trim());
+});
+document.addEventListener("DOMContentLoaded", () => {
+  if (!document.querySelector(".admin-autocomplete")) return;
+  nameChoices();
+  new MutationObserver(nameChoices).observe(document.body, { childList: true, subtree: true });
+});
+
 /* <section data-live="address" data-every="seconds">: asked for again while somebody can see it, and put in place if it
    is another. Whoever is in the middle of it keeps the focus, and what they have opened stays open. */
 const Live = {
