@@ -9,6 +9,7 @@ import tarfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 from cryptography import x509
 
@@ -66,6 +67,16 @@ class Step:
     serves: tuple[str, ...] = ()  # files that machines download; their sha256 and size are noted in facts.json
     room_bytes: int = 2**30  # free disk space it wants before it starts
     kept: int = KEPT  # versions
+
+
+def _disk_image(kind: ModuleType) -> Callable[[Inputs, dict[str, Path], Path], None]:
+    """How an image of this kind is made of the same packages: image.make(), slots.make()."""
+
+    def make(inputs: Inputs, needs: dict[str, Path], folder: Path) -> None:
+        root, kernel = needs["image-packages"] / "root.tar", needs["microos-packages"] / "packages.tar"
+        kind.make(root, kernel, inputs.checkout, inputs.keys.db, folder)
+
+    return make
 
 
 def _packages(names: tuple[str, ...]) -> Callable[[Inputs], dict[str, object]]:
@@ -211,13 +222,7 @@ STEPS = [
         "image",
         "Disk image of the operating system",
         _image_facts,
-        lambda inputs, needs, folder: image.make(
-            needs["image-packages"] / "root.tar",
-            needs["microos-packages"] / "packages.tar",
-            inputs.checkout,
-            inputs.keys.db,
-            folder,
-        ),
+        _disk_image(image),
         needs=("image-packages", "microos-packages"),
         serves=(image.NAME,),
         room_bytes=3 * 2**30,
@@ -226,13 +231,7 @@ STEPS = [
         "slots",
         "Disk image with two slots",
         _slots_facts,
-        lambda inputs, needs, folder: slots.make(
-            needs["image-packages"] / "root.tar",
-            needs["microos-packages"] / "packages.tar",
-            inputs.checkout,
-            inputs.keys.db,
-            folder,
-        ),
+        _disk_image(slots),
         needs=("image-packages", "microos-packages"),
         serves=(slots.NAME,),
         room_bytes=3 * 2**30,
