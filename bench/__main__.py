@@ -14,7 +14,9 @@ REPETITIONS = 3
 def main() -> int:
     parser = argparse.ArgumentParser(prog="bench", description="Measure the claims about speed beside their floors.")
     parser.add_argument("names", nargs="*", metavar="NAME", help="which; all if none is named")
-    parser.add_argument("--times", type=int, default=REPETITIONS, help="how often each is measured (default: %(default)s)")
+    parser.add_argument(
+        "--times", type=int, default=REPETITIONS, help="how often each is measured (default: %(default)s)"
+    )
     asked = parser.parse_args()
     names, times = asked.names, asked.times
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # else the data folder would stay
@@ -22,7 +24,9 @@ def main() -> int:
         with rig.start() as measured:
             if unknown := [name for name in names if name not in benches()]:
                 parser.error(f"there is no bench {unknown[0]!r}; there are {', '.join(benches())}")
-            results = [measure(bench, measured, times) for name, bench in benches().items() if not names or name in names]
+            results = [
+                measure(bench, measured, times) for name, bench in benches().items() if not names or name in names
+            ]
     except (StackError, Unfair) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
