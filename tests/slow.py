@@ -11,7 +11,7 @@ MARKS = ("slow", "boots")
 
 
 @cache
-def commit():
+def version():
     """As it was before the first result made the checkout another one."""
     from bench.report import commit  # not at each start of the quick ones
 
@@ -24,7 +24,7 @@ def pytest_runtest_logreport(report):
         return
     if "PYTEST_XDIST_WORKER" in os.environ:  # who started it hears of it
         return
-    when = {"date": datetime.now(UTC).isoformat(timespec="seconds"), "commit": commit()}
+    when = {"date": datetime.now(UTC).isoformat(timespec="seconds"), "commit": version()}
     known = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     known[report.nodeid.removeprefix("tests/")] = {
         "outcome": report.outcome, "seconds": round(report.duration), **when,
