@@ -47,6 +47,7 @@ ON_THE_CONSOLE = {
     r"micro-OS [\d.]+ rebooting": "rebooting",
     r"micro-OS [\d.]+ (.*trying again.*)": "{}",
     r"micro-OS [\d.]+ (edge.microos ended.*)": "{}",
+    r"TPM2 token unlocks volume": "its TPM unlocks its disk",
     r"cloud-init\[\d+\]: .* running 'init-local'": "the installed system has started",
     r"login:": "the installed system is up",
     r"(heartbeat|hardware) accepted": "its agent's {} is accepted",
@@ -77,7 +78,9 @@ class Command(BaseCommand):
             "network of its own: UEFI HTTP or HTTPS boot",
         )
         parser.add_argument(
-            "--secure-boot", action="store_true", help="enrol our keys first, and enforce them; encrypt for the TPM"
+            "--secure-boot",
+            action="store_true",
+            help="enrol our keys first, and enforce them; encrypt for the TPM, and start once more",
         )
         parser.add_argument("--second-disk", action="store_true", help="with somebody else's data, not to be touched")
         parser.add_argument("--log-in", action="store_true", help="don't register it: log in on its serial console")
@@ -170,13 +173,16 @@ class Installation:
                     host_id = self.log_in(api, machine)
                     self.order(api, host_id, image)
                 host = self.watch(api, host_id, machine)
+                seconds = time.monotonic() - switched_on
                 if self.hardware.second_disk and not machine.is_untouched():
                     raise Failed("the second disk, which was not to be installed on, was written to")
+                if self.hardware.tpm:
+                    self.start_again(machine)
             except Failed:
                 self.say("\n".join(["", f"The console's last {LAST_WORDS} lines:", *machine.last_words(LAST_WORDS)]))
                 raise
         self.summary(host)
-        return time.monotonic() - switched_on
+        return seconds
 
     def log_in(self, api: "Api", machine: qemu.Machine) -> str:
         """Be who stands before the machine, and mistypes the password at first; the id of the host that there is then.
@@ -209,6 +215,16 @@ class Installation:
             if time.monotonic() > self.deadline:
                 raise Failed(f"the console doesn't say {words!r}")
             time.sleep(LOOK_EVERY_SECONDS)
+
+    def start_again(self, machine: qemu.Machine) -> None:
+        """A later start than the first, which was still the installation's: the power is cut, and comes back."""
+        machine.cut_power()
+        self.told.clear()
+        self.heard = len(machine.console.read_text(errors="replace"))
+        self.mark("power cut, and back")
+        machine.switch_on()
+        self.hear(machine, "heartbeat accepted")
+        self.mark("it has started again by itself")
 
     def enrol(self, folder: Path) -> None:
         """Give our certificates to the firmware, as at a real machine by a stick; from then on it enforces them."""
