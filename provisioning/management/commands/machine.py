@@ -61,6 +61,7 @@ class Failed(Exception):
 class Command(BaseCommand):
     help = "Boot a QEMU machine with an empty disk from this server, and wait until its agent reports."
     requires_system_checks = []
+    patience = 900  # seconds, of a machine with two cores where nothing is built yet
 
     @property
     def kind(self) -> "type[Installation]":
@@ -85,7 +86,9 @@ class Command(BaseCommand):
         parser.add_argument("--second-disk", action="store_true", help="with somebody else's data, not to be touched")
         parser.add_argument("--log-in", action="store_true", help="don't register it: log in on its serial console")
         parser.add_argument("--trouble", choices=TROUBLES, help="what goes wrong on the way")
-        parser.add_argument("--timeout", type=float, default=900, metavar="SECONDS", help="for all of it (900)")
+        parser.add_argument(
+            "--timeout", type=float, default=self.patience, metavar="SECONDS", help="for all of it (%(default)s)"
+        )
 
     def handle(self, **options):
         if options["firmware"] == "bios" and (options["secure_boot"] or options["boot"] != "ipxe"):
@@ -102,6 +105,7 @@ class Command(BaseCommand):
         folder = settings.EIM_DATA / "machine"
         try:
             tools.require_all()
+            tools.require(*self.kind.programs)
             with ExitStack() as around:
                 lan = around.enter_context(Lan(folder / "lan")) if options["boot"] in NEEDS_A_LAN else None
                 place = Place(lan.server if lan else qemu.HOST_AS_SEEN_BY_GUEST, lan)
@@ -146,6 +150,7 @@ class Installation:
     outcome = "Running"
     logs_in = loses_power = False
     image_step = "image"  # of the build
+    programs: tuple[str, ...] = ()  # that it needs besides those of each machine
 
     def __init__(self, stack: dict[str, Any], hardware: qemu.Hardware, timeout: float, say: Any) -> None:
         self.stack, self.hardware, self.say = stack, hardware, say
