@@ -1,6 +1,6 @@
 """The list of hosts in the project's admin, as the console's numbers lead to it: by stage, step, and failure."""
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import Q
 from django.urls import reverse
 from django.utils.html import format_html
@@ -11,6 +11,7 @@ from inventory.admin import HostAdmin, site
 from inventory.models import Host
 from inventory.stages import REACHED, Stage, in_short, staged
 from tenants.admin import coloured
+from workers import power
 
 
 class InStage(admin.SimpleListFilter):
@@ -72,11 +73,20 @@ class FleetAdmin(HostAdmin):
     def get_queryset(self, request):
         return staged().defer("hardware")
 
+    def wish(self, request, hosts, **wishes):
+        """What nobody can do is wished all the same, as by the API, and told."""
+        super().wish(request, hosts, **wishes)
+        if "power_state" in wishes and (waiting := [*hosts.exclude(power.switchable()).values_list("name", flat=True)]):
+            names = ", ".join(waiting[:5]) + (f" and {len(waiting) - 5} more" if len(waiting) > 5 else "")
+            why = "No provider switches the power of {}: what is wished waits until the host's power provider is named."
+            messages.warning(request, why.format(names))
+
     @admin.display(description="host", ordering="name")
     def named(self, host):
         return format_html(
             '<a class="named" href="{}">{}</a><span class="dim id">{}</span>',
-            reverse("console:host", args=[host.resource_id]), host.name, host.resource_id,
+            reverse("console:host", args=[host.resource_id]), host.name,
+            host.resource_id if host.name != host.resource_id else "",
         )  # fmt: skip
 
     @admin.display(description="status", ordering="stage")

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from django.conf import settings
 from django.contrib import messages
 from django.db import connection
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -10,10 +11,11 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST
 
-from console import timeline, verbs
+from console import afterwards, timeline, verbs
 from console.fleet import lasting, percent_of
 from console.frame import page, part
 from inventory import presence
+from inventory.api.location import inherit
 from inventory.models import Host, Instance, Status
 from inventory.models.schedule import over
 from inventory.stages import Stage, in_short, staged, statuses_of
@@ -79,7 +81,9 @@ def do(request: HttpRequest, resource_id: str, verb: str) -> HttpResponse:
 
 
 def _found(resource_id: str) -> Host:
-    rows = staged().select_related("site__region", "provider", "power_provider", "instance__os")
+    rows = staged().select_related(
+        "site__region", "provider", "power_provider", "instance__os", "instance__os_update_policy__target_os"
+    )
     host = rows.filter(resource_id=resource_id[:24]).first()
     if host is None:
         raise Http404
@@ -99,8 +103,20 @@ def _told(request: HttpRequest, host: Host) -> dict:
         "deadline": workflow.deadline(so.run) if so.is_being_installed else None,
         "seen": seen, "silent_after": presence.silence(), "addresses": _addresses(host),
         "maintained": lasting(timezone.now(), over(host=host.resource_id)),
-        "entries": timeline.of(host, so.instance, runs),
+        "entries": timeline.of(host, so.instance, runs), "inherited": _inherited(host),
+        "updates": afterwards.updates(so.instance) if so.is_installed else None,
+        "telemetry": afterwards.telemetry(host, so.instance) if so.instance else [],
+        "has_amt": bool(settings.MPS_URL and settings.RPS_URL),
     }  # fmt: skip
+
+
+def _inherited(host: Host) -> list[dict[str, str]]:
+    """The labels that its site and its regions say, and itself doesn't."""
+    if host.site is None:
+        return []
+    told: dict = {"metadata": host.metadata}
+    inherit([told], [host.site.region_id or ""], [host.site.metadata])
+    return told["inheritedMetadata"]
 
 
 def _pairs(host: Host, instance: Instance | None) -> list[Pair]:

@@ -1,4 +1,7 @@
-"""Installing a host: which operating system, with what; the same as making its instance by the API."""
+"""Installing a host: which operating system, with what; the same as making its instance by the API. And where it is
+
+said what is installed without anybody asking.
+"""
 
 from django import forms
 from django.contrib import messages
@@ -8,6 +11,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
 from console.frame import page
+from inventory.defaults import PROVIDER
 from inventory.models import (
     CustomConfig,
     Customization,
@@ -17,6 +21,7 @@ from inventory.models import (
     InstanceState,
     LocalAccount,
     OperatingSystem,
+    Provider,
     SecurityFeature,
 )  # fmt: skip
 from tenants.errors import ResourceError
@@ -84,3 +89,11 @@ def install(request: HttpRequest, resource_id: str) -> HttpResponse:
             messages.success(request, f"{host.name}: its installation begins when its machine is onboarded and calls.")
             return HttpResponseRedirect(reverse("console:host", args=[host.resource_id]))
     return page(request, "console/install.html", title=f"Install {host.name}", form=form, host=host)
+
+
+def zero_touch(request: HttpRequest) -> HttpResponse:
+    """It is the config of a provider, which may have been deleted: then it is made anew."""
+    provider = Provider.objects.filter(name=PROVIDER).first()
+    if provider is not None:
+        return HttpResponseRedirect(reverse("project:inventory_provider_change", args=[provider.pk]))
+    return HttpResponseRedirect(f"{reverse('project:inventory_provider_add')}?name={PROVIDER}")

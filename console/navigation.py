@@ -47,6 +47,7 @@ def _project(request: HttpRequest) -> list[tuple[str, list[tuple[str, str, str]]
             ("upload_file", "Import hosts", reverse("console:imports")),
             ("deployed_code", "Instances", _list("project", "inventory_instance")),
             ("install_desktop", "Installations", _list("project", "provisioning_workflow")),
+            ("bolt", "Zero touch", reverse("console:zero-touch")),
             ("key", "Enrolments", _list("project", "tenants_enrolment")),
         ]),
         ("Places", [

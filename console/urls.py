@@ -17,6 +17,7 @@ urlpatterns = [
     to_write("schedules/new/", schedules.new, "schedule_new"),
     to_read("schedules/<str:resource_id>/", schedules.one, "schedule"),
     to_write("schedules/<str:resource_id>/end/", schedules.end, "schedule_end"),
+    to_read("zero-touch/", install.zero_touch, "zero-touch"),
     to_read("search/", search.search, "search"),
     to_read("live/", dashboard.live, "dashboard-live"),
     to_read("locations/", locations.locations, "locations"),

@@ -7,11 +7,23 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.http import HttpRequest
 
-from inventory.models import Host, HostState, Instance, InstanceState, PowerState, SingleSchedule
+from inventory.models import (
+    AmtControlMode,
+    AmtState,
+    Host,
+    HostState,
+    Instance,
+    InstanceState,
+    KvmState,
+    PowerState,
+    SingleSchedule,
+    SolState,
+)
 from inventory.models.schedule import ScheduleStatus
 from provisioning import verbs, workflow
 from provisioning.models import ACTIVE, Workflow, WorkflowState
@@ -22,6 +34,10 @@ from workers import power
 REFUSALS = (ResourceError, ValidationError, AlreadyClaimed, *verbs.REFUSALS)
 SOON = 2  # seconds; a schedule begins in the future
 HOURS = {"1": "1 hour", "4": "4 hours", "24": "a day", "0": "until I end it"}
+MODES = {
+    AmtControlMode.CCM.value: "Client control: whoever opens a remote console needs a code from the machine's screen",
+    AmtControlMode.ACM.value: "Admin control: without; its domain's certificate must be known to the server (RPS)",
+}
 
 
 @dataclass(frozen=True)
@@ -33,13 +49,17 @@ class Situation:
     run: Workflow | None  # the latest, without its sealed inputs
     switchable: bool
     maintained: list[SingleSchedule]  # of the host alone, in force
+    updating: list[SingleSchedule]  # the same, to update its operating system
 
     @classmethod
     def of(cls, host: Host) -> "Situation":
         instance = getattr(host, "instance", None)
         run = workflow.of(instance).defer("inputs_sealed").first() if instance else None
-        mine = SingleSchedule.objects.filter(SingleSchedule.in_force(int(time.time()) + SOON), target_host=host)
-        return cls(host, instance, run, Host.objects.filter(power.switchable(), pk=host.pk).exists(), [*mine])
+        mine = [*SingleSchedule.objects.filter(SingleSchedule.in_force(int(time.time()) + SOON), target_host=host)]
+        updating = [one for one in mine if one.schedule_status == ScheduleStatus.OS_UPDATE]
+        maintained = [one for one in mine if one not in updating]
+        switchable = Host.objects.filter(power.switchable(), pk=host.pk).exists()
+        return cls(host, instance, run, switchable, maintained, updating)
 
     @property
     def is_going(self) -> bool:
@@ -52,6 +72,11 @@ class Situation:
     @property
     def is_being_installed(self) -> bool:
         return self.run is not None and self.run.state in ACTIVE
+
+    @property
+    def is_activated(self) -> bool:
+        """Its AMT."""
+        return self.host.current_amt_state == AmtState.PROVISIONED and not self.is_going
 
     @property
     def may_install(self) -> bool:
@@ -72,6 +97,7 @@ class Verb:
     is_grave: bool = False
     group: str = ""
     choices: dict[str, str] = field(default_factory=dict)  # of `choice`, which the form sends
+    asks_which: str = "For how long"
     text: str = ""  # the label of `note`, which the form sends
 
 
@@ -108,6 +134,47 @@ def _maintain(so: Situation, request: HttpRequest) -> None:
         name=f"maintenance of {so.host.resource_id}", schedule_status=ScheduleStatus.MAINTENANCE, target_host=so.host,
         start_seconds=begins, end_seconds=begins + hours * 3600 if hours else 0,
     ).ask()  # fmt: skip
+
+
+def _update(so: Situation, request: HttpRequest) -> None:
+    begins = int(time.time()) + SOON
+    SingleSchedule(
+        name=f"update of {so.host.resource_id}", schedule_status=ScheduleStatus.OS_UPDATE, target_host=so.host,
+        start_seconds=begins, end_seconds=begins + 3600,
+    ).ask()  # fmt: skip
+
+
+def _end_update(so: Situation, request: HttpRequest) -> None:
+    for schedule in so.updating:
+        schedule.delete()
+
+
+def _activate(so: Situation, request: HttpRequest) -> None:
+    if (mode := request.POST.get("choice")) in MODES:
+        so.host.amt_control_mode = mode
+    so.host.ask(amt_state=AmtState.PROVISIONED)
+
+
+def _console(kind: str, called: str, icon: str, state: type[KvmState] | type[SolState]) -> tuple[Verb, Verb]:
+    """Starts and stops a session of one kind."""
+    pair = f"{kind}_state"
+    ended = (state.UNSPECIFIED, state.STOP, state.ERROR)
+
+    def is_on(so: Situation) -> bool:
+        return getattr(so.host, f"current_{pair}") not in ended or getattr(so.host, f"desired_{pair}") not in ended
+
+    return (
+        Verb(
+            f"{kind}-start", f"Open a {called}", icon,
+            lambda so: so.is_activated and getattr(so.host, f"current_{pair}") in ended, _host(**{pair: state.START}),
+            f"A {called} is asked for: its status says how it goes on", group="Remote",
+        ),
+        Verb(
+            f"{kind}-stop", f"Close the {called}", "cancel",
+            lambda so: is_on(so) and getattr(so.host, f"desired_{pair}") != state.STOP,
+            _host(**{pair: state.STOP}), f"The {called} is closed", group="Remote",
+        ),
+    )  # fmt: skip
 
 
 def _end_maintenance(so: Situation, request: HttpRequest) -> None:
@@ -160,6 +227,32 @@ VERBS = {verb.name: verb for verb in (
     _power(PowerState.OFF, "Switch off", "power_off", _WILL_END),
     _power(PowerState.RESET, "Reset", "restart_alt", _WILL_END),
     _power(PowerState.POWER_CYCLE, "Off and on again", "cycle", _WILL_END),
+    Verb(
+        "amt-activate", "Activate AMT", "settings_remote",
+        lambda so: so.host.current_amt_state != AmtState.PROVISIONED and not so.is_going
+        and so.host.desired_amt_state != AmtState.PROVISIONED and bool(settings.MPS_URL and settings.RPS_URL),
+        _activate, "Its AMT is activated as soon as its agent asks",
+        "Then its power is switched and its consoles are opened from here, also while no operating system runs.",
+        group="Remote", choices=MODES, asks_which="Who is in control",
+    ),
+    Verb(
+        "amt-deactivate", "Deactivate AMT", "settings_remote",
+        lambda so: AmtState.PROVISIONED in (so.host.current_amt_state, so.host.desired_amt_state)
+        and so.host.desired_amt_state != AmtState.UNPROVISIONED and not so.is_going,
+        _host(amt_state=AmtState.UNPROVISIONED), "Its AMT is deactivated",
+        "Its power can't be switched through AMT then, and no console be opened.", True, "Remote",
+    ),
+    *_console("kvm", "remote screen (KVM)", "desktop_windows", KvmState),
+    *_console("sol", "serial console (SOL)", "terminal", SolState),
+    Verb(
+        "update", "Update now", "update", lambda so: so.is_installed and not so.is_going and not so.updating, _update,
+        "For an hour from now it may update: its agent asks every few minutes",
+        "A window for updates is opened, for an hour. What is installed in it is what its update policy says; without one, all that is newer.",
+    ),
+    Verb(
+        "end-update", "End the update window", "update_disabled", lambda so: bool(so.updating), _end_update,
+        "Nothing new is begun; what has begun is carried through",
+    ),
     Verb(
         "maintain", "Maintenance", "engineering", lambda so: not so.is_going and not so.maintained, _maintain,
         "Maintenance has begun: alerts of the host are held back",

@@ -1,8 +1,8 @@
 """The project's admin: every resource, with wishes as actions and facts to read, never to edit."""
 
 from datetime import UTC, datetime
+from functools import cache
 
-from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.models import LogEntry
 from django.contrib.admin.utils import unquote
@@ -10,10 +10,12 @@ from django.contrib.admin.views.autocomplete import AutocompleteJsonView
 from django.db import connection
 from django.http import Http404, HttpResponseRedirect
 from django.shortcuts import render
+from django.utils.html import format_html
 from unfold.admin import ModelAdmin, TabularInline
 
 from inventory import errors, presence
-from inventory.forms import Degrees, MetadataLines, as_written, named
+from inventory.defaults import PROVIDER
+from inventory.forms import Degrees, Lines, MetadataLines, ProviderForm, TelemetryProfileForm, ZeroTouchForm, named
 from inventory.models import (
     AmtState,
     CustomConfig,
@@ -34,6 +36,7 @@ from inventory.models import (
     Ou,
     PowerState,
     Provider,
+    ProviderKind,
     Region,
     RemoteAccess,
     RemoteAccessState,
@@ -47,7 +50,11 @@ from inventory.models import (
     WorkloadMember,
     WorkloadState,
 )
+from inventory.models.base import EpochField
+from inventory.models.columns import Texts
 from inventory.models.metadata import MetadataField
+from inventory.models.policy import OPEN
+from inventory.naming import as_written
 from tenants.admin import ToRead, coloured
 from tenants.door import GuardedAdminSite
 from tenants.errors import AlreadyClaimed
@@ -94,10 +101,28 @@ HISTORY = 200  # lines of the journal on a page
 def shown(status: str):
     """A status column: its text in its indicator's colour."""
 
-    @admin.display(description=status.replace("_", " "), ordering=status)
+    @admin.display(description=as_written(status.replace("_", " ")), ordering=status)
     def column(resource):
         return coloured(getattr(resource, status), getattr(resource, f"{status}_indicator"))
 
+    return column
+
+
+@cache
+def told(field):
+    """A column of facts, to read on a page of one: a status in its colour, with since when; seconds as a moment."""
+
+    @admin.display(description=field.verbose_name, empty_value="never")
+    def column(resource):
+        value = getattr(resource, field.name)
+        if isinstance(field, EpochField):
+            return datetime.fromtimestamp(value, UTC) if 0 < value < OPEN else None
+        since = getattr(resource, f"{field.name}_timestamp")
+        status = coloured(value, getattr(resource, f"{field.name}_indicator"))
+        at = f" since {datetime.fromtimestamp(since, UTC):%Y-%m-%d %H:%M:%S} UTC" if since else ""
+        return format_html("{}{}", status, at)
+
+    column.__name__ = field.name
     return column
 
 
@@ -118,12 +143,30 @@ class ResourceAdmin(ModelAdmin):
     asks: dict[str, str] = {}  # what adding one wishes
     deletes: dict[str, str] = {}  # what deleting one wishes; without it the row goes at once
     fixed: set[str] = set()  # columns that are given once, when one is added, besides those that the model says
+    said: set[str] = set()  # choices whose default, that it isn't said, the model refuses
 
     def get_readonly_fields(self, request, obj=None):
         if not obj:
             return []
         facts = {f.name for f in self.model._meta.concrete_fields if not f.editable and not f.primary_key}
-        return sorted(facts | self.fixed | self.model.fixed | {"created_at", "updated_at"})
+        names = facts | self.fixed | self.model.fixed | {"created_at", "updated_at"}
+        with_status = {name for name in names if {f"{name}_indicator", f"{name}_timestamp"} <= names}
+        names -= {f"{name}{end}" for name in with_status for end in ("_indicator", "_timestamp")}
+        columns = {name: self.model._meta.get_field(name) for name in sorted(names)}
+        return [
+            told(field) if name in with_status or isinstance(field, EpochField) else name
+            for name, field in columns.items()
+        ]
+
+    def get_exclude(self, request, obj=None):
+        """Those of them that are shown otherwise than they are kept."""
+        return [one.__name__ for one in self.get_readonly_fields(request, obj) if callable(one)]
+
+    def get_fieldsets(self, request, obj=None):
+        """What is asked for, then what is so."""
+        known = self.get_readonly_fields(request, obj)
+        asked = [name for name in self.get_fields(request, obj) if name not in known]
+        return [(None, {"fields": asked}), *([("What is so", {"fields": known})] if known else [])]
 
     def get_autocomplete_fields(self, request):
         """Whatever is referred to: there may be thousands of it, too many for a list in each form."""
@@ -134,12 +177,21 @@ class ResourceAdmin(ModelAdmin):
     def formfield_for_dbfield(self, db_field, request, **kwargs):
         if isinstance(db_field, MetadataField):
             return db_field.formfield(form_class=MetadataLines)
+        if any(isinstance(one, Texts) for one in db_field.validators):
+            return db_field.formfield(form_class=Lines)
         asked = super().formfield_for_dbfield(db_field, request, **kwargs)
-        if asked is not None:
-            asked.label = as_written(asked.label)
-            if hasattr(asked, "label_from_instance"):
-                asked.label_from_instance = named
+        if db_field.choices:
+            asked.choices = [
+                (value, as_written(label)) for value, label in db_field.get_choices(include_blank=False)
+                if not value.endswith("_UNSPECIFIED") or not self.must_be_said(db_field)
+            ]  # fmt: skip
+        if hasattr(asked, "label_from_instance"):
+            asked.label_from_instance = named
         return asked
+
+    def must_be_said(self, column):
+        """Whether it is one of a few, and none of them by itself: so none is offered that the model refuses."""
+        return not column.has_default() or column.name in self.said
 
     # The admin's own permissions are about models; here the project's role decides, for all of them.
     def has_module_permission(self, request):
@@ -246,6 +298,7 @@ class SiteAdmin(ResourceAdmin):
 
 @admin.register(OperatingSystem, site=site)
 class OperatingSystemAdmin(ResourceAdmin):
+    said = {"os_type", "os_provider"}
     list_display = ["resource_id", "name", "profile_name", "image_id", "os_type", "from_profile", "retracted"]
     search_fields = ["name", "profile_name", "resource_id"]
 
@@ -272,28 +325,35 @@ class OsUpdateRunAdmin(ResourceAdmin):
         return False
 
 
-class ProviderForm(forms.ModelForm):
-    """Credentials are written, and never shown: left empty, they stay as they are."""
-
-    credentials = forms.CharField(
-        required=False, widget=forms.Textarea(attrs={"rows": 2, "autocomplete": "off"}),
-        help_text="One a line, as the vendor wants them: user name and password, for Redfish. Kept sealed.",
-    )  # fmt: skip
-
-    def _post_clean(self):
-        if said := self.cleaned_data.get("credentials"):
-            self.instance.credentials = said.splitlines()
-        super()._post_clean()
-
-
 @admin.register(Provider, site=site)
 class ProviderAdmin(ResourceAdmin):
     form = ProviderForm
     list_display = ["resource_id", "name", "provider_kind", "provider_vendor", "api_endpoint"]
     search_fields = ["name", "resource_id"]
 
+    def is_zero_touch(self, request, obj):
+        """Ours, whose config says what becomes of machines that just appear. It may be deleted, and made anew."""
+        if obj:
+            return obj.name == PROVIDER
+        return request.GET.get("name") == PROVIDER
+
+    def get_form(self, request, obj=None, change=False, **kwargs):
+        if self.is_zero_touch(request, obj):
+            kwargs["form"] = ZeroTouchForm
+        return super().get_form(request, obj, change, **kwargs)
+
+    def get_fieldsets(self, request, obj=None):
+        if self.is_zero_touch(request, obj):
+            return [("What becomes of a machine that is let in without an operating system", {"fields": [*ZeroTouchForm.KEPT]})]
+        return super().get_fieldsets(request, obj)
+
     def get_readonly_fields(self, request, obj=None):
         return [name for name in super().get_readonly_fields(request, obj) if name != "credentials_sealed"]
+
+    def save_model(self, request, obj, form, change):
+        if not change and self.is_zero_touch(request, None):
+            obj.name, obj.provider_kind, obj.api_endpoint = PROVIDER, ProviderKind.BAREMETAL, "null"
+        super().save_model(request, obj, form, change)
 
 
 @admin.register(Host, site=site)
@@ -439,6 +499,7 @@ class TelemetryGroupAdmin(ResourceAdmin):
 
 @admin.register(TelemetryProfile, site=site)
 class TelemetryProfileAdmin(ResourceAdmin):
+    form = TelemetryProfileForm
     list_display = [
         "resource_id", "kind", "group__name", "metrics_interval", "log_level", "region__name", "site__name", "instance",
     ]  # fmt: skip

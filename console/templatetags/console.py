@@ -6,6 +6,9 @@ from django import template
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.text import capfirst
+
+from inventory.naming import as_written
 
 register = template.Library()
 
@@ -67,7 +70,13 @@ def plain(value: str) -> str:
     for kind in _KINDS:
         value = value.removeprefix(f"{kind}_")
     words = value.replace("_", " ")
-    return words.capitalize() if value.isupper() else words
+    return as_written(words.capitalize() if value.isupper() else words)
+
+
+@register.filter
+def written(name: str) -> str:
+    """`amt_status` is `AMT status`."""
+    return as_written(capfirst(name.replace("_", " ")))
 
 
 @register.filter

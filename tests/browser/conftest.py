@@ -1,8 +1,8 @@
 """A real browser before a real stack: `manage.py up --demo` with a small fleet, started once for all these tests.
 
 Any page that a test opens may log no error and ask no other host for anything: that is asserted when the test ends.
-EIM_BROWSER_STACK names the EIM_DATA of a stack that runs already, for whoever writes tests; EIM_SCREENSHOTS=1 writes
-the pictures of the documents anew.
+EIM_BROWSER_STACK names the EIM_DATA of a stack that runs already, for whoever writes tests (with EIM_ADMIN_PASSWORD and
+EIM_MPS_URL as it was started with); EIM_SCREENSHOTS=1 writes the pictures of the documents anew.
 """
 
 import json
@@ -15,13 +15,16 @@ from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import pytest
 from django.conf import settings
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
 
+from tests.browser.walking import into_demo
 from tests.eim_project.waiting import wait_until
 from tests.services import environment_without
+from tests.workers import controllers
 
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = [
@@ -39,7 +42,8 @@ class Stack:
     def __init__(self, data: Path, environment: dict[str, str]) -> None:
         self.environment = {**environment, "EIM_DATA": str(data)}
         told = json.loads((data / "stack.json").read_text())
-        self.http, self.flower = told["http"], told["flower"]
+        self.data, self.http, self.flower = data, told["http"], told["flower"]
+        self.https, self.grpc, self.ca = told["https"], told["grpc"], told["ca"]
 
     def manage(self, *command: str, **environment: str) -> str:
         done = subprocess.run(
@@ -51,7 +55,15 @@ class Stack:
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory) -> Iterator[Stack]:
+def toolkit() -> Iterator[controllers.Toolkit]:
+    """The servers that the stack speaks to machines' AMT through. A stack that runs already was told where they are."""
+    told = urlsplit(os.environ.get("EIM_MPS_URL", "")).port
+    with controllers.toolkit(told or 0) as toolkit:
+        yield toolkit
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory, toolkit) -> Iterator[Stack]:
     """It runs, and so does its fleet, when the first test begins."""
     if running := os.environ.get("EIM_BROWSER_STACK"):
         yield Stack(Path(running), environment_without())
@@ -63,6 +75,7 @@ def stack(tmp_path_factory) -> Iterator[Stack]:
         names = [f"EIM_{name}_PORT" for name in ("HTTP", "HTTPS", "GRPC", "FLOWER", "EXPORTER")]
         ports = map(str, random.sample(range(20000, 30000), len(names)))  # where no stack of the developer's listens
         own = {"EIM_DATA": str(data), "EIM_ARTIFACTS": str(data / "artifacts"), "EIM_ADMIN_PASSWORD": PASSWORD}
+        own |= {"EIM_MPS_URL": toolkit.url, "EIM_RPS_URL": toolkit.url}
         environment = {**environment_without(), **own, **dict(zip(names, ports, strict=True))}
         said = data / "said.log"
         with said.open("w") as output:
@@ -173,3 +186,15 @@ def people(stack) -> dict[str, str]:
             stack.manage("create_user", name, EIM_PASSWORD=PASSWORD)
             stack.manage("grant", role, "--user", name, "--project", "demo")
     return names
+
+
+@pytest.fixture
+def olga(visitor, people) -> Page:
+    """Who may write in the demo project, at its overview."""
+    return into_demo(visitor().signed_in("olga", PASSWORD))
+
+
+@pytest.fixture
+def fresh() -> str:
+    """A word that nothing is called by yet."""
+    return uuid4().hex[:8]

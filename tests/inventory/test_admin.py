@@ -114,11 +114,11 @@ def test_a_form_offers_what_may_be_written_and_nothing_else(ada, acme, model):
 @pytest.mark.parametrize(
     ("model", "form", "refusal"),
     [
-        (Workload, {"kind": "WORKLOAD_KIND_UNSPECIFIED"}, "kind is WORKLOAD_KIND_CLUSTER or WORKLOAD_KIND_DHCP"),
+        (Workload, {"kind": "WORKLOAD_KIND_UNSPECIFIED"}, "is not one of the available choices"),
         (SingleSchedule, {"start_seconds": "5"}, "startSeconds 5 is in the past"),
         (RepeatedSchedule, {"cron_hours": "24"}, "* or numbers from 0 to 23, like 1,15"),
         (NetworkSegment, {"vlan_id": "1"}, "vlanId 1 is every switch&#x27;s own and can&#x27;t be used"),
-        (Site, {"dns_servers": '["x"]'}, "is not an IP address"),
+        (Site, {"dns_servers": "x"}, "is not an IP address"),
         (OperatingSystem, {"metadata": "[]"}, "metadata is a JSON object of texts"),
     ],
 )

@@ -33,7 +33,7 @@ def test_metadata_is_written_a_line_each_and_shown_so_again(writer):
 
 def test_where_a_site_is_is_said_in_degrees(writer):
     add = "/p/acme/admin/inventory/site/add/"
-    form = {"name": "Berlin", "dns_servers": "[]", "docker_registries": "[]", "metadata": ""}
+    form = {"name": "Berlin", "dns_servers": "", "docker_registries": "", "metadata": ""}
     assert "less than or equal to 90" in writer.post(add, {**form, "site_lat": "91"}).text
     assert writer.post(add, {**form, "site_lat": "52.5251", "site_lng": "-13.4"}).status_code == 302
     site = Site.objects.get()

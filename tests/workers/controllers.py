@@ -102,7 +102,7 @@ Answer = tuple[int, Any]
 
 
 @contextmanager
-def serving(answer: Callable[[BaseHTTPRequestHandler, str, Any], Answer | None]) -> Iterator[str]:
+def serving(answer: Callable[[BaseHTTPRequestHandler, str, Any], Answer | None], port: int = 0) -> Iterator[str]:
     """A server that answers what `answer(handler, "METHOD /path", body)` says; None if it has answered by itself."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -127,7 +127,7 @@ def serving(answer: Callable[[BaseHTTPRequestHandler, str, Any], Answer | None])
         def log_message(self, *_args):
             """Nothing."""
 
-    with _server(Handler) as server:
+    with _server(Handler, port=port) as server:
         yield f"http://127.0.0.1:{server.server_port}"
 
 
@@ -139,8 +139,8 @@ class _Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def _server(handler: type, tls: tuple[Path, Path] | None = None) -> Iterator[ThreadingHTTPServer]:
-    server = _Server(("127.0.0.1", 0), handler)
+def _server(handler: type, tls: tuple[Path, Path] | None = None, port: int = 0) -> Iterator[ThreadingHTTPServer]:
+    server = _Server(("127.0.0.1", port), handler)
     if tls:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(*tls)
@@ -300,9 +300,9 @@ class Toolkit:
 
 
 @contextmanager
-def toolkit() -> Iterator[Toolkit]:
+def toolkit(port: int = 0) -> Iterator[Toolkit]:
     made = Toolkit()
-    with serving(made.answer) as made.url:
+    with serving(made.answer, port) as made.url:
         yield made
 
 
