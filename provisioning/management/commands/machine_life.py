@@ -22,7 +22,7 @@ from provisioning.management.commands.machine import LOOK_EVERY_SECONDS, Api, Fa
 
 GREETING = "/etc/greeting"  # a file of the custom config's
 CONFIG = f"""#cloud-config
-merge_how: [{{name: list, settings: [append]}}, {{name: dict, settings: [recurse_dict]}}]
+merge_how: [{{name: list, settings: [append]}}, {{name: dict, settings: [no_replace, recurse_list]}}]
 write_files:
   - path: {GREETING}
     content: hello from the custom config
