@@ -25,7 +25,8 @@ CONFIG = f"""#cloud-config
 merge_how: [{{name: list, settings: [append]}}, {{name: dict, settings: [no_replace, recurse_list]}}]
 write_files:
   - path: {GREETING}
-    content: hello from the custom config
+    content: |
+      hello from the custom config
 """
 LEFT_BEHIND = "/var/lib/of-the-first-installation"
 SSH = "-oBatchMode=yes -oStrictHostKeyChecking=no -oUserKnownHostsFile=/dev/null -oConnectTimeout=20 -oLogLevel=ERROR"
