@@ -247,7 +247,7 @@ VERBS = {verb.name: verb for verb in (
     Verb(
         "update", "Update now", "update", lambda so: so.is_installed and not so.is_going and not so.updating, _update,
         "For an hour from now it may update: its agent asks every few minutes",
-        "A window for updates is opened, for an hour. What is installed in it is what its update policy says; without one, all that is newer.",
+        "A window for updates is opened, for an hour. Its update policy says what is installed in it.",
     ),
     Verb(
         "end-update", "End the update window", "update_disabled", lambda so: bool(so.updating), _end_update,

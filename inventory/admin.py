@@ -37,6 +37,7 @@ from inventory.models import (
     PowerState,
     Provider,
     ProviderKind,
+    ProviderVendor,
     Region,
     RemoteAccess,
     RemoteAccessState,
@@ -331,6 +332,10 @@ class ProviderAdmin(ResourceAdmin):
     list_display = ["resource_id", "name", "provider_kind", "provider_vendor", "api_endpoint"]
     search_fields = ["name", "resource_id"]
 
+    def get_changeform_initial_data(self, request):
+        """Of those that can be added, one is served here."""
+        return {"provider_vendor": ProviderVendor.REDFISH} | super().get_changeform_initial_data(request)
+
     def is_zero_touch(self, request, obj):
         """Ours, whose config says what becomes of machines that just appear. It may be deleted, and made anew."""
         if obj:
@@ -344,7 +349,7 @@ class ProviderAdmin(ResourceAdmin):
 
     def get_fieldsets(self, request, obj=None):
         if self.is_zero_touch(request, obj):
-            return [("What becomes of a machine that is let in without an operating system", {"fields": [*ZeroTouchForm.KEPT]})]
+            return [("What becomes of machines that are let in without one", {"fields": [*ZeroTouchForm.KEPT]})]
         return super().get_fieldsets(request, obj)
 
     def get_readonly_fields(self, request, obj=None):
