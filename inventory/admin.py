@@ -8,6 +8,7 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.admin.utils import unquote
 from django.contrib.admin.views.autocomplete import AutocompleteJsonView
 from django.db import connection
+from django.db.models import JSONField
 from django.http import Http404, HttpResponseRedirect
 from django.shortcuts import render
 from django.utils.html import format_html
@@ -52,7 +53,6 @@ from inventory.models import (
     WorkloadState,
 )
 from inventory.models.base import EpochField
-from inventory.models.columns import Texts
 from inventory.models.metadata import MetadataField
 from inventory.models.policy import OPEN
 from inventory.naming import as_written
@@ -178,7 +178,7 @@ class ResourceAdmin(ModelAdmin):
     def formfield_for_dbfield(self, db_field, request, **kwargs):
         if isinstance(db_field, MetadataField):
             return db_field.formfield(form_class=MetadataLines)
-        if any(isinstance(one, Texts) for one in db_field.validators):
+        if isinstance(db_field, JSONField) and db_field.default is list:
             return db_field.formfield(form_class=Lines)
         asked = super().formfield_for_dbfield(db_field, request, **kwargs)
         if db_field.choices:
