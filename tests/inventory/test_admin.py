@@ -21,6 +21,7 @@ from inventory.models import (
     Resource,
     SingleSchedule,
     Site,
+    TelemetryProfile,
     Workload,
 )
 from tenants.models import Grant, Role, User
