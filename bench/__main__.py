@@ -14,13 +14,19 @@ REPETITIONS = 3
 def main() -> int:
     parser = argparse.ArgumentParser(prog="bench", description="Measure the claims about speed beside their floors.")
     parser.add_argument("names", nargs="*", metavar="NAME", help="which; all if none is named")
-    names = parser.parse_args().names
+    parser.add_argument(
+        "--times", type=int, default=REPETITIONS, help="how often each is measured (default: %(default)s)"
+    )
+    asked = parser.parse_args()
+    names, times = asked.names, asked.times
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # else the data folder would stay
     try:
         with rig.start() as measured:
             if unknown := [name for name in names if name not in benches()]:
                 parser.error(f"there is no bench {unknown[0]!r}; there are {', '.join(benches())}")
-            results = [measure(bench, measured) for name, bench in benches().items() if not names or name in names]
+            results = [
+                measure(bench, measured, times) for name, bench in benches().items() if not names or name in names
+            ]
     except (StackError, Unfair) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
@@ -29,7 +35,7 @@ def main() -> int:
     return 0
 
 
-def measure(bench: Bench, measured: rig.Rig) -> report.Result:
+def measure(bench: Bench, measured: rig.Rig, times: int) -> report.Result:
     """Ours and the floor in turn, so that whatever else the machine does meets both."""
     report.progress(bench.name)
     measured.tidy()
@@ -39,7 +45,7 @@ def measure(bench: Bench, measured: rig.Rig) -> report.Result:
             bench.check(measured)
         except Unfair as unfair:
             raise Unfair(f"{bench.name}: {unfair}") from unfair
-        for _ in range(REPETITIONS):
+        for _ in range(times):
             result.ours.append(bench.ours.measure(measured))
             result.floor.append(bench.floor.measure(measured))
     return result

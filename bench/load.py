@@ -33,6 +33,9 @@ def percentile(numbers: Sequence[float], percent: int) -> float:
     return sorted(numbers)[min(len(numbers) - 1, len(numbers) * percent // 100)]
 
 
+IDLE = 1.0  # seconds after which a connection isn't trusted to be open still
+
+
 def by_threads(open_caller: Callable[[], Callable[[], object]], callers: int, used: Callable[[], float]) -> Load:
     """Each caller is a thread with a connection of its own. used() tells the seconds of CPU that the servers had."""
     waits: list[list[float]] = [[] for _ in range(callers)]
@@ -88,12 +91,20 @@ class HttpCaller:
     """A kept-alive connection that reads answers and doesn't look into them: less of the machine goes to the caller."""
 
     def __init__(self, port: int, token: str) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=30)
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._port = port
+        self._connect()
         self._headers = f"Host: 127.0.0.1\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n"
+
+    def _connect(self) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", self._port), timeout=30)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._used = time.monotonic()
 
     def call(self, method: str, path: str, body: bytes = b"") -> bytes:
         """The body of the answer. Raises OSError if the status isn't 200."""
+        if time.monotonic() - self._used > IDLE:  # the server may have hung up: while others warmed up, for example
+            self._socket.close()
+            self._connect()
         head = f"{method} {path} HTTP/1.1\r\n{self._headers}Content-Length: {len(body)}\r\n\r\n"
         self._socket.sendall(head.encode() + body)
         answer = b""
@@ -107,6 +118,7 @@ class HttpCaller:
             got += len(parts[-1])
         if not headers.startswith(b"http/1.1 200"):
             raise OSError(f"{method} {path}: {headers.splitlines()[0].decode()} {b''.join(parts)[:300]!r}")
+        self._used = time.monotonic()
         return b"".join(parts)
 
     def _more(self) -> bytes:

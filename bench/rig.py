@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tenants.models import Project
 
 PROJECT = "bench"
+PORTS = ("EIM_HTTP_PORT", "EIM_HTTPS_PORT", "EIM_GRPC_PORT", "EIM_EXPORTER_PORT")
 HOSTS = 10_000
 NODES = 1000  # of them, the first ones, whose machines are simulated where a bench needs them
 
@@ -102,7 +103,7 @@ def start() -> Iterator[Rig]:
         for name in ("DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL"):
             os.environ.pop(name, None)  # nobody's data are measured upon
         urls = rig.enter_context(embedded.services(data))
-        ports = {name: str(embedded.free_port()) for name in ("EIM_HTTP_PORT", "EIM_HTTPS_PORT", "EIM_GRPC_PORT")}
+        ports = {name: str(embedded.free_port()) for name in PORTS}
         os.environ |= ports | {
             "DJANGO_SETTINGS_MODULE": "bench.settings", "EIM_DATA": str(data),
             "DATABASE_URL": urls.database, "REDIS_URL": urls.redis,
@@ -137,7 +138,7 @@ def _prepare(data: Path, urls: embedded.Urls) -> Rig:
         http=f"http://{embedded.LOOPBACK}:{settings.EIM_HTTP_PORT}",
         https=f"https://{embedded.LOOPBACK}:{settings.EIM_HTTPS_PORT}",
         grpc=f"{embedded.LOOPBACK}:{settings.EIM_GRPC_PORT}",
-        flower="", exporter="", ca=str(settings.EIM_CA_FILE),
+        flower="", exporter=f"http://{embedded.LOOPBACK}:{settings.EIM_EXPORTER_PORT}", ca=str(settings.EIM_CA_FILE),
         database_url=urls.database, redis_url=urls.redis, pid=os.getpid(),
     )  # fmt: skip
     person = User.objects.create_user("bench")
@@ -148,8 +149,7 @@ def _prepare(data: Path, urls: embedded.Urls) -> Rig:
 def _programs(stack: "Stack", names: tuple[str, ...]) -> "list[Program]":
     from eim_project.stack import programs
 
-    nowhere = "http://127.0.0.1:1"
-    return [one for one in programs(replace(stack, flower=nowhere, exporter=nowhere)) if one.name in names]
+    return [one for one in programs(replace(stack, flower="http://127.0.0.1:1")) if one.name in names]
 
 
 def _that_says_when_ready(program: "Program", log: Path) -> "Program":

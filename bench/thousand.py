@@ -6,12 +6,16 @@ from uuid import uuid4
 import psycopg
 from django.db import connection
 
+from bench import rows
 from bench.rig import Rig
 from tenants import schema
 from tenants.models import Organization, Project, TenantState
 
 TENANTS = 1000
+FILLED, HOSTS = 300, 334  # tenants with hosts, and each one's: 100,000 in all
+FIRST = 10_000_000  # the number of the first of those hosts
 _made: list[Project] = []
+_filled: list[Project] = []
 
 
 def tenants(most: int = TENANTS) -> list[Project]:
@@ -28,6 +32,15 @@ def tenants(most: int = TENANTS) -> list[Project]:
         project.observe(state=TenantState.CREATED)
         _made.append(project)
     return _made[:most]
+
+
+def filled() -> list[Project]:
+    """300 of them with 100,000 hosts in all."""
+    for number, project in list(enumerate(tenants(FILLED)))[len(_filled) :]:
+        with schema.in_schema(project):
+            rows.fill(HOSTS, FIRST + number * HOSTS)
+        _filled.append(project)
+    return _filled
 
 
 def fattest_connection(rig: Rig) -> float:

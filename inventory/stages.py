@@ -1,21 +1,13 @@
 """How far each host has come, in one word: the stages by which people look at a fleet. Each host is in just one."""
 
-from django.db.models import Case, Q, QuerySet, TextChoices, Value, When
+from django.db.models import Case, Count, Q, QuerySet, TextChoices, Value, When
 
-from inventory.models import Host, HostState, Indicator, InstanceState, Status
+from inventory.models import Host, HostState, Indicator, Instance, InstanceState, Status
+from inventory.models.compute import STATUSES_OF_HOSTS, STATUSES_OF_INSTANCES, any_error
 
-# What counts as an error, of a host and of its instance.
-STATUSES_OF_HOSTS = ("host", "onboarding", "registration", "power", "amt")
-STATUSES_OF_INSTANCES = ("instance", "provisioning", "update", "trusted_attestation")
 LOST = "No Connection"  # what the host's status says then
-
-
-def any_error(prefix: str, statuses: tuple[str, ...]) -> Q:
-    conditions = {f"{prefix}{status}_status_indicator": Indicator.ERROR for status in statuses}
-    return Q(**conditions, _connector=Q.OR)
-
-
 FAILED = any_error("", STATUSES_OF_HOSTS) | any_error("instance__", STATUSES_OF_INSTANCES)
+_RUNNING = {"current_state": InstanceState.RUNNING}
 
 
 class Stage(TextChoices):
@@ -57,6 +49,32 @@ def staged() -> QuerySet[Host]:
     """All hosts, each with its `stage`."""
     cases = [When(condition, then=Value(stage)) for condition, stage in _DECIDED]
     return Host.objects.annotate(stage=Case(*cases, default=Value(Stage.REGISTERED)))
+
+
+def summary(wanted: Q) -> dict[str, int]:
+    """How many of these hosts there are: in all, with an error, running without one, at no site.
+
+    Of all hosts it is counted where indexes tell it: how many fail is read, and not whether each of 100,000 does.
+    """
+    if wanted:
+        running = Q(instance__current_state=InstanceState.RUNNING)
+        return Host.objects.filter(wanted).aggregate(
+            total=Count("pk"), error=Count("pk", filter=FAILED), running=Count("pk", filter=running & ~FAILED),
+            unallocated=Count("pk", filter=Q(site=None)),
+        )  # fmt: skip
+    of_hosts = any_error("", STATUSES_OF_HOSTS)
+    by_host = Host.objects.filter(of_hosts).aggregate(
+        error=Count("pk"), running=Count("pk", filter=Q(instance__current_state=InstanceState.RUNNING))
+    )
+    by_instance = Instance.objects.filter(any_error("", STATUSES_OF_INSTANCES), ~any_error("host__", STATUSES_OF_HOSTS))
+    by_instance = by_instance.exclude(host=None).aggregate(error=Count("pk"), running=Count("pk", filter=Q(**_RUNNING)))
+    running = Instance.objects.filter(**_RUNNING).exclude(host=None).count()
+    return {
+        "total": Host.objects.count(),
+        "error": by_host["error"] + by_instance["error"],
+        "running": running - by_host["running"] - by_instance["running"],
+        "unallocated": Host.objects.filter(site=None).count(),
+    }
 
 
 def statuses_of(host: Host) -> list[tuple[str, Status, int]]:

@@ -32,7 +32,7 @@ _TOLD = {  # what a report says -> our state; the two generations number them di
 class WorkflowService:
     async def GetWorkflowContexts(self, request, context):
         """The old worker's poll: its workflow, if there is one that it should be at, once."""
-        run = await self._asked(context, _workflow_for, request.worker_id)
+        run = await self._asked(context, _workflow_for, request.worker_id, poll=True)
         if run is not None and workflow.may_begin(run):
             action = run.actions[run.current]
             yield tink.old.WorkflowContext(
@@ -58,7 +58,7 @@ class WorkflowService:
 
     async def GetAction(self, request, context):
         """The new worker's poll: the one action that is due."""
-        run, environment = await self._asked(context, _action_for, request.agent_id)
+        run, environment = await self._asked(context, _action_for, request.agent_id, poll=True)
         action = run.actions[run.current]
         return tink.new.ActionResponse(
             workflow_id=run.workflow_id, task_id=TASK, agent_id=run.worker_id,
@@ -72,13 +72,13 @@ class WorkflowService:
         # Both generations' answers are empty messages.
         return tink.old.Empty() if is_old else tink.new.ActionStatusResponse()
 
-    async def _asked(self, context, work, asked):
+    async def _asked(self, context, work, asked, *, poll=False):
         """Run `work(node, asked)` in the schema of whoever calls."""
         try:
             node = await caller_of(context, roles=(AGENT_ROLE, ONBOARD))
             if not node.client_id.startswith(NODE_CLIENT):  # no machine's token: then it has to be such a person's
                 node = await caller_of(context, roles=(ONBOARD,))
-            return await in_database(work, node, asked, schema=node.schema, who=node.client_id)
+            return await in_database(work, node, asked, schema=node.schema, who=node.client_id, poll=poll)
         except workflow.NotTrusted as distrust:
             raise Refusal(grpc.StatusCode.UNAUTHENTICATED, str(distrust)) from distrust
 

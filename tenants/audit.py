@@ -31,9 +31,9 @@ NODE = client_id_of("")  # how the client ids of nodes begin
 # Commands that change nothing, or that are the server itself. Any other is audited: a new one isn't forgotten.
 UNAUDITED = {
     "", "help", "version", "--help", "--version", "check", "test", "shell", "runserver", "up", "down", "memory",
-    "southbound", "machine", "showmigrations", "makemigrations", "sqlmigrate", "diffsettings", "collectstatic",
-    "findstatic", "bulk_check", "bulk_export", "spectacular", "outstanding", "settings", "doctor", "nginx", "bmc",
-    "exporter", "watch_tinkerbell",
+    "southbound", "machine", "machine_life", "machine_update", "showmigrations", "makemigrations", "sqlmigrate",
+    "diffsettings", "collectstatic", "findstatic", "bulk_check", "bulk_export", "spectacular", "outstanding",
+    "settings", "doctor", "nginx", "bmc", "exporter", "watch_tinkerbell",
 }  # fmt: skip
 ELSEWHERE = {"-h", "--help", "--url", "--list", "--plan"}  # options with which a command changes nothing here
 NAMED_BY_ITS_FIRST_WORD = {"create_project", "delete_project", "changepassword", "prepare"}

@@ -50,15 +50,16 @@ def serving():
 
 
 def close_connections() -> None:
-    """Those of all threads of the server's pool, so that the test database can be dropped."""
-    together = threading.Barrier(southbound.THREADS, timeout=10)
+    """Those of all threads of the server's pools, so that the test database can be dropped."""
+    for pool, threads in ((southbound._pool, southbound.THREADS), (southbound._polls, southbound.POLLS)):
+        together = threading.Barrier(threads, timeout=10)
 
-    def close():
-        together.wait()  # or one thread would take two of these
-        connections.close_all()
+        def close(together=together):
+            together.wait()  # or one thread would take two of these
+            connections.close_all()
 
-    for closing in [southbound._pool.submit(close) for _ in range(southbound.THREADS)]:
-        closing.result()
+        for closing in [pool.submit(close) for _ in range(threads)]:
+            closing.result()
 
 
 class Node:

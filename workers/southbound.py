@@ -33,8 +33,9 @@ from tenants.request import bind, bound, id_of
 
 log = logging.getLogger(__name__)
 
-THREADS = 8  # each with a database connection
-QUEUE = 2000  # calls that wait for one of them; a caller beyond that is told to come again
+THREADS = 6  # each with a database connection
+POLLS = 2  # threads more, for what machines ask again and again: it waits for no queue of those who report
+AT_ONCE = 2000  # calls that have a thread or wait for one; a caller beyond that is told to come again
 GONE = "The token's project is gone"
 PROJECTS_KNOWN = 8  # seconds for which the list of projects that are ready is taken to be right
 KNOWN = 20_000  # tokens whose nodes are kept
@@ -68,17 +69,22 @@ class Node:
 
 _busy = 0  # calls that have a thread, or wait for one
 _pool = ThreadPoolExecutor(THREADS, thread_name_prefix="orm")
+_polls = ThreadPoolExecutor(POLLS, thread_name_prefix="poll")
 
 
-async def in_database(work: Callable, *args, schema: str = "public", who: str = ""):
-    """Run `work(*args)` on a thread of the pool, in this schema, and return what it returns."""
+async def in_database(work: Callable, *args, schema: str = "public", who: str = "", poll: bool = False):
+    """Run `work(*args)` on a thread of the pool, in this schema, and return what it returns.
+
+    poll: it asks one thing by an index, and writes hardly ever.
+    """
     global _busy
-    if _busy >= THREADS + QUEUE:
+    if _busy >= AT_ONCE:
         raise Refusal(grpc.StatusCode.UNAVAILABLE, "The server has more to do than it can: come again later")
     _busy += 1
     try:
         knows = copy_context()  # whose call it is, for the log
-        return await asyncio.get_running_loop().run_in_executor(_pool, knows.run, _enter, schema, who, work, args)
+        pool = _polls if poll else _pool
+        return await asyncio.get_running_loop().run_in_executor(pool, knows.run, _enter, schema, who, work, args)
     finally:
         _busy -= 1
 

@@ -22,9 +22,9 @@ DELETE = """
 WITH host AS (DELETE FROM {schema}.inventory_host WHERE resource_id = %(id)s RETURNING id),
     claim AS (DELETE FROM tenants_claim WHERE schema = '{schema}' AND resource_id = %(id)s),
     event AS (INSERT INTO tenants_event (schema, kind, resource_id, verb, who, at)
-              SELECT '{schema}', 'host', %(id)s, verb, %(who)s, now() FROM unnest(ARRAY['asked', 'deleted']) verb)
+              VALUES ('{schema}', 'host', %(id)s, 'deleted', %(who)s, now()))
 INSERT INTO tenants_ring (schema, label, pk_rung, asked)
-SELECT '{schema}', 'inventory.Host', id, asked FROM host, unnest(ARRAY[true, false]) asked
+SELECT '{schema}', 'inventory.Host', id, false FROM host
 """
 
 

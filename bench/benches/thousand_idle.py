@@ -2,29 +2,17 @@
 
 import time
 from contextlib import contextmanager
-from functools import cache
 
-from django_tenants.utils import schema_context
-
-from bench import rows, thousand
+from bench import thousand
 from bench.declare import Bench, Figures, Side, Unit
 from bench.rig import Rig
 
-TENANTS, HOSTS = 300, 334
 SECONDS = 20
-FIRST = 10_000_000
-
-
-@cache
-def _filled() -> None:
-    for number, project in enumerate(thousand.tenants()[:TENANTS]):
-        with schema_context(project.schema_name):
-            rows.fill(HOSTS, first=FIRST + number * HOSTS)
 
 
 @contextmanager
 def around(rig: Rig):
-    _filled()
+    thousand.filled()
     with rig.worker(), rig.running("builders", "beat"):
         time.sleep(10)  # what was rung for while they were made is heard
         yield

@@ -4,11 +4,11 @@ import re
 from datetime import UTC, datetime
 
 from django.db import connection, transaction
-from django.db.models import Count, Q
+from django.db.models import Q
 from rest_framework import exceptions, serializers
 from rest_framework.response import Response
 
-from inventory import errors, filtering, presence
+from inventory import errors, filtering, presence, stages
 from inventory.api.access import CustomConfigSerializer, LocalAccountSerializer
 from inventory.api.base import (
     Derived,
@@ -52,7 +52,6 @@ from inventory.models import (
     Site,
     hardware,
 )  # fmt: skip
-from inventory.stages import FAILED
 
 # What PUT leaves alone if the body doesn't have it: whoever renames a host doesn't mean to touch its power.
 OUT_OF_BAND = {
@@ -255,17 +254,7 @@ class HostViewSet(ResourceViewSet):
         host.ask(state=HostState.DELETED)
 
     def summary(self, request, *args, **kwargs):
-        """In one pass over the hosts."""
-        wanted = filtering.condition(Host, self.asked().get("filter", ""))
-        running = Q(instance__current_state=InstanceState.RUNNING)
-        return Response(
-            Host.objects.filter(wanted).aggregate(
-                total=Count("pk"),
-                error=Count("pk", filter=FAILED),
-                running=Count("pk", filter=running & ~FAILED),
-                unallocated=Count("pk", filter=Q(site=None)),
-            )
-        )
+        return Response(stages.summary(filtering.condition(Host, self.asked().get("filter", ""))))
 
     def seen(self, request, resource_id, *args, **kwargs):
         """When its machine was last heard from."""

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from inventory import addresses, errors
 from inventory.models.access import CustomConfig, LocalAccount, RemoteAccess
-from inventory.models.base import EpochField, Resource, name_field, status, wish
+from inventory.models.base import EpochField, Indicator, Resource, name_field, status, wish
 from inventory.models.columns import late, said
 from inventory.models.hardware import Hardware
 from inventory.models.location import Site
@@ -121,6 +121,16 @@ def no_hardware() -> Hardware:
     return {"storages": [], "nics": [], "usbs": [], "gpus": []}
 
 
+# What counts as an error, of a host and of its instance.
+STATUSES_OF_HOSTS = ("host", "onboarding", "registration", "power", "amt")
+STATUSES_OF_INSTANCES = ("instance", "provisioning", "update", "trusted_attestation")
+
+
+def any_error(prefix: str, statuses: tuple[str, ...]) -> models.Q:
+    conditions = {f"{prefix}{status}_status_indicator": Indicator.ERROR for status in statuses}
+    return models.Q(**conditions, _connector=models.Q.OR)
+
+
 class Host(Resource):
     prefix = "host"
     wishes = {
@@ -218,7 +228,9 @@ class Host(Resource):
     hardware = models.JSONField(default=no_hardware, editable=False)
 
     class Meta(Resource.Meta):
-        pass
+        indexes = [
+            models.Index(fields=["id"], condition=any_error("", STATUSES_OF_HOSTS), name="inventory_host_failed")
+        ]
 
     @transaction.atomic
     def observe(self, *, only_if=None, **facts):
@@ -377,6 +389,14 @@ class Instance(Resource):
                 condition=models.Q(kind=InstanceKind.VM)
                 | models.Q(vm_memory_bytes=0, vm_cpu_cores=0, vm_storage_bytes=0),
                 name="instance_metal_without_vm",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["host"], condition=models.Q(current_state=InstanceState.RUNNING), name="inventory_instance_running"
+            ),
+            models.Index(
+                fields=["host"], condition=any_error("", STATUSES_OF_INSTANCES), name="inventory_instance_failed"
             ),
         ]
 

@@ -6,13 +6,12 @@ from provisioning.dkam.tools import require, run
 
 MIB = 2**20
 SPARE_BYTES = 2 * MIB  # for FAT's tables and folders
-ESP = "C12A7328-F81F-11D2-BA4B-00A0C93EC93B"  # the type of an EFI system partition
 
 
 def make(files: dict[str, Path], target: Path) -> None:
     """files: path on the stick -> what to put there. EFI/BOOT/BOOTX64.EFI is what UEFI starts."""
     require("mformat", "mmd", "mcopy", "xorriso")
-    fat, empty = target.with_suffix(".fat"), target.with_suffix(".empty")
+    fat = target.with_suffix(".fat")
     size = sum(-(-source.stat().st_size // 4096) * 4096 for source in files.values()) + SPARE_BYTES
     with fat.open("wb") as file:
         file.truncate(-(-size // MIB) * MIB)
@@ -22,9 +21,8 @@ def make(files: dict[str, Path], target: Path) -> None:
         run("mmd", "-i", fat, f"::{folder}")
     for path, source in files.items():
         run("mcopy", "-i", fat, source, f"::{path}")
-    empty.mkdir()
-    partition = ("-append_partition", "2", ESP, fat, "-appended_part_as_gpt")
-    boot = ("-e", "--interval:appended_partition_2:all::", "-no-emul-boot")
-    run("xorriso", "-as", "mkisofs", "-quiet", "-V", "EIM", "-o", target, *partition, *boot, empty)
-    empty.rmdir()
+    # A file of the volume, not a partition appended behind it: how large it is El Torito can't tell in its 16 bits, so
+    # UEFI takes what there is from its beginning to the end of the volume.
+    boot = ("-e", fat.name, "-no-emul-boot", "-efi-boot-part", "--efi-boot-image", "--protective-msdos-label")
+    run("xorriso", "-as", "mkisofs", "-quiet", "-V", "EIM", "-o", target, *boot, "-graft-points", f"{fat.name}={fat}")
     fat.unlink()

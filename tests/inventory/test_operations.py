@@ -5,10 +5,14 @@ Of hosts, instances, operating systems, regions, sites, providers and locations.
 
 import json
 import re
+from itertools import product
 from uuid import uuid4
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import resolve
+from django_tenants.utils import schema_context
 
 from inventory.models import Host, HostState, Indicator, Instance, InstanceState, Region, Site, Status, hardware
 from tests.conftest import client_of
@@ -490,6 +494,37 @@ def test_the_summary_counts_in_one_pass(api, beta, django_assert_max_num_queries
     nothing = {"total": 0, "error": 0, "running": 0, "unallocated": 0}
     assert send(client_of(beta, "im-rw"), "GET", "compute/hosts/summary") == (200, nothing)
     assert send(api, "GET", "compute/hosts/summary?filter=x")[0] == 400
+
+
+def test_the_summary_of_all_hosts_says_what_that_of_hosts_found_by_a_filter_says_and_indexes_tell_it(api, acme):
+    """Every mix of: an error of its own, one of its instance, running."""
+    system_id = made(api, "compute/os", OS)["resourceId"]
+    for number, (own, of_instance, running) in enumerate(product([True, False], repeat=3)):
+        host = made(api, "compute/hosts/register", {"serialNumber": f"SN0000{number}", "name": "one"})
+        made(api, "compute/instances", {"hostID": host["resourceId"], "osID": system_id})
+        if own:
+            Host.objects.get(resource_id=host["resourceId"]).observe(host_status=Status("no", Indicator.ERROR))
+        facts = {"state": InstanceState.RUNNING} if running else {}
+        facts |= {"provisioning_status": Status("no", Indicator.ERROR)} if of_instance else {}
+        Instance.objects.get(host_id=host["resourceId"]).observe(**facts)
+    machine = Instance(kind="INSTANCE_KIND_VM", os_id=system_id, name="of no host")
+    machine.ask(state=InstanceState.RUNNING)
+    machine.observe(state=InstanceState.RUNNING, update_status=Status("no", Indicator.ERROR))
+    expected = {"total": 8, "error": 6, "running": 1, "unallocated": 8}
+    assert send(api, "GET", "compute/hosts/summary?filter=name=one") == (200, expected)
+    with CaptureQueriesContext(connection) as asked:
+        assert send(api, "GET", "compute/hosts/summary") == (200, expected)
+    with schema_context(acme.schema_name), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")  # of eight rows all are read
+        used = {plan for query in asked for plan in _indexes_of(cursor, query["sql"])}
+    assert used >= {"inventory_host_failed", "inventory_instance_failed", "inventory_instance_running"}
+
+
+def _indexes_of(cursor, sql: str) -> set[str]:
+    if "count" not in sql.lower():
+        return set()
+    cursor.execute(f"EXPLAIN {sql}")
+    return {*re.findall(r"Scan (?:using|on) (\w+)", "\n".join(line for (line,) in cursor.fetchall()))}
 
 
 # Instances ----------------------------------------------------------------------------------------------------------

@@ -1,14 +1,12 @@
 """Secure Boot on a (virtual) machine: what we signed starts, and nothing else. A minute; run by make boots."""
 
-import os
-import shutil
-
 import pytest
 from django.conf import settings
 
 from eim_project import tls
 from provisioning import boot_keys, qemu
 from provisioning.dkam import build, tools
+from tests.provisioning.conftest import take_over
 
 pytestmark = [pytest.mark.boots, pytest.mark.xdist_group("machine"), pytest.mark.timeout(900)]
 HARDWARE = qemu.Hardware(
@@ -30,12 +28,7 @@ def built(django_db_setup, django_db_blocker, tmp_path_factory):
         tmp_path_factory.mktemp("boots"), settings.BASE_DIR, data / "tls/ca.crt", keys=keys,
         arguments=("grpc_authority=10.0.2.2:1", "eim_url=https://10.0.2.2:1"),
     )  # fmt: skip
-    digests = build.digests(inputs)
-    for name in ("microos-packages", "microos"):
-        before = data / "artifacts" / name / digests[name]
-        if before.is_dir():
-            (inputs.store.root / name).mkdir(parents=True)
-            shutil.copytree(before, inputs.store.folder(name, digests[name]), copy_function=os.link)
+    take_over(inputs.artifacts, "microos-packages", "microos")
     for name in ("microos-packages", "microos", "signed", "media"):
         build.build(name, inputs, print)
     return inputs.store.current("media")
@@ -51,8 +44,9 @@ def firmware(built, tmp_path_factory):
     return folder
 
 
-def test_firmware_that_knows_our_certificates_boots_our_stick(built, firmware):
-    with qemu.Machine(HARDWARE, qemu.Boot(usb=built / "eim.iso"), firmware, fresh=False) as machine:
+@pytest.mark.parametrize("medium", ["usb", "dvd"])
+def test_firmware_that_knows_our_certificates_boots_our_stick_and_our_dvd(built, firmware, medium):
+    with qemu.Machine(HARDWARE, qemu.Boot(**{medium: built / "eim.iso"}), firmware, fresh=False) as machine:
         assert machine.until("installing from https://10.0.2.2:1", BOOTS_WITHIN_SECONDS), machine.last_words(20)
 
 

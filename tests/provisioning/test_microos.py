@@ -7,7 +7,6 @@ import asyncio
 import base64
 import hashlib
 import os
-import shutil
 import threading
 from uuid import UUID
 
@@ -21,6 +20,7 @@ from eim_project import tls
 from provisioning import qemu
 from provisioning.dkam import build, tools
 from tests.edge.orchestrator import Orchestrator, action, refusal, until
+from tests.provisioning.conftest import take_over
 
 pytestmark = [pytest.mark.anyio, pytest.mark.xdist_group("machine"), pytest.mark.timeout(1800)]
 MIB = 2**20
@@ -43,12 +43,8 @@ def microos(tmp_path_factory):
     data = settings.DEFAULT_DATA
     tls.ensure(data / "tls", ["127.0.0.1", qemu.HOST_AS_SEEN_BY_GUEST])
     inputs = build.Inputs(tmp_path_factory.mktemp("microos"), settings.BASE_DIR, data / "tls/ca.crt")
-    digests = build.digests(inputs)
+    take_over(inputs.artifacts, "microos-packages", "microos")
     for name in ("microos-packages", "microos"):
-        before = data / "artifacts" / name / digests[name]
-        if before.is_dir():
-            (inputs.store.root / name).mkdir(parents=True)
-            shutil.copytree(before, inputs.store.folder(name, digests[name]), copy_function=os.link)
         build.build(name, inputs, print)
     return inputs.store.current("microos")
 
@@ -229,6 +225,22 @@ async def test_a_disk_is_encrypted_for_the_tpm_and_opened_by_it_after_a_power_cu
         site.order(action("more", "x/writefile:v1", DEST_PATH="/etc/more", CONTENTS="x"))
         machine.switch_on()
         assert await site.ended(machine, "more") == ("SUCCESS", "wrote /etc/more")
+
+
+@pytest.mark.slow
+async def test_users_get_a_volume_group_at_the_end_of_a_plain_disk(site, tmp_path):
+    set_up = action("set-up", "x/kernelupgrd:v1", 600, LVM_SIZE="1", SKIP_KERNEL_UPGRADE="true")
+    check = action("check", "x/writefile:v1", DEST_PATH="/etc/more", CONTENTS="x")
+    site.order(stream(**site.offer("image.raw", system(tmp_path))), set_up, check)
+    with site.machine() as machine:
+        assert await site.ended(machine, "check") == ("SUCCESS", "wrote /etc/more")
+        machine.cut_power()
+        [_, root, volumes] = layout.table(machine.disk).partitions
+        assert (root.name, volumes.name, volumes.size) == ("rootfs", layout.LVM, layout.GIB)
+        with machine.disk.open("rb") as disk:
+            disk.seek(volumes.start)
+            written = disk.read(MIB)
+        assert b"LVM2 001" in written and f"{layout.VOLUME_GROUP} {{".encode() in written
 
 
 @pytest.mark.slow

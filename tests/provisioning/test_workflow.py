@@ -1,6 +1,7 @@
 """A host gets its operating system, action by action, by either generation of the worker."""
 
 import json
+import threading
 from io import StringIO
 from uuid import uuid4
 
@@ -20,6 +21,7 @@ from tenants.models import EdgeCredential, User
 from tests.conftest import client_of, settle, token_with
 from tests.southbound import MAC, Node, registered, wanted
 from wire import tink
+from workers import southbound
 from workers.models import Work
 
 
@@ -191,6 +193,17 @@ def test_a_poll_without_work_is_one_question_that_an_index_answers(node, there, 
         cursor.execute("ANALYZE provisioning_workflow")
         cursor.execute(f"EXPLAIN {asked[0]['sql']}")
         assert "using one_active_run_a_host" in str(cursor.fetchall())
+
+
+def test_a_poll_is_answered_while_all_that_is_reported_waits(node):
+    node.contexts()  # who it is, is known after that
+    over = threading.Event()
+    busy = [southbound._pool.submit(over.wait, 30) for _ in range(southbound.THREADS)]
+    try:
+        assert len(node.contexts()) == 1
+        assert not any(thread.done() for thread in busy)
+    finally:
+        over.set()
 
 
 def test_a_token_that_is_no_machines_gets_no_workflow(node, there):

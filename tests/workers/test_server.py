@@ -196,7 +196,7 @@ def test_streams_without_end_are_not_opened(monkeypatch):
 
 
 def test_a_caller_more_than_can_be_served_is_told_to_come_again(monkeypatch):
-    monkeypatch.setattr(southbound, "_busy", southbound.THREADS + southbound.QUEUE)
+    monkeypatch.setattr(southbound, "_busy", southbound.AT_ONCE)
 
     async def asks(request, context):
         return await southbound.in_database(int)

@@ -20,7 +20,6 @@ from provisioning.dkam.errors import CommandFailed
 from provisioning.management.commands import machine
 from provisioning.management.commands.machine import LOOK_EVERY_SECONDS, Api, Failed, Installation
 
-USER = "ada"
 GREETING = "/etc/greeting"  # a file of the custom config's
 CONFIG = f"""#cloud-config
 merge_how: [{{name: list, settings: [append]}}, {{name: dict, settings: [recurse_dict]}}]
@@ -34,6 +33,7 @@ SSH = "-oBatchMode=yes -oStrictHostKeyChecking=no -oUserKnownHostsFile=/dev/null
 
 class Command(machine.Command):
     help = "Install a QEMU machine, log in to it, install it anew, deauthorize and delete it."
+    patience = 1800
 
     @property
     def kind(self):
@@ -43,19 +43,21 @@ class Command(machine.Command):
 class Life(Installation):
     """A machine that lives on once it runs."""
 
+    programs = ("ssh", "ssh-keygen")
     trouble = ""  # that the last command on it that failed told
 
     def besides(self, api: Api) -> dict[str, Any]:
-        """An account with a key made for this run, and a config of the operator's own."""
-        tools.require("ssh", "ssh-keygen")
+        """An account and a key made for this run, and a config of the operator's own."""
         self.key = settings.EIM_DATA / "machine" / "ssh-key"
         self.key.parent.mkdir(parents=True, exist_ok=True)
         for old in self.key.parent.glob("ssh-key*"):
             old.unlink()
         tools.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "nobody@example", "-f", self.key)
         public = self.key.with_suffix(".pub").read_text().strip()
-        account = api.call("POST", "localAccounts", username=USER, sshKey=public)
-        config = api.call("POST", "customConfigs", name=f"greeting-{secrets.token_hex(4)}", config=CONFIG)
+        run = secrets.token_hex(4)  # what earlier runs made in the same data folder is still there
+        self.user = f"ada-{run}"
+        account = api.call("POST", "localAccounts", username=self.user, sshKey=public)
+        config = api.call("POST", "customConfigs", name=f"greeting-{run}", config=CONFIG)
         made = {"localAccountID": account["resourceId"], "customConfigID": [config["resourceId"]]}
         return super().besides(api) | made
 
@@ -119,7 +121,7 @@ class Life(Installation):
 
     def on_it(self, command: str) -> str | None:
         """What a shell command prints there, by SSH; None if it fails, or nobody answers."""
-        way = [*SSH.split(), "-i", str(self.key), "-p", str(self.hardware.ssh_port), f"{USER}@127.0.0.1"]
+        way = [*SSH.split(), "-i", str(self.key), "-p", str(self.hardware.ssh_port), f"{self.user}@127.0.0.1"]
         try:
             return tools.run("ssh", *way, command)
         except CommandFailed as failure:
