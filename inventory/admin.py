@@ -84,7 +84,6 @@ class ProjectAdminSite(GuardedAdminSite):
     def index(self, request, extra_context=None):
         return super().index(request, {"title": f"Project {request.project.name}"})
 
-
     def autocomplete_view(self, request):
         return Choices.as_view(admin_site=self)(request)
 
@@ -349,7 +348,7 @@ class ProviderAdmin(ResourceAdmin):
 
     def get_fieldsets(self, request, obj=None):
         if self.is_zero_touch(request, obj):
-            return [("What becomes of machines that are let in without one", {"fields": [*ZeroTouchForm.KEPT]})]
+            return [("Machines that are let in without an operating system", {"fields": [*ZeroTouchForm.KEPT]})]
         return super().get_fieldsets(request, obj)
 
     def get_readonly_fields(self, request, obj=None):

@@ -211,7 +211,7 @@ def test_updates_are_scheduled_on_days_of_the_week_and_overlaps_are_told(olga, f
         search(olga, f"{name}-{fresh}")
         olga.get_by_role("region", name="schedules").get_by_role("link").first.click()
         olga.get_by_role("button", name="End and delete it").click()
-        expect(olga.get_by_role("heading", name="Schedules")).to_be_visible()
+        expect(olga.get_by_role("heading", name="Calendar")).to_be_visible()
 
 
 # Finding, seeing, and who may -----------------------------------------------------------------------------------------
