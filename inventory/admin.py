@@ -140,6 +140,7 @@ def asking(description: str, **wishes: str):
 class ResourceAdmin(ModelAdmin):
     """Plain columns are edited; wishes are asked for by actions; facts are shown. All goes by ask() and save()."""
 
+    come_from = ""  # what is said to whoever finds none, of what nobody adds here
     asks: dict[str, str] = {}  # what adding one wishes
     deletes: dict[str, str] = {}  # what deleting one wishes; without it the row goes at once
     fixed: set[str] = set()  # columns that are given once, when one is added, besides those that the model says
@@ -159,8 +160,9 @@ class ResourceAdmin(ModelAdmin):
         ]
 
     def get_exclude(self, request, obj=None):
-        """Those of them that are shown otherwise than they are kept."""
-        return [one.__name__ for one in self.get_readonly_fields(request, obj) if callable(one)]
+        """And those that are shown otherwise than they are kept."""
+        shown_otherwise = [one.__name__ for one in self.get_readonly_fields(request, obj) if callable(one)]
+        return [*(super().get_exclude(request, obj) or ()), *shown_otherwise]
 
     def get_fieldsets(self, request, obj=None):
         """What is asked for, then what is so."""
@@ -314,6 +316,7 @@ class OsUpdatePolicyAdmin(ResourceAdmin):
 class OsUpdateRunAdmin(ResourceAdmin):
     """Runs are noted by whoever updates; here they are read, and deleted."""
 
+    come_from = "A machine tells of each that it begins: “Update now” on a host's page, or a schedule, lets it."
     list_display = ["resource_id", "name", "instance", "applied_policy__name", shown("status")]
     list_select_related = ["instance", "applied_policy"]
     search_fields = ["name", "resource_id", "instance__resource_id"]

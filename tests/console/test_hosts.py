@@ -115,6 +115,14 @@ def test_the_log_of_an_installation_is_told_while_it_goes_on(ada, acme):
     assert 'class="FAILED"' in told and "Installation 1: Erasing data from all non-removable disks failed" in told
 
 
+def test_what_an_installation_was_given_sealed_is_on_no_page(ada, acme):
+    instance = machine()
+    settle()
+    told = ada.get(f"{ada.base}/admin/provisioning/workflow/{workflow.latest(instance).pk}/change/")
+    assert "Erasing data" in told.text and not {"inputs_sealed", "actions"} & {*told.context["adminform"].form.fields}
+    assert "sealed" not in told.text.lower()
+
+
 @pytest.mark.parametrize(
     ("verb", "wish"),
     [
