@@ -2,7 +2,7 @@
 
 How to add a page of a project, at /p/<project>/<path>:
   - a function in a file named after its noun: `def schedules(request): return page(request, "console/schedules.html",
-    title="Schedules", ...)`. It runs in the project's schema. Facts that it shows are read there, in few queries.
+    title="Calendar", ...)`. It runs in the project's schema. Facts that it shows are read there, in few queries.
   - a line in console/urls.py: `to_read(path, view, name)` for whoever may read, `to_write(...)` for whoever may write.
     Both turn others away before the view is called; both are in the site's frame and under its sign-in.
   - a line in console/navigation.py, where it is to be found.

@@ -67,7 +67,7 @@ def _wanted(plan: plans.Plan) -> str:
 
 
 def _available(told: str) -> list[str]:
-    """Of a mutable system packages, as its agent lists them in JSON; of an immutable one, the name of its next image."""
+    """Of a mutable system packages, as its agent lists them in JSON; of an immutable one its next image, by name."""
     try:
         packages = json.loads(told) if told else []
     except (ValueError, RecursionError):

@@ -9,6 +9,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
+from django.views.decorators.http import require_safe
 
 from console.frame import page
 from inventory.defaults import PROVIDER
@@ -91,6 +92,7 @@ def install(request: HttpRequest, resource_id: str) -> HttpResponse:
     return page(request, "console/install.html", title=f"Install {host.name}", form=form, host=host)
 
 
+@require_safe
 def zero_touch(request: HttpRequest) -> HttpResponse:
     """It is the config of a provider, which may have been deleted: then it is made anew."""
     provider = Provider.objects.filter(name=PROVIDER).first()

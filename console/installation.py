@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from django.db.models import Count, Min, Q
+from django.db.models import Count, Min, Model, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from django.http import HttpRequest
 from django.utils import timezone
 
@@ -12,6 +14,7 @@ from inventory import presence
 from inventory.models import Indicator
 from provisioning.models import ACTIVE, Artifact, Workflow
 from tenants.models import Project, TenantState
+from tenants.models.machine import Claim
 from workers import outstanding
 from workers.models import Work
 
@@ -39,12 +42,26 @@ def told(request: HttpRequest, context: dict) -> dict:
         heard = None  # and the page says so
     late = Work.objects.filter(_late())
     return context | {
+        "title": "Overview", "content_title": "Overview", "largest": largest(), "hosts": Claim.objects.count(),
         "projects": projects.count(), "unready": projects.exclude(unready)[:SHOWN], "heard": heard,
         "installing": Workflow.objects.filter(state__in=ACTIVE).count(),
         "outstanding": Work.objects.count(), "troubles": troubles(),
         "oldest": outstanding.queued(late.order_by("made_at")[:SHOWN]),
         "builds": Artifact.objects.filter(build_status_indicator__in=[Indicator.ERROR, Indicator.IN_PROGRESS]),
     }  # fmt: skip
+
+
+def largest() -> QuerySet[Project]:
+    """Those with the most hosts, each with what goes on in it; counted in what all projects share."""
+
+    def counted(model: type[Model], **of: Any) -> Coalesce:
+        mine = model.objects.filter(schema=OuterRef("schema_name"), **of).order_by().values("schema")
+        return Coalesce(Subquery(mine.annotate(count=Count("pk")).values("count")), 0)
+
+    served = Project.objects.filter(current_state=TenantState.CREATED, desired_state=TenantState.CREATED)
+    return served.select_related("organization").annotate(
+        hosts=counted(Claim), installing=counted(Workflow, state__in=ACTIVE), outstanding=counted(Work)
+    ).order_by("-hosts", "name")[:SHOWN]  # fmt: skip
 
 
 def troubles() -> list[Trouble]:

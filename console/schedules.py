@@ -125,8 +125,8 @@ def overview(request: HttpRequest) -> HttpResponse:
         for window in pair:
             window.meets = True
     return page(
-        request, "console/schedules.html", title="Schedules", calendar=calendar, weeks=calendar.weeks(windows),
-        zone=zone, zones=zones(), meeting=meeting, chosen=chosen, cut=cut, most=MOST,
+        request, "console/schedules.html", title="Calendar", calendar=calendar, weeks=calendar.weeks(windows),
+        empty=not windows, zone=zone, zones=zones(), meeting=meeting, chosen=chosen, cut=cut, most=MOST,
         hours=[f"{hour:02}:00" for hour in range(0, 24, 3)],
     )  # fmt: skip
 

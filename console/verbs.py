@@ -14,6 +14,7 @@ from django.http import HttpRequest
 
 from inventory.models import (
     AmtControlMode,
+    AmtSku,
     AmtState,
     Host,
     HostState,
@@ -155,18 +156,24 @@ def _activate(so: Situation, request: HttpRequest) -> None:
     so.host.ask(amt_state=AmtState.PROVISIONED)
 
 
-def _console(kind: str, called: str, icon: str, state: type[KvmState] | type[SolState]) -> tuple[Verb, Verb]:
-    """Starts and stops a session of one kind."""
+def _console(
+    kind: str, called: str, icon: str, state: type[KvmState] | type[SolState], never: tuple[AmtSku, ...] = ()
+) -> tuple[Verb, Verb]:
+    """Starts and stops a session of one kind, which machines of these sorts don't have."""
     pair = f"{kind}_state"
     ended = (state.UNSPECIFIED, state.STOP, state.ERROR)
 
+    def current(so: Situation) -> str:
+        return getattr(so.host, f"current_{pair}")
+
     def is_on(so: Situation) -> bool:
-        return getattr(so.host, f"current_{pair}") not in ended or getattr(so.host, f"desired_{pair}") not in ended
+        return current(so) not in ended or getattr(so.host, f"desired_{pair}") not in ended
 
     return (
         Verb(
             f"{kind}-start", f"Open a {called}", icon,
-            lambda so: so.is_activated and getattr(so.host, f"current_{pair}") in ended, _host(**{pair: state.START}),
+            lambda so: so.is_activated and so.host.amt_sku not in never and current(so) in ended,
+            _host(**{pair: state.START}),
             f"A {called} is asked for: its status says how it goes on", group="Remote",
         ),
         Verb(
@@ -242,12 +249,12 @@ VERBS = {verb.name: verb for verb in (
         _host(amt_state=AmtState.UNPROVISIONED), "Its AMT is deactivated",
         "Its power can't be switched through AMT then, and no console be opened.", True, "Remote",
     ),
-    *_console("kvm", "remote screen (KVM)", "desktop_windows", KvmState),
+    *_console("kvm", "remote screen (KVM)", "desktop_windows", KvmState, never=(AmtSku.ISM,)),
     *_console("sol", "serial console (SOL)", "terminal", SolState),
     Verb(
         "update", "Update now", "update", lambda so: so.is_installed and not so.is_going and not so.updating, _update,
         "For an hour from now it may update: its agent asks every few minutes",
-        "A window for updates is opened, for an hour. What is installed in it is what its update policy says; without one, all that is newer.",
+        "A window for updates is opened, for an hour. Its update policy says what is installed in it.",
     ),
     Verb(
         "end-update", "End the update window", "update_disabled", lambda so: bool(so.updating), _end_update,

@@ -8,6 +8,7 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.admin.utils import unquote
 from django.contrib.admin.views.autocomplete import AutocompleteJsonView
 from django.db import connection
+from django.db.models import JSONField
 from django.http import Http404, HttpResponseRedirect
 from django.shortcuts import render
 from django.utils.html import format_html
@@ -37,6 +38,7 @@ from inventory.models import (
     PowerState,
     Provider,
     ProviderKind,
+    ProviderVendor,
     Region,
     RemoteAccess,
     RemoteAccessState,
@@ -51,7 +53,6 @@ from inventory.models import (
     WorkloadState,
 )
 from inventory.models.base import EpochField
-from inventory.models.columns import Texts
 from inventory.models.metadata import MetadataField
 from inventory.models.policy import OPEN
 from inventory.naming import as_written
@@ -82,7 +83,6 @@ class ProjectAdminSite(GuardedAdminSite):
 
     def index(self, request, extra_context=None):
         return super().index(request, {"title": f"Project {request.project.name}"})
-
 
     def autocomplete_view(self, request):
         return Choices.as_view(admin_site=self)(request)
@@ -140,6 +140,7 @@ def asking(description: str, **wishes: str):
 class ResourceAdmin(ModelAdmin):
     """Plain columns are edited; wishes are asked for by actions; facts are shown. All goes by ask() and save()."""
 
+    come_from = ""  # what is said to whoever finds none, of what nobody adds here
     asks: dict[str, str] = {}  # what adding one wishes
     deletes: dict[str, str] = {}  # what deleting one wishes; without it the row goes at once
     fixed: set[str] = set()  # columns that are given once, when one is added, besides those that the model says
@@ -159,8 +160,9 @@ class ResourceAdmin(ModelAdmin):
         ]
 
     def get_exclude(self, request, obj=None):
-        """Those of them that are shown otherwise than they are kept."""
-        return [one.__name__ for one in self.get_readonly_fields(request, obj) if callable(one)]
+        """And those that are shown otherwise than they are kept."""
+        shown_otherwise = [one.__name__ for one in self.get_readonly_fields(request, obj) if callable(one)]
+        return [*(super().get_exclude(request, obj) or ()), *shown_otherwise]
 
     def get_fieldsets(self, request, obj=None):
         """What is asked for, then what is so."""
@@ -177,7 +179,7 @@ class ResourceAdmin(ModelAdmin):
     def formfield_for_dbfield(self, db_field, request, **kwargs):
         if isinstance(db_field, MetadataField):
             return db_field.formfield(form_class=MetadataLines)
-        if any(isinstance(one, Texts) for one in db_field.validators):
+        if isinstance(db_field, JSONField) and db_field.default is list:
             return db_field.formfield(form_class=Lines)
         asked = super().formfield_for_dbfield(db_field, request, **kwargs)
         if db_field.choices:
@@ -314,6 +316,7 @@ class OsUpdatePolicyAdmin(ResourceAdmin):
 class OsUpdateRunAdmin(ResourceAdmin):
     """Runs are noted by whoever updates; here they are read, and deleted."""
 
+    come_from = "A machine tells of each that it begins: “Update now” on a host's page, or a schedule, lets it."
     list_display = ["resource_id", "name", "instance", "applied_policy__name", shown("status")]
     list_select_related = ["instance", "applied_policy"]
     search_fields = ["name", "resource_id", "instance__resource_id"]
@@ -331,6 +334,10 @@ class ProviderAdmin(ResourceAdmin):
     list_display = ["resource_id", "name", "provider_kind", "provider_vendor", "api_endpoint"]
     search_fields = ["name", "resource_id"]
 
+    def get_changeform_initial_data(self, request):
+        """Of those that can be added, one is served here."""
+        return {"provider_vendor": ProviderVendor.REDFISH} | super().get_changeform_initial_data(request)
+
     def is_zero_touch(self, request, obj):
         """Ours, whose config says what becomes of machines that just appear. It may be deleted, and made anew."""
         if obj:
@@ -344,7 +351,7 @@ class ProviderAdmin(ResourceAdmin):
 
     def get_fieldsets(self, request, obj=None):
         if self.is_zero_touch(request, obj):
-            return [("What becomes of a machine that is let in without an operating system", {"fields": [*ZeroTouchForm.KEPT]})]
+            return [("Machines that are let in without an operating system", {"fields": [*ZeroTouchForm.KEPT]})]
         return super().get_fieldsets(request, obj)
 
     def get_readonly_fields(self, request, obj=None):

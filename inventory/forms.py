@@ -107,9 +107,10 @@ class ProviderForm(forms.ModelForm):
 
     class Meta:
         help_texts = {
-            "api_endpoint": "Of one controller, like https://10.1.0.7; or https://<bmcIp>, for the address that each "
-            "host's machine reports.",
-            "config": 'JSON. Of Redfish: {"network": "10.1.0.0/16"} says which addresses <bmcIp> may be.',
+            "provider_vendor": "Whose protocol its controllers speak.",
+            "api_endpoint": "Of one controller, like https://10.1.0.7; or https://&lt;bmcIp&gt;, for the address "
+            "that each host's machine reports.",
+            "config": 'JSON. Of Redfish: {"network": "10.1.0.0/16"} says which addresses &lt;bmcIp&gt; may be.',
         }  # fmt: skip
 
     def _post_clean(self):

@@ -30,7 +30,7 @@ def as_written(label: str) -> str:
 
 
 def name_as_written(models: Iterable[type[Model]]) -> None:
-    """Name their columns so on every page. Migrations don't see it: they keep the name that a column was declared with."""
+    """Name their columns so on every page. Migrations don't see it: they keep the name that was declared."""
     for model in models:
         for field in model._meta.get_fields():
             if isinstance(field, Field):

@@ -31,6 +31,7 @@ HostAdmin.actions += [
 
 @admin.register(Enrolment, site=site)
 class EnrolmentAdmin(ResourceAdmin):
+    come_from = "One is made for a host by manage.py enrol, or by the API, and its token is shown once."
     list_display = ["id", "resource_id", "made_by", "expires_at", "used_at", "used_by", "revoked_at"]
     search_fields = ["resource_id"]
     ordering = ["-id"]

@@ -34,6 +34,7 @@ def doing(name: str, description: str, **told):
 
 @admin.register(Workflow, site=site)
 class WorkflowAdmin(ResourceAdmin):
+    come_from = "One begins when a host that is to be installed is onboarded: “Install” on its page."
     list_display = ["workflow_id", "host_id", "instance_id", "attempt", "state", "how", "reason", "heard_at"]
     list_filter = ["state"]
     search_fields = ["workflow_id", "host_id", "instance_id"]

@@ -105,6 +105,9 @@ class PublicAdminSite(GuardedAdminSite):
     def has_permission(self, request):
         return request.user.is_active and request.user.is_superuser
 
+    def each_context(self, request):
+        return super().each_context(request) | {"site_subheader": "Administration"}
+
 
 class SignInForm(AuthenticationForm):
     """Shows a refusal of the authentication, such as after too many tries, as a form's error."""

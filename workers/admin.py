@@ -41,6 +41,7 @@ def told(name: str, description: str, ordering: str | None = None):
 
 @admin.register(Work)
 class WorkAdmin(ToRead):
+    come_from = "Whatever was asked for is done."
     list_display = [
         told("resource", "resource"), told("project", "project", "schema"), "wish", told("since", "since", "made_at"),
         told("tries", "tries", "attempts"), told("next_in_words", "next", "due_at"), told("why", "why", "why"),

@@ -12,9 +12,12 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from urllib.parse import urlsplit
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+from urllib.request import Request, urlopen
 from uuid import uuid4
 
 import pytest
@@ -52,6 +55,21 @@ class Stack:
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         return done.stdout
+
+    @cached_property
+    def _token(self) -> str:
+        return self.manage("issue_token").strip()
+
+    def api(self, path: str, **asked: str) -> dict[str, Any]:
+        """What the demo project's API answers."""
+        url = f"{self.http}/v1/projects/demo/{path}?{urlencode(asked)}"
+        request = Request(url, headers={"Authorization": f"Bearer {self._token}"})  # noqa: S310  our own stack
+        with urlopen(request, timeout=30) as answer:  # noqa: S310
+            return json.load(answer)
+
+    def host(self, serial: str) -> dict[str, Any]:
+        [found] = self.api("compute/hosts", filter=f'serialNumber="{serial}"')["hosts"]
+        return self.api(f"compute/hosts/{found['resourceId']}")
 
 
 @pytest.fixture(scope="session")

@@ -3,14 +3,16 @@
 its agents say beyond what simulated ones do, said in its name with the credentials that lie on its disk.
 """
 
-import asyncio
 import json
 import random
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import grpc
 from django.conf import settings
@@ -65,6 +67,13 @@ class Machine:
             self._process.wait(30)
             self._process = None
 
+    @contextmanager
+    def said_by_hand(self) -> Iterator[None]:
+        """What its update agent says is said by the test alone: it is off, too shortly to be missed."""
+        self.switch_off()
+        yield
+        self.switch_on()
+
     # What its agents say -----------------------------------------------------------------------------------------
 
     @cached_property
@@ -73,9 +82,11 @@ class Machine:
 
     def _called(self) -> dict[str, Any]:
         disk = Disk(self.disks / self.serial)
-        server = link.Server(self.stack.https, self.stack.ca, self.stack.grpc)
+        server = link.Server(self.stack.https, self.stack.ca)
         token = link.Token(server, disk.read(CLIENT_ID), disk.read(CLIENT_SECRET))
-        return {"metadata": asyncio.run(token.metadata()), "timeout": 20}
+        with server.opener.open(self.stack.https + link.TOKEN_PATH, urlencode(token.form).encode(), 20) as answer:
+            said = json.load(answer)["access_token"]
+        return {"metadata": [("authorization", f"Bearer {said}")], "timeout": 20}
 
     def updates(self, status: int, detail: Any = "", available: Any = "") -> None:
         """The update agent: how far it is, and what there is."""

@@ -12,6 +12,7 @@ GRAVE = {"serious", "critical"}
 PROJECT = [
     "", "locations/", "imports/", "schedules/", "schedules/?view=week", "schedules/new/", "search/?q=berlin",
     "admin/inventory/host/", "admin/inventory/host/add/", "admin/inventory/region/add/", "admin/provisioning/workflow/",
+    "admin/inventory/telemetryprofile/add/", "admin/tenants/enrolment/", "zero-touch/",
 ]  # fmt: skip
 PAGES = ["/", "/password/", "/admin/", "/admin/tenants/project/", *(f"/p/demo/{page}" for page in PROJECT), "a host"]
 

@@ -211,7 +211,7 @@ def test_updates_are_scheduled_on_days_of_the_week_and_overlaps_are_told(olga, f
         search(olga, f"{name}-{fresh}")
         olga.get_by_role("region", name="schedules").get_by_role("link").first.click()
         olga.get_by_role("button", name="End and delete it").click()
-        expect(olga.get_by_role("heading", name="Schedules")).to_be_visible()
+        expect(olga.get_by_role("heading", name="Calendar")).to_be_visible()
 
 
 # Finding, seeing, and who may -----------------------------------------------------------------------------------------
@@ -265,3 +265,24 @@ def test_an_administrator_makes_a_project_and_lets_somebody_into_it_alone(admin,
     expect(bob.get_by_role("button", name="Preview")).to_be_visible()
     go(bob, "Locations")
     expect(bob.get_by_text("No place yet")).to_be_visible()
+
+
+def test_an_administrator_sees_all_projects_and_what_is_stuck_in_them(admin, stack, fresh):
+    """34, 40, 45: across projects, with a way into each."""
+    stack.manage("create_project", f"q{fresh}", "--org", "demo")
+    admin.get_by_role("link", name="Administration").click()
+    expect(admin.get_by_role("heading", name="Overview")).to_be_visible()
+    projects = admin.get_by_role("region", name="Projects")
+    row = projects.get_by_role("row").filter(has=admin.get_by_role("link", name="demo", exact=True))
+    registered = stack.api("compute/hosts", pageSize="1")["totalElements"]
+    expect(row.get_by_role("cell").nth(1)).to_have_text(str(registered))
+    expect(admin.get_by_role("link", name=re.compile(r"\d+ Outstanding"))).to_be_visible()
+    go(admin, "Projects")
+    expect(admin.get_by_role("row").filter(has_text=f"q{fresh}")).to_contain_text("complete")
+    admin.get_by_role("row").filter(has_text=f"q{fresh}").get_by_role("link", name="its console").click()
+    expect(admin.get_by_text("No host yet")).to_be_visible()
+    go(admin, "Update runs")
+    expect(admin.get_by_text("There are no OS update runs yet")).to_be_visible()
+    admin.goto("/admin/")
+    projects.get_by_role("link", name="demo", exact=True).click()
+    expect(admin.get_by_role("link", name=re.compile(rf"{registered} Hosts"))).to_be_visible()

@@ -40,7 +40,7 @@ def choose(page: Page, field: str, called: str) -> None:
     """One of a list, or, where there may be thousands, one that is searched for."""
     select = page.locator(f"select[name='{field}']")
     searched = select.locator("+ .select2")
-    if not searched.count():
+    if "admin-autocomplete" not in (select.get_attribute("class") or ""):
         select.select_option(select.locator("option").filter(has_text=called).first.get_attribute("value"))
         return
     searched.click()
@@ -70,4 +70,5 @@ def register(page: Page, serial: str, **said: str) -> None:
 def more(page: Page, verb: str) -> None:
     """A verb of the host's menu, and its dialog."""
     page.locator("#menu-more summary").click()
-    page.locator("#menu-more").get_by_role("button", name=verb).click()
+    menu = page.locator("#menu-more")
+    menu.get_by_role("button", name=verb).or_(menu.get_by_role("link", name=verb)).click()

@@ -7,14 +7,20 @@ from django.db import connection
 
 from console.verbs import VERBS
 from inventory.models import (
+    AmtControlMode,
+    AmtState,
     Host,
     HostState,
     Indicator,
     Instance,
     InstanceState,
+    KvmState,
     LocalAccount,
+    OsUpdatePolicy,
     PowerState,
     Provider,
+    Region,
+    ScheduleStatus,
     SingleSchedule,
     Site,
     Status,
@@ -91,7 +97,7 @@ def test_wishes_and_facts_stand_side_by_side_with_the_reason(ada, acme):
     instance = machine(os=system("nothing", image_url=""))
     settle()
     told = page(ada, instance.host)
-    assert re.search(r'class="differs"><th scope="row">Instance state</th><td>Running</td><td>Unspecified</td>', told)
+    assert re.search(r'class="differs"><th scope="row">Instance state</th><td[^>]*>Running</td><td[^>]*>Unspecified<', told)
     assert "Refused: " in told
 
 
@@ -109,6 +115,14 @@ def test_the_log_of_an_installation_is_told_while_it_goes_on(ada, acme):
     assert 'class="FAILED"' in told and "Installation 1: Erasing data from all non-removable disks failed" in told
 
 
+def test_what_an_installation_was_given_sealed_is_on_no_page(ada, acme):
+    instance = machine()
+    settle()
+    told = ada.get(f"{ada.base}/admin/provisioning/workflow/{workflow.latest(instance).pk}/change/")
+    assert "Erasing data" in told.text and not {"inputs_sealed", "actions"} & {*told.context["adminform"].form.fields}
+    assert "sealed" not in told.text.lower()
+
+
 @pytest.mark.parametrize(
     ("verb", "wish"),
     [
@@ -119,7 +133,7 @@ def test_the_log_of_an_installation_is_told_while_it_goes_on(ada, acme):
 def test_power_is_asked_for_where_somebody_can_switch_it(ada, acme, verb, wish):
     host = Host(serial_number="TILL0001")
     host.ask(state=HostState.REGISTERED)
-    assert verb not in offers(ada, host) and "Nobody switches its power" in page(ada, host)
+    assert verb not in offers(ada, host) and "No provider switches its power" in page(ada, host)
     provider = Provider(
         name="rack", provider_kind="PROVIDER_KIND_BAREMETAL", provider_vendor="PROVIDER_VENDOR_REDFISH",
         api_endpoint="https://192.0.2.1", credentials=["root", "calvin"],
@@ -133,6 +147,19 @@ def test_power_is_asked_for_where_somebody_can_switch_it(ada, acme, verb, wish):
     assert host.desired_power_state == wish
 
 
+def test_what_is_wished_of_power_that_nobody_switches_is_told_with_a_way_out(ada, acme):
+    host = Host(serial_number="TILL0001")
+    host.ask(state=HostState.REGISTERED)
+    told = ada.post(
+        f"{ada.base}/admin/inventory/host/", {"action": "power_state_on", "_selected_action": [host.pk]}, follow=True
+    ).context["messages"]
+    assert f"No provider switches the power of {host}" in " ".join(map(str, told))
+    said = page(ada, host)
+    assert "what is wished of it waits" in said and "provider/add/?provider_vendor=PROVIDER_VENDOR_REDFISH" in said
+    form = ada.get(f"{ada.base}/admin/inventory/provider/add/").context["adminform"].form
+    assert form["provider_vendor"].value() == "PROVIDER_VENDOR_REDFISH"
+
+
 def test_maintenance_begins_and_ends(ada, acme):
     host = Host(serial_number="TILL0001")
     host.ask(state=HostState.REGISTERED)
@@ -142,6 +169,67 @@ def test_maintenance_begins_and_ends(ada, acme):
     assert "end-maintenance" in offers(ada, host) and "maintain" not in offers(ada, host)
     do(ada, host, "end-maintenance")
     assert not SingleSchedule.objects.exists()
+
+
+def test_an_update_is_begun_at_once_and_its_window_ends(ada, acme):
+    instance = machine()
+    assert "update" not in offers(ada, instance.host)  # there is nothing to update yet
+    instance.observe(state=InstanceState.RUNNING)
+    do(ada, instance.host, "update")
+    [window] = SingleSchedule.objects.all()
+    assert (window.target_host, window.schedule_status) == (instance.host, ScheduleStatus.OS_UPDATE)
+    assert window.end_seconds - window.start_seconds == 3600
+    assert offers(ada, instance.host) >= {"end-update", "maintain"}  # it is no maintenance
+    do(ada, instance.host, "end-update")
+    assert not SingleSchedule.objects.exists() and "update" in offers(ada, instance.host)
+
+
+def test_what_an_update_would_bring_is_told(ada, acme):
+    instance = machine()
+    instance.observe(state=InstanceState.RUNNING, os_update_available='[{"name": "vim", "available_version": "9"}]')
+    assert "all that is newer in its sources" in (told := page(ada, instance.host)) and "vim 9" in told
+    policy = OsUpdatePolicy(name="editors", update_policy="UPDATE_POLICY_TARGET", update_packages="vim,nano")
+    policy.ask()
+    instance.os_update_policy = policy
+    instance.save()
+    assert "vim, nano" in (told := page(ada, instance.host)) and "editors" in told
+    fixed = machine(os=system("slots", os_type="OS_TYPE_IMMUTABLE"))
+    fixed.observe(state=InstanceState.RUNNING, os_update_available="slots 2")
+    assert "nothing, until it has an update policy" in (told := page(ada, fixed.host)) and "slots 2" in told
+
+
+def test_labels_are_told_with_those_of_the_place_and_the_nearest_wins(ada, acme):
+    region = Region(name="North", metadata=[{"key": "tier", "value": "far"}, {"key": "country", "value": "de"}])
+    region.ask()
+    site = Site(name="Depot", region=region, metadata=[{"key": "tier", "value": "near"}])
+    site.ask()
+    host = Host(serial_number="TILL0001", site=site, metadata=[{"key": "country", "value": "dk"}])
+    host.ask(state=HostState.REGISTERED)
+    labels = page(ada, host).partition("Labels of its site and regions")[2].partition("</section>")[0]
+    assert "<b>near</b>" in labels and "far" not in labels and "country" not in labels
+
+
+def test_amt_is_activated_in_a_mode_and_gives_a_host_power_and_consoles(ada, acme, settings):
+    host = machine().host
+    assert not {verb for verb in offers(ada, host) if verb.startswith(("amt", "kvm", "sol"))}  # there is no AMT here
+    settings.MPS_URL = settings.RPS_URL = "http://127.0.0.1:9"
+    do(ada, host, "amt-activate", choice="AMT_CONTROL_MODE_ACM")
+    host.refresh_from_db()
+    assert (host.desired_amt_state, host.amt_control_mode) == (AmtState.PROVISIONED, AmtControlMode.ACM)
+    assert "amt-activate" not in offers(ada, host) and "kvm-start" not in offers(ada, host)
+    host.observe(amt_state=AmtState.PROVISIONED, amt_sku="AMT_SKU_ISM")
+    assert "ISM, which has no remote screen" in page(ada, host)
+    assert offers(ada, host) >= {"amt-deactivate", "power-on", "sol-start"} and "kvm-start" not in offers(ada, host)
+    host.observe(amt_sku="AMT_SKU_AMT")
+    do(ada, host, "kvm-start")
+    host.observe(kvm_state=KvmState.AWAITING_CONSENT)
+    assert "kvm-stop" in offers(ada, host) and "kvm-start" not in offers(ada, host)
+    do(ada, host, "kvm-stop")
+    host.refresh_from_db()
+    assert host.desired_kvm_state == KvmState.STOP
+    do(ada, host, "amt-deactivate")
+    host.refresh_from_db()
+    assert host.desired_amt_state == AmtState.UNPROVISIONED
 
 
 def test_whoever_deauthorizes_says_why_and_the_page_keeps_it(ada, acme):
@@ -171,8 +259,6 @@ def test_every_verb_that_destroys_asks_before(ada, acme):
 
 
 def test_sites_are_found_in_their_regions_and_on_the_map(ada, acme):
-    from inventory.models import Region
-
     north = Region(name="North")
     north.ask()
     city = Region(name="City", parent_region=north)
