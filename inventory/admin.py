@@ -16,7 +16,16 @@ from unfold.admin import ModelAdmin, TabularInline
 
 from inventory import errors, presence
 from inventory.defaults import PROVIDER
-from inventory.forms import Degrees, Lines, MetadataLines, ProviderForm, TelemetryProfileForm, ZeroTouchForm, named
+from inventory.forms import (
+    Degrees,
+    Lines,
+    MetadataLines,
+    PolicyForm,
+    ProviderForm,
+    TelemetryProfileForm,
+    ZeroTouchForm,
+    named,
+)
 from inventory.models import (
     AmtState,
     CustomConfig,
@@ -439,8 +448,24 @@ class InstanceAdmin(ResourceAdmin):
     fixed = {"host", "os"}
     asks = {"state": InstanceState.RUNNING}
     deletes = {"state": InstanceState.DELETED}
-    actions = [asking("Invalidate: trust it no more", state=InstanceState.UNTRUSTED)]
+    actions = ["link_policy", asking("Invalidate: trust it no more", state=InstanceState.UNTRUSTED)]
     inlines = [CustomizationInline]
+
+    @admin.action(description="Update policy: choose one for all of them")
+    def link_policy(self, request, instances):
+        """Asked for on a page of its own, by the same action, which then knows the policy."""
+        form = PolicyForm(request.POST if "chosen" in request.POST else None)
+        if not form.is_valid():
+            return render(request, "project_admin/policy.html", {
+                **self.admin_site.each_context(request), "title": "Choose an update policy", "opts": self.opts,
+                "form": form, "instances": instances, "across": request.POST.get("select_across", "0"),
+                "selected": request.POST.getlist("_selected_action"),
+            })  # fmt: skip
+        policy = form.cleaned_data["policy"]
+        for instance in instances:
+            instance.os_update_policy = policy
+            instance.save()
+        self.message_user(request, f"{len(instances)} instances have {policy.name if policy else 'no policy'} now")
 
 
 @admin.register(LocalAccount, site=site)

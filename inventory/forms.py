@@ -11,7 +11,7 @@ from unfold.widgets import (
     UnfoldBooleanWidget,
 )
 
-from inventory.models import LocalAccount, OperatingSystem, Provider, TelemetryProfile
+from inventory.models import LocalAccount, OperatingSystem, OsUpdatePolicy, Provider, TelemetryProfile
 
 
 class MetadataLines(forms.CharField):
@@ -168,6 +168,12 @@ class ZeroTouchForm(forms.ModelForm):
             said[key] = value if isinstance(value, bool) else str(value or "")
         self.instance.config = json.dumps({key: value for key, value in said.items() if value != ""})
         return cleaned
+
+
+class PolicyForm(forms.Form):
+    """Of several instances at once."""
+
+    policy = Named(OsUpdatePolicy.objects.order_by("name"), label="Update policy", empty_label="None")
 
 
 class TelemetryProfileForm(forms.ModelForm):

@@ -147,17 +147,28 @@ def test_a_host_that_is_no_longer_trusted_is_deauthorized_with_a_reason(olga, fr
 # Operating systems and updates ----------------------------------------------------------------------------------------
 
 
-def test_operating_systems_are_looked_at_and_a_policy_of_updates_is_made(olga, fresh):
-    """22, 23, 25"""
+def test_operating_systems_are_looked_at_and_a_policy_of_updates_is_made_and_given_to_several(olga, stack, fresh):
+    """22, 23, 25, 38"""
     go(olga, "Operating systems")
     olga.get_by_role("row").filter(has_text="Debian 12 demo").get_by_role("link").first.click()
     expect(olga.locator("#main")).to_contain_text(re.compile("SHA256", re.IGNORECASE))
     go(olga, "Update policies")
     button_of_list(olga).click()
     olga.get_by_role("textbox", name="Name").fill(f"policy-{fresh}")
-    choose(olga, "update_policy", "Latest")
+    expect(olga.get_by_label("Update policy*")).to_have_value("UPDATE_POLICY_LATEST")
     save(olga, "added")
     expect(olga.get_by_role("row").filter(has_text=f"policy-{fresh}")).to_be_visible()
+    two = [stack.host(serial)["instance"]["resourceId"] for serial in ("FLEET00001", "FLEET00002")]
+    go(olga, "Instances")
+    for instance in two:
+        olga.get_by_role("row").filter(has_text=instance).get_by_role("checkbox").check()
+    olga.get_by_label("Select action to run").select_option(label="Update policy: choose one for all of them")
+    olga.get_by_role("button", name="Run").click()
+    choose(olga, "policy", f"policy-{fresh}")
+    olga.get_by_role("button", name="Use it").click()
+    expect(olga.get_by_text(f"2 instances have policy-{fresh} now")).to_be_visible()
+    for instance in two:
+        assert stack.api(f"compute/instances/{instance}")["updatePolicy"]["name"] == f"policy-{fresh}"
 
 
 def test_maintenance_of_a_host_begins_and_ends_on_its_page_and_is_on_the_calendar(olga):

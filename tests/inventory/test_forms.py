@@ -7,6 +7,8 @@ import pytest
 from inventory.models import (
     Host,
     Indicator,
+    Instance,
+    OsUpdatePolicy,
     Provider,
     Region,
     Site,
@@ -16,7 +18,7 @@ from inventory.models import (
 )
 from tenants import roles
 from tenants.models import Role, User
-from tests.provisioning.machines import system
+from tests.provisioning.machines import machine, system
 
 pytestmark = pytest.mark.django_db
 
@@ -133,3 +135,18 @@ def test_a_telemetry_profile_is_of_its_groups_kind(writer):
     form = {"group": str(group), "metrics_interval": "0", "log_level": "SEVERITY_LEVEL_WARN"}
     assert writer.post("/p/acme/admin/inventory/telemetryprofile/add/", form).status_code == 302
     assert TelemetryProfile.objects.get().kind == "TELEMETRY_RESOURCE_KIND_LOGS"
+
+
+def test_several_instances_are_given_an_update_policy_at_once(writer):
+    first, second, third = machine(), machine(), machine()
+    policy = OsUpdatePolicy(name="newest", update_policy="UPDATE_POLICY_LATEST")
+    policy.ask()
+    instances = "/p/acme/admin/inventory/instance/"
+    form = {"action": "link_policy", "_selected_action": [first.pk, second.pk]}
+    page = writer.post(instances, form)
+    assert "newest" in page.text and str(first) in page.text and str(third) not in page.text
+    told = writer.post(instances, {**form, "chosen": "yes", "policy": str(policy)}, follow=True)
+    assert "2 instances have newest now" in told.text
+    assert {*Instance.objects.filter(os_update_policy=policy)} == {first, second}
+    writer.post(instances, {**form, "chosen": "yes", "policy": ""})
+    assert not Instance.objects.filter(os_update_policy=policy).exists()
