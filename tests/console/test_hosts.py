@@ -197,6 +197,7 @@ def test_what_an_update_would_bring_is_told(ada, acme):
     fixed = machine(os=system("slots", os_type="OS_TYPE_IMMUTABLE"))
     fixed.observe(state=InstanceState.RUNNING, os_update_available="slots 2")
     assert "nothing, until it has an update policy" in (told := page(ada, fixed.host)) and "slots 2" in told
+    assert "has nothing to update to" in do(ada, fixed.host, "update") and not SingleSchedule.objects.exists()
 
 
 def test_labels_are_told_with_those_of_the_place_and_the_nearest_wins(ada, acme):
