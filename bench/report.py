@@ -15,6 +15,7 @@ from rich.table import Table
 from bench.declare import Bench, Figures
 
 LATEST = Path(__file__).with_name("latest.json")
+WRITTEN = {"bench/latest.json", "tests/slow.json"}  # by what is measured and proven at a commit, so no change of it
 _console = Console(highlight=False)
 if _console.width < 110:  # in a file or a narrow window, cut nothing
     _console.width = 110
@@ -84,9 +85,13 @@ def write(results: list[Result]) -> None:
 
 
 def commit() -> str:
-    described = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
-    done = subprocess.run(described, cwd=LATEST.parent, capture_output=True, text=True)
-    return done.stdout.strip() or "unknown"
+    """The one that is checked out, and whether anything but results has changed in it."""
+    described, changed = _git("describe", "--always", "--abbrev=12"), _git("diff", "--name-only", "HEAD").splitlines()
+    return (described or "unknown") + ("-dirty" if set(changed) - WRITTEN else "")
+
+
+def _git(*arguments: str) -> str:
+    return subprocess.run(["git", *arguments], cwd=LATEST.parent, capture_output=True, text=True).stdout.strip()
 
 
 def machine() -> dict:

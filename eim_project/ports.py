@@ -65,4 +65,23 @@ def _is_free(address: str, port: int) -> bool:
             probe.bind((address, port))
         except OSError:
             return False
+    return _reserve(port)
+
+
+def _reserve(port: int) -> bool:
+    """False if another stack that is starting has chosen it and not bound it yet. Lasts as long as this process.
+
+    Else both would count as started: health is answered by whichever came first, and gRPC's port can be shared.
+    """
+    if port not in _reserved:
+        mark = socket.socket(socket.AF_UNIX)
+        try:
+            mark.bind(f"\0eim-port-{port}")  # a name without a file, which the kernel forgets with its owner
+        except OSError:
+            mark.close()
+            return False
+        _reserved[port] = mark
     return True
+
+
+_reserved: dict[int, socket.socket] = {}

@@ -129,10 +129,17 @@ class Machine:
 
     @contextmanager
     def keyboard(self) -> Iterator[socket.socket]:
-        """What is sent there is typed on the serial console."""
+        """What is sent there is typed on the serial console; all of it, when the `with` block is over.
+
+        QEMU hands on as much as the machine has room for, 16 characters at most, and forgets what is still to come if
+        the line is hung up.
+        """
         with socket.socket(socket.AF_UNIX) as keys:
             keys.connect(str(self.folder / CONSOLE))
             yield keys
+            keys.shutdown(socket.SHUT_WR)
+            while keys.recv(4096):  # what is on the console, until QEMU has read all, or ended
+                pass
 
     def is_on(self) -> bool:
         return self.process.poll() is None

@@ -356,9 +356,11 @@ def _settle(run: Workflow) -> None:
         run.state = WorkflowState.RUNNING
     if run.state not in ACTIVE:
         run.finished_at = timezone.now()
+    written = ["state", "actions", "reason", "heard_at", "started_at", "finished_at"]
     if run.state == WorkflowState.SUCCESS:
         run.inputs_sealed = ""  # nobody needs it any more
-    run.save()
+        written.append("inputs_sealed")
+    run.save(update_fields=written)
 
 
 # What is shown ----------------------------------------------------------------------------------------------------
@@ -376,7 +378,8 @@ def show(run: Workflow) -> None:
 
 def _show(run: Workflow) -> None:
     """The same of a run whose row is locked; and ring for the instance if the run has ended."""
-    instance = Instance.objects.filter(resource_id=run.instance_id).first()
+    rows = Instance.objects.filter(resource_id=run.instance_id).only("resource_id", "current_state").order_by()
+    instance = next(iter(rows), None)
     if instance is None:
         return
     try:

@@ -3,19 +3,10 @@
 import json
 import os
 from datetime import UTC, datetime
-from functools import cache
 from pathlib import Path
 
 RESULTS = Path(__file__).with_name("slow.json")
 MARKS = ("slow", "boots")
-
-
-@cache
-def version():
-    """As it was before the first result made the checkout another one."""
-    from bench.report import commit  # not at each start of the quick ones
-
-    return commit()
 
 
 def pytest_runtest_logreport(report):
@@ -24,7 +15,9 @@ def pytest_runtest_logreport(report):
         return
     if "PYTEST_XDIST_WORKER" in os.environ:  # who started it hears of it
         return
-    when = {"date": datetime.now(UTC).isoformat(timespec="seconds"), "commit": version()}
+    from bench.report import commit  # not at each start of the quick ones
+
+    when = {"date": datetime.now(UTC).isoformat(timespec="seconds"), "commit": commit()}
     known = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     known[report.nodeid.removeprefix("tests/")] = {
         "outcome": report.outcome, "seconds": round(report.duration), **when,

@@ -1,6 +1,7 @@
 """Wishes that come at 50 a second, and a heap of them that has piled up, with two worker processes."""
 
 import json
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,8 +23,8 @@ from tenants.models import Ring
 from workers.models import Work
 
 RATE, SECONDS = 50, 10
-HEAP = 2000  # 10,000 were promised to drain at 100/s; the rate doesn't depend on how many there are
-PATIENCE = 120  # seconds
+HEAP = int(os.environ.get("BENCH_HEAP", "2000"))  # 10,000 is what was promised
+PATIENCE = 200  # seconds
 _spares = count(500_000, RATE * SECONDS + HEAP)
 
 

@@ -1,7 +1,12 @@
 """Ports: the usual ones, then any, then always the same."""
 
+import json
 import socket
+import subprocess
+import sys
 from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +14,7 @@ from eim_project.ports import USUAL, Ports
 from eim_project.processes import StackError
 
 LOOPBACK = "127.0.0.1"
+ROOT = Path(__file__).parent.parent.parent
 
 
 @contextmanager
@@ -37,6 +43,20 @@ def test_another_stack_gets_other_ports(tmp_path):
         other = Ports.choose(tmp_path / "other", LOOPBACK)
     assert other.https != first.https
     assert other.http != first.http
+
+
+def test_a_stack_that_is_starting_and_listens_nowhere_yet_keeps_its_ports_to_itself(tmp_path):
+    choose = "import sys; from pathlib import Path; from eim_project.ports import Ports; at = Path(sys.argv[1]); "
+    choose += f"Ports.choose(at, {LOOPBACK!r}); print((at / 'ports.json').read_text(), flush=True); sys.stdin.read()"
+    (tmp_path / "other").mkdir()
+    command = [sys.executable, "-c", choose, str(tmp_path / "other")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT) as other:
+        theirs = Ports(**json.loads(other.stdout.readline()))
+        (tmp_path / "ports.json").write_text(json.dumps(asdict(theirs)))
+        with pytest.raises(StackError, match=f"port {theirs.https}, which installed machines know, is taken"):
+            Ports.choose(tmp_path, LOOPBACK)
+        other.communicate()
+    assert Ports.choose(tmp_path, LOOPBACK) == theirs
 
 
 def test_a_port_that_machines_know_is_not_exchanged_silently(tmp_path):

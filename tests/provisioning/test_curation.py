@@ -4,20 +4,25 @@ import json
 import os
 import re
 import subprocess
+import sys
+import textwrap
 from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
 import pytest
 import yaml
+from django.conf import settings
 
 from inventory.models import CustomConfig, LocalAccount
 from provisioning import curation, infra, plans, texts
 from provisioning.errors import CannotInstall
+from provisioning.management.commands.machine_life import CONFIG, GREETING
 from tests.provisioning.machines import machine
 
 GOLDEN = Path(__file__).parent / "golden"
-SCHEMA = "usr/lib/python3/dist-packages/cloudinit/config/schemas/schema-cloud-config-v1.json"
+CLOUD_INIT = "usr/lib/python3/dist-packages"
+SCHEMA = "cloudinit/config/schemas/schema-cloud-config-v1.json"
 CA = "-----BEGIN CERTIFICATE-----\nabc: 'd' \"e\" {{ f }} #\n-----END CERTIFICATE-----\n"
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5 ann@example"
 INFRA = {
@@ -73,21 +78,40 @@ def test_each_kind_of_profile_has_the_configuration_that_is_kept(kind, facts):
     is_as_kept(f"{kind}.cfg", curation.cloud_init(replace(facts, **KINDS[kind])))
 
 
-def cloud_inits_schema() -> dict:
-    """Of the package cloud-init, installed or only unpacked into var/ (.ci/run does that)."""
-    found = [root / SCHEMA for root in (Path("/"), Path("var/cloud-init")) if (root / SCHEMA).exists()]
-    if not found and os.environ.get("CI"):
-        pytest.fail("cloud-init's schema isn't here, and this is where it should be")
-    if not found:
-        pytest.skip("cloud-init's schema isn't here: .ci/run unpacks it")
-    return json.loads(found[0].read_text())
+@pytest.fixture
+def cloud_init() -> Path:
+    """The modules of the package cloud-init, installed or only unpacked into var/ (.ci/run does that)."""
+    for folder in (Path("/", CLOUD_INIT), settings.BASE_DIR / "var/cloud-init" / CLOUD_INIT):
+        if (folder / SCHEMA).exists():
+            return folder
+    if os.environ.get("CI"):
+        pytest.fail("cloud-init isn't here, and this is where it should be")
+    pytest.skip("cloud-init isn't here: .ci/run unpacks it")
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_cloud_inits_own_schema_finds_nothing_wrong(kind, facts):
-    validator = jsonschema.Draft4Validator(cloud_inits_schema())
+def test_cloud_inits_own_schema_finds_nothing_wrong(kind, facts, cloud_init):
+    validator = jsonschema.Draft4Validator(json.loads((cloud_init / SCHEMA).read_text()))
     config = yaml.safe_load(curation.cloud_init(replace(facts, **KINDS[kind])))
     assert [f"{fault.json_path}: {fault.message}" for fault in validator.iter_errors(config)] == []
+
+
+def test_cloud_init_drops_the_files_of_a_custom_config_but_not_of_one_that_appends_them_as_the_documents_say(
+    facts, cloud_init, tmp_path
+):
+    page = (settings.BASE_DIR / "docs/boot.md").read_text()
+    [documented] = re.findall(r"^    #cloud-config\n(?:    .*\n)+", page, re.MULTILINE)
+    configs = {
+        "00_infra.cfg": "write_files: [{path: /dropped}]\n",
+        "01_infra.cfg": textwrap.dedent(documented), "02_infra.cfg": CONFIG, "99_infra.cfg": curation.cloud_init(facts),
+    }  # fmt: skip
+    for name, text in configs.items():
+        (tmp_path / name).write_text(text)
+    merge = "import importlib.util, json; from cloudinit import util; print(json.dumps(util.read_conf_d('.')))"
+    command, environment = [sys.executable, "-c", merge], {"PYTHONPATH": str(cloud_init)}
+    read = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, check=True).stdout
+    told = [file["path"] for file in yaml.safe_load(curation.cloud_init(facts))["write_files"]]
+    assert [file["path"] for file in json.loads(read)["write_files"]] == [*told, GREETING, "/etc/motd"]
 
 
 def test_the_identity_is_written_before_what_starts_the_agent(facts):

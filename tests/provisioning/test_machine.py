@@ -79,7 +79,7 @@ def test_secure_boot_is_enforced_from_the_stick_to_the_installed_disk_though_the
 @pytest.mark.xdist_group("machine")
 @pytest.mark.timeout(2400)
 def test_a_machine_is_logged_in_to_installed_anew_deauthorized_and_deleted(environment):
-    command = [sys.executable, "manage.py", "machine_life", "--timeout", "2300"]
+    command = [sys.executable, "manage.py", "machine_life"]
     done = subprocess.run(command, cwd=settings.BASE_DIR, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
     for seen in ("logged in by SSH", "installed anew", "deauthorized", "deleted"):
@@ -98,7 +98,7 @@ def test_a_machine_is_logged_in_to_installed_anew_deauthorized_and_deleted(envir
     ],
 )
 def test_a_machine_is_updated_in_its_window_or_goes_back_and_says_so(environment, what, seen):
-    command = [sys.executable, "manage.py", "machine_update", what, "--timeout", "2300"]
+    command = [sys.executable, "manage.py", "machine_update", what]
     done = subprocess.run(command, cwd=settings.BASE_DIR, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
     assert seen in done.stdout

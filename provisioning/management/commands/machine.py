@@ -1,5 +1,6 @@
 """`manage.py machine`: install a machine (QEMU's) from an empty disk over the network, and see it report by the API."""
 
+import hashlib
 import json
 import os
 import re
@@ -346,7 +347,7 @@ class WrongDigest(Installation):
     outcome = "Refused"
 
     def build(self) -> dict[str, Any]:
-        return super().build() | {"sha256": "0" * 64}
+        return super().build() | {"sha256": hashlib.sha256(b"another image").hexdigest()}
 
     def is_there(self, host: dict[str, Any]) -> bool:
         told = (host.get("instance") or {}).get("provisioningStatus", "")

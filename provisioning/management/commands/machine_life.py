@@ -22,10 +22,11 @@ from provisioning.management.commands.machine import LOOK_EVERY_SECONDS, Api, Fa
 
 GREETING = "/etc/greeting"  # a file of the custom config's
 CONFIG = f"""#cloud-config
-merge_how: [{{name: list, settings: [append]}}, {{name: dict, settings: [recurse_dict]}}]
+merge_how: [{{name: list, settings: [append]}}, {{name: dict, settings: [no_replace, recurse_list]}}]
 write_files:
   - path: {GREETING}
-    content: hello from the custom config
+    content: |
+      hello from the custom config
 """
 LEFT_BEHIND = "/var/lib/of-the-first-installation"
 SSH = "-oBatchMode=yes -oStrictHostKeyChecking=no -oUserKnownHostsFile=/dev/null -oConnectTimeout=20 -oLogLevel=ERROR"
