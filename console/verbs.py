@@ -30,7 +30,7 @@ from provisioning import verbs, workflow
 from provisioning.models import ACTIVE, Workflow, WorkflowState
 from tenants.errors import AlreadyClaimed, ResourceError
 from tenants.permissions import name_of
-from workers import power
+from workers import power, updates
 
 REFUSALS = (ResourceError, ValidationError, AlreadyClaimed, *verbs.REFUSALS)
 SOON = 2  # seconds; a schedule begins in the future
@@ -138,6 +138,8 @@ def _maintain(so: Situation, request: HttpRequest) -> None:
 
 
 def _update(so: Situation, request: HttpRequest) -> None:
+    if so.instance is None or not updates.plan_for(so.instance).installs:
+        raise verbs.NotNow(f"{so.host} has nothing to update to: an update policy of its instance says to what")
     begins = int(time.time()) + SOON
     SingleSchedule(
         name=f"update of {so.host.resource_id}", schedule_status=ScheduleStatus.OS_UPDATE, target_host=so.host,

@@ -110,6 +110,7 @@ def test_a_machine_is_installed_without_anybody_asking(olga, stack, new):
     """12"""
     go(olga, "Zero touch")
     olga.get_by_label("Install by itself").check()
+    olga.get_by_label("Operating system").select_option(label="---------")
     olga.get_by_role("button", name="Save", exact=True).click()
     expect(olga.get_by_text("Which one?")).to_be_visible()
     olga.get_by_label("Operating system").select_option(label=os_named(stack, "Debian 12 demo"))

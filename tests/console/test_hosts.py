@@ -97,7 +97,8 @@ def test_wishes_and_facts_stand_side_by_side_with_the_reason(ada, acme):
     instance = machine(os=system("nothing", image_url=""))
     settle()
     told = page(ada, instance.host)
-    assert re.search(r'class="differs"><th scope="row">Instance state</th><td[^>]*>Running</td><td[^>]*>Unspecified<', told)
+    [differs] = re.findall(r'<tr class="differs">.*?</tr>', told)
+    assert re.findall(r"<t[hd][^>]*>([^<]+)</t", differs)[:3] == ["Instance state", "Running", "Unspecified"]
     assert "Refused: " in told
 
 
@@ -196,6 +197,7 @@ def test_what_an_update_would_bring_is_told(ada, acme):
     fixed = machine(os=system("slots", os_type="OS_TYPE_IMMUTABLE"))
     fixed.observe(state=InstanceState.RUNNING, os_update_available="slots 2")
     assert "nothing, until it has an update policy" in (told := page(ada, fixed.host)) and "slots 2" in told
+    assert "has nothing to update to" in do(ada, fixed.host, "update") and not SingleSchedule.objects.exists()
 
 
 def test_labels_are_told_with_those_of_the_place_and_the_nearest_wins(ada, acme):
