@@ -69,9 +69,7 @@ def _drain(rig: Rig, hosts: list[str]) -> float:
     with schema_context(rig.project.schema_name):
         pks = [*Host.objects.filter(resource_id__in=hosts).values_list("pk", flat=True)]
         with connection.cursor() as cursor:
-            cursor.execute(
-                "UPDATE inventory_host SET desired_state = 'HOST_STATE_UNTRUSTED' WHERE id = ANY(%s)", [pks]
-            )
+            cursor.execute("UPDATE inventory_host SET desired_state = 'HOST_STATE_UNTRUSTED' WHERE id = ANY(%s)", [pks])
         began = time.perf_counter()
         Ring.objects.bulk_create(
             Ring(schema=rig.project.schema_name, label="inventory.Host", pk_rung=pk, asked=True) for pk in pks

@@ -4,7 +4,6 @@ import re
 from datetime import UTC, datetime
 
 from django.db import connection, transaction
-from django.db.models import Q
 from rest_framework import exceptions, serializers
 from rest_framework.response import Response
 

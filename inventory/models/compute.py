@@ -196,9 +196,7 @@ class Host(Resource):
     desired_amt_state, current_amt_state = map(late, wish(AmtState))
     amt_status, amt_status_indicator, amt_status_timestamp = map(late, status("Unknown"))
     amt_sku = observed_choice(AmtSku)
-    amt_control_mode = late(
-        models.CharField(max_length=40, choices=AmtControlMode, default=AmtControlMode.UNSPECIFIED)
-    )
+    amt_control_mode = late(models.CharField(max_length=40, choices=AmtControlMode, default=AmtControlMode.UNSPECIFIED))
     amt_dns_suffix = late(models.CharField(max_length=1024, blank=True))
 
     desired_kvm_state, current_kvm_state = map(late, wish(KvmState))
@@ -361,9 +359,7 @@ class Instance(Resource):
         OsUpdatePolicy, null=True, blank=True, on_delete=models.PROTECT, related_name="instances",
         to_field="resource_id", verbose_name="OS update policy",
     )  # fmt: skip
-    custom_config = models.ManyToManyField(
-        CustomConfig, through="Customization", related_name="instances", blank=True
-    )
+    custom_config = models.ManyToManyField(CustomConfig, through="Customization", related_name="instances", blank=True)
     # Of a virtual machine.
     vm_memory_bytes = late(models.PositiveBigIntegerField(default=0))
     vm_cpu_cores = late(models.PositiveIntegerField(default=0))
@@ -393,7 +389,9 @@ class Instance(Resource):
         ]
         indexes = [
             models.Index(
-                fields=["host"], condition=models.Q(current_state=InstanceState.RUNNING), name="inventory_instance_running"
+                fields=["host"],
+                condition=models.Q(current_state=InstanceState.RUNNING),
+                name="inventory_instance_running",
             ),
             models.Index(
                 fields=["host"], condition=any_error("", STATUSES_OF_INSTANCES), name="inventory_instance_failed"

@@ -304,5 +304,3 @@ def toolkit(port: int = 0) -> Iterator[Toolkit]:
     made = Toolkit()
     with serving(made.answer, port) as made.url:
         yield made
-
-
