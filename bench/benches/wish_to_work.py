@@ -32,12 +32,17 @@ def nothing() -> None:
 
 
 def wishes(rig: Rig) -> Figures:
+    return _figures(waits(rig))
+
+
+def waits(rig: Rig) -> list[float]:
+    """Milliseconds, each wish's."""
     with schema_context(rig.project.schema_name):
         hosts = rows.add_spare(next(_spares), TIMES)
         os_id = OperatingSystem.objects.get(profile_name=rows.PROFILE).resource_id
     caller = HttpCaller(rig.http_port, rig.token)
     with new_workflows(rig) as new:
-        return _figures(_wish(rig, caller, {"hostID": host, "osID": os_id}, new) for host in hosts)
+        return _in_ms(_wish(rig, caller, {"hostID": host, "osID": os_id}, new) for host in hosts)
 
 
 def _wish(rig: Rig, caller: HttpCaller, instance: dict, new: psycopg.Connection) -> float:
@@ -67,7 +72,7 @@ def new_workflows(rig: Rig) -> psycopg.Connection:
 
 def round_trips(rig: Rig) -> Figures:
     server = redis.Redis.from_url(settings.PRESENCE_URL)
-    return _figures(_round_trip(server) for _ in range(TIMES))
+    return _figures(_in_ms(_round_trip(server) for _ in range(TIMES)))
 
 
 def _round_trip(server: redis.Redis) -> float:
@@ -78,10 +83,13 @@ def _round_trip(server: redis.Redis) -> float:
     return time.perf_counter() - began
 
 
-def _figures(seconds: Iterator[float]) -> Figures:
+def _in_ms(seconds: Iterator[float]) -> list[float]:
     next(seconds)  # the worker's processes open their connections
     next(seconds)
-    waits = [wait * 1000 for wait in seconds]
+    return [wait * 1000 for wait in seconds]
+
+
+def _figures(waits: list[float]) -> Figures:
     return {"p50": median(waits), "p90": percentile(waits, 90)}
 
 
