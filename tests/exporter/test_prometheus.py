@@ -7,11 +7,13 @@ import subprocess
 import threading
 import time
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from wsgiref.simple_server import make_server
 
 import pytest
 import yaml
+from django.db import connections
 from django_tenants.utils import schema_context
 from prometheus_client import generate_latest
 from prometheus_client.exposition import ThreadingWSGIServer
@@ -80,7 +82,8 @@ def unused_port() -> int:
 
 def test_an_alert_fires_for_a_host_that_is_lost(prometheus, unused_port, committed, settings):
     settings.EXPORTER_KEEPS = 0
-    server = make_server("127.0.0.1", unused_port, served(), ThreadingWSGIServer, Quiet)
+    asker = ThreadPoolExecutor(1)
+    server = make_server("127.0.0.1", unused_port, served(asker), ThreadingWSGIServer, Quiet)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
@@ -94,6 +97,8 @@ def test_an_alert_fires_for_a_host_that_is_lost(prometheus, unused_port, committ
         server.shutdown()
         thread.join(10)
         server.server_close()
+        asker.submit(connections.close_all).result(10)  # so that the test database can be dropped
+        asker.shutdown()
 
 
 def firing(prometheus: str, name: str, project: str) -> dict:
