@@ -90,7 +90,11 @@ def running(rig: Rig) -> Iterator[Fleet]:
         yield Fleet(process)
     finally:
         process.terminate()
-        process.wait(20)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:  # what was measured is not to be lost with it
+            process.kill()
+            process.wait()
 
 
 def servers_cpu(rig: Rig, fleet: Fleet) -> float:
