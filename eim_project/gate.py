@@ -1,7 +1,7 @@
 """How many requests are computed at once.
 
 Threads that compute take Python's lock from each other, and pay each time: with 16 at once a page of 100 hosts took
-19.6 ms of CPU, with four 13.4 (bench: list-100-hosts, 16 clients). So few compute, and there are more threads for what
+19.6 ms of CPU, with four 13.0 (bench: list-100-hosts, 16 clients). So few compute, and there are more threads for what
 takes time without computing: who reads slowly, and what is streamed, isn't counted.
 """
 
