@@ -7,7 +7,7 @@ from django.contrib import admin, messages
 from django.contrib.admin.models import LogEntry
 from django.contrib.admin.utils import unquote
 from django.contrib.admin.views.autocomplete import AutocompleteJsonView
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import JSONField
 from django.http import Http404, HttpResponseRedirect
 from django.shortcuts import render
@@ -462,9 +462,10 @@ class InstanceAdmin(ResourceAdmin):
                 "selected": request.POST.getlist("_selected_action"),
             })  # fmt: skip
         policy = form.cleaned_data["policy"]
-        for instance in instances:
-            instance.os_update_policy = policy
-            instance.save()
+        with transaction.atomic():  # all of them or none
+            for instance in instances:
+                instance.os_update_policy = policy
+                instance.save(update_fields=["os_update_policy"])
         self.message_user(request, f"{len(instances)} instances have {policy.name if policy else 'no policy'} now")
 
 

@@ -7,7 +7,6 @@ from inventory.models.compute import STATUSES_OF_HOSTS, STATUSES_OF_INSTANCES, a
 
 LOST = "No Connection"  # what the host's status says then
 FAILED = any_error("", STATUSES_OF_HOSTS) | any_error("instance__", STATUSES_OF_INSTANCES)
-_RUNNING = {"current_state": InstanceState.RUNNING}
 
 
 class Stage(TextChoices):
@@ -62,18 +61,28 @@ def summary(wanted: Q) -> dict[str, int]:
             total=Count("pk"), error=Count("pk", filter=FAILED), running=Count("pk", filter=running & ~FAILED),
             unallocated=Count("pk", filter=Q(site=None)),
         )  # fmt: skip
-    of_hosts = any_error("", STATUSES_OF_HOSTS)
-    by_host = Host.objects.filter(of_hosts).aggregate(
-        error=Count("pk"), running=Count("pk", filter=Q(instance__current_state=InstanceState.RUNNING))
-    )
-    by_instance = Instance.objects.filter(any_error("", STATUSES_OF_INSTANCES), ~any_error("host__", STATUSES_OF_HOSTS))
-    by_instance = by_instance.exclude(host=None).aggregate(error=Count("pk"), running=Count("pk", filter=Q(**_RUNNING)))
-    running = Instance.objects.filter(**_RUNNING).exclude(host=None).count()
+    hosts, instances = Host.objects.all(), Instance.objects.exclude(host=None)
+    failing, running = any_error("", STATUSES_OF_HOSTS), InstanceState.RUNNING
+    failed = instances.filter(any_error("", STATUSES_OF_INSTANCES), ~any_error("host__", STATUSES_OF_HOSTS))
+    parts = {
+        "total": hosts,
+        "unallocated": hosts.filter(site=None),
+        "error": hosts.filter(failing),
+        "error of its instance": failed,
+        "running": instances.filter(current_state=running),
+        "running, with an error": hosts.filter(failing, instance__current_state=running),
+        "running, with an error of its instance": failed.filter(current_state=running),
+    }
+    counts = [
+        rows.order_by().annotate(part=Value(part)).values_list("part").annotate(Count("pk"))
+        for part, rows in parts.items()
+    ]
+    found = dict.fromkeys(parts, 0) | dict(counts[0].union(*counts[1:], all=True))  # one statement: of one moment
     return {
-        "total": Host.objects.count(),
-        "error": by_host["error"] + by_instance["error"],
-        "running": running - by_host["running"] - by_instance["running"],
-        "unallocated": Host.objects.filter(site=None).count(),
+        "total": found["total"],
+        "error": found["error"] + found["error of its instance"],
+        "running": found["running"] - found["running, with an error"] - found["running, with an error of its instance"],
+        "unallocated": found["unallocated"],
     }
 
 

@@ -46,21 +46,30 @@ def is_installed(machine: Machine) -> bool:
 # Locations -----------------------------------------------------------------------------------------------------------
 
 
-def test_labels_of_a_region_and_a_site_come_to_the_hosts_in_them(olga, stack, machine, fresh):
-    """4"""
-    go(olga, "Regions")
-    add(olga, Name=f"land-{fresh}", Metadata=f"country=de\ntier-{fresh}=far")
+def add_dock(olga, fresh, metadata=""):
+    """A site in the region land-..."""
     go(olga, "Sites")
     button_of_list(olga).click()
     olga.get_by_role("textbox", name="Name").fill(f"dock-{fresh}")
     choose(olga, "region", f"land-{fresh}")
-    olga.get_by_role("textbox", name="Metadata").fill(f"tier-{fresh}=near")
+    olga.get_by_role("textbox", name="Metadata").fill(metadata)
     save(olga, "added")
+
+
+def move_to_dock(olga, machine, fresh):
     open_host(olga, machine.serial)
     more(olga, "Edit")
     choose(olga, "site", f"dock-{fresh}")
     save(olga, "changed")
     open_host(olga, machine.serial)
+
+
+def test_labels_of_a_region_and_a_site_come_to_the_hosts_in_them(olga, stack, machine, fresh):
+    """4"""
+    go(olga, "Regions")
+    add(olga, Name=f"land-{fresh}", Metadata=f"country=de\ntier-{fresh}=far")
+    add_dock(olga, fresh, metadata=f"tier-{fresh}=near")
+    move_to_dock(olga, machine, fresh)
     labels = olga.get_by_role("group", name="Labels of its site and regions")
     expect(labels).to_contain_text("country de")
     expect(labels).to_contain_text(f"tier-{fresh} near")
@@ -73,11 +82,7 @@ def test_telemetry_of_a_region_and_a_site_adds_up_to_the_most_of_it(olga, machin
     """5: the shorter interval and the more verbose level win, and the machine is told so."""
     go(olga, "Regions")
     add(olga, Name=f"land-{fresh}")
-    go(olga, "Sites")
-    button_of_list(olga).click()
-    olga.get_by_role("textbox", name="Name").fill(f"dock-{fresh}")
-    choose(olga, "region", f"land-{fresh}")
-    save(olga, "added")
+    add_dock(olga, fresh)
     for place, called, group, label, value in (
         ("region", f"land-{fresh}", "Network_Usage", "Metrics interval", "60"),
         ("site", f"dock-{fresh}", "Network_Usage", "Metrics interval", "20"),
@@ -91,11 +96,7 @@ def test_telemetry_of_a_region_and_a_site_adds_up_to_the_most_of_it(olga, machin
         field = olga.get_by_label(label)
         field.fill(value) if label == "Metrics interval" else field.select_option(label=value)
         save(olga, "added")
-    open_host(olga, machine.serial)
-    more(olga, "Edit")
-    choose(olga, "site", f"dock-{fresh}")
-    save(olga, "changed")
-    open_host(olga, machine.serial)
+    move_to_dock(olga, machine, fresh)
     card = olga.get_by_role("region", name="Telemetry")
     expect(card).to_contain_text("every 20 s")
     expect(card).to_contain_text("from debug on")
