@@ -96,20 +96,22 @@ def start(instance: Instance) -> Workflow:
 
     Raises Gone, or LeaseLost in a worker that isn't meant to any more, and CannotInstall; then there is no run.
     """
-    instance.observe(provisioning_status=Status("Provisioning In Progress", Indicator.IN_PROGRESS))  # which locks it
+    if not Instance.objects.select_for_update().filter(pk=instance.pk).order_by().values("pk"):
+        raise Gone(str(instance))
     run = latest(instance)
-    return run if run and run.state in ACTIVE else queue(instance)
+    if run is None or run.state not in ACTIVE:
+        run = queue(instance, run)
+    _show(run)
+    return run
 
 
-def queue(instance: Instance, *, since: Workflow | None = None, who: str = "") -> Workflow:
+def queue(instance: Instance, last: Workflow | None, *, goes_on: bool = False, who: str = "") -> Workflow:
     """Make a run, which waits for its place. Call with the instance's row locked, and no run of its host on its way.
 
-    since: the attempt before. What of it is done, and would be done just so again, isn't done again.
+    last: the attempt before. goes_on: what of it is done, and would be done just so again, isn't done again.
     Raises CannotInstall: nothing was begun.
     """
     plan = plan_for(instance)
-    attempts = Workflow.objects.filter(schema=connection.schema_name, instance_id=str(instance)).order_by("-id")
-    last = attempts.first()
     run = Workflow.objects.create(
         schema=connection.schema_name,
         workflow_id=f"workflow-{secrets.token_hex(8)}",
@@ -123,12 +125,14 @@ def queue(instance: Instance, *, since: Workflow | None = None, who: str = "") -
         who=who,
         state=WorkflowState.QUEUED,
         timeout=plan.timeout,
-        actions=_actions(plan, since),
+        actions=_actions(plan, last if goes_on else None),
         inputs_sealed=seal(json.dumps(plan.environments)),
     )
-    attempts.filter(outside=False, pk__in=[*attempts.values_list("pk", flat=True)[ATTEMPTS:]]).delete()
+    if run.attempt > ATTEMPTS:
+        too_many = [*of(instance).values_list("pk", flat=True)[ATTEMPTS:]]
+        of(instance).filter(outside=False, pk__in=too_many).delete()
     places.give_out()
-    run.refresh_from_db()
+    run.refresh_from_db(fields=["state", "placed_at", "outside"])
     return run
 
 

@@ -81,9 +81,8 @@ class InstanceOnHost(Reconciler):
                 run = workflow.start(instance)
             except CannotInstall as why:
                 raise Refused(f"Provisioning Failed: {why}") from why
-            if run.state == WorkflowState.PENDING and not engine().OUTSIDE:
-                workflow.show(run)
-                return self.waits(run)  # the machine's next call finds it
+            if run.state == WorkflowState.QUEUED or not engine().OUTSIDE:
+                return self.waits(run)  # for its place; and then the machine's next call finds it
         if run.state in ACTIVE:
             if instance.current_state == InstanceState.RUNNING:
                 workflow.not_any_more(instance)
