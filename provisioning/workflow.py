@@ -101,7 +101,7 @@ def start(instance: Instance) -> Workflow:
     run = latest(instance)
     if run is None or run.state not in ACTIVE:
         run = queue(instance, run)
-    _show(run)
+    _show_on(instance, run)
     return run
 
 
@@ -383,9 +383,11 @@ def show(run: Workflow) -> None:
 def _show(run: Workflow) -> None:
     """The same of a run whose row is locked; and ring for the instance if the run has ended."""
     rows = Instance.objects.filter(resource_id=run.instance_id).only("resource_id", "current_state").order_by()
-    instance = next(iter(rows), None)
-    if instance is None:
-        return
+    if instance := next(iter(rows), None):
+        _show_on(instance, run)
+
+
+def _show_on(instance: Instance, run: Workflow) -> None:
     try:
         if run.started_at and instance.current_state == InstanceState.RUNNING:
             not_any_more(instance)

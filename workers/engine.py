@@ -147,7 +147,8 @@ def _reconcile(reconciler: Reconciler, work: Work) -> str:
             models.finish(work)
             return "nothing to do"
         bind(resource_id=resource.resource_id)
-        with Telling(reconciler.name, work.schema, str(resource)) as told:
+        slow = work.queue != Queue.RECONCILE
+        with Telling(reconciler.name, work.schema, str(resource), slow=slow) as told:
             told.outcome = _act(reconciler, work, resource)
         return told.outcome
     except Gone:

@@ -34,7 +34,8 @@ HEAR_EVERY = 0.1  # seconds of a turn
 def wake() -> int:
     """The bell: hear the rings, and do first what they are about. Returns how many resources were reconciled."""
     events.let_ring()
-    hear()
+    if hear():
+        call_hands(at_it=1)
     return _turn(Queue.RECONCILE)
 
 
@@ -116,20 +117,18 @@ def hear() -> int:
         heard += batch
         if batch < BATCH:
             break
-    if heard:
-        call_hands(besides=Queue.RECONCILE)
     return heard
 
 
-def call_hands(besides: str = "") -> None:
+def call_hands(at_it: int = 0) -> None:
     """Send as many messages as there is work due, up to a few: they say that there is work, not which.
 
-    besides: the queue that the caller works at himself.
+    at_it: how many hands need not be called to reconcile.
     """
     for queue, due in models.due_by_queue().items():
         if queue == Queue.BMC:
             continue  # its process looks for itself (bmc.py)
-        wanted = 1 if queue in (Queue.BUILD, Queue.TENANT) else min(due, HANDS) - (queue == besides)
+        wanted = 1 if queue in (Queue.BUILD, Queue.TENANT) else min(due, HANDS) - at_it
         for _ in range(wanted):
             current_app.signature("workers.run", args=(queue,)).apply_async(
                 queue=queue, expires=10, **(LONG if queue == Queue.BUILD else {})
@@ -149,7 +148,8 @@ def _turn(queue: str) -> int:
             call_hands()
             break
         if now - heard_at > HEAR_EVERY:
-            hear()
+            if hear():
+                call_hands(at_it=HANDS)  # whoever is free comes by the bell
             heard_at = time.monotonic()
     return worked
 
