@@ -42,12 +42,7 @@ class Work(models.Model):
     class Meta:
         constraints = [models.UniqueConstraint(fields=["schema", "reconciler", "target"], name="one_work_a_resource")]
         indexes = [
-            # That of epochs always holds. Statements about turns don't say it, and so can't be answered by this index:
-            # the table is mostly empty, and what Postgres knows of it mostly old, so it took this one for the better,
-            # and read all that is outstanding at each claim.
-            models.Index(
-                fields=["queue", "due_at"], condition=models.Q(refused="", epoch__gte=0), name="work_due_in_queue"
-            ),
+            models.Index(fields=["queue", "due_at"], condition=models.Q(refused=""), name="work_that_may_be_due"),
             models.Index(fields=["queue", "schema", "due_at"], condition=models.Q(refused=""), name="work_by_turns"),
         ]
         verbose_name_plural = "outstanding work"
@@ -97,7 +92,6 @@ class Activation(models.Model):
 _COLUMNS = [field.attname for field in Work._meta.concrete_fields]
 _FREE = "refused = '' AND (leased_until IS NULL OR leased_until < now())"
 _DUE = f"due_at <= now() AND {_FREE}"
-_DUE_IN_QUEUE = f"epoch >= 0 AND {_DUE}"
 # Of each tenant that has work in the queue, from one on, when its first is due: an index probe for each.
 _TURNS = f"""
     WITH RECURSIVE turn AS (
@@ -113,8 +107,8 @@ _TURNS = f"""
 _FIRST_IN_TURN = f"""
     {_TURNS}
     SELECT first.id FROM turn CROSS JOIN LATERAL (
-        SELECT id FROM workers_work WHERE queue = %s AND schema = turn.schema AND {_DUE}
-        ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED
+        SELECT id FROM workers_work WHERE queue = %s AND schema >= turn.schema AND {_DUE}
+        ORDER BY schema, due_at LIMIT 1 FOR UPDATE SKIP LOCKED
     ) AS first
     WHERE turn.due_at <= now() LIMIT 1
 """
@@ -166,7 +160,7 @@ def claim(queue: str, lease: timedelta, after: str = "") -> Work | None:
     if after:  # and if there is none behind, it begins again with the first
         first, values = f"SELECT COALESCE(({first}), ({_FIRST_IN_TURN}))", [*values, queue, "", queue, queue]
     # Asked first, and once: mostly nothing is due, and then nobody's turn matters.
-    is_any = f"EXISTS (SELECT 1 FROM workers_work WHERE queue = %s AND {_DUE_IN_QUEUE})"
+    is_any = f"(SELECT min(due_at) FROM workers_work WHERE queue = %s AND {_FREE}) <= now()"
     return _claim(lease, f"({first}) AND {is_any}", *values, queue)
 
 
@@ -181,14 +175,20 @@ def claim_this(schema: str, reconciler: str, target: int, lease: timedelta) -> W
 
 
 def _claim(lease: timedelta, which: str, *values) -> Work | None:
-    rows = _execute(
-        f"""
-        UPDATE workers_work SET epoch = epoch + 1, leased_until = now() + %s
-        WHERE id = {which}
-        RETURNING {", ".join(_COLUMNS)}
-        """,
-        lease, *values,
-    )  # fmt: skip
+    with connection.cursor() as cursor:
+        # The table is mostly empty, and for that Postgres takes it also when a heap has come: any index is as good
+        # then, and it read all that is outstanding at each claim. What may not be sorted comes from the one in order.
+        cursor.execute(
+            f"""
+            SET LOCAL enable_sort = off;
+            UPDATE workers_work SET epoch = epoch + 1, leased_until = now() + %s
+            WHERE id = {which}
+            RETURNING {", ".join(_COLUMNS)}
+            """,
+            [lease, *values],
+        )
+        cursor.nextset()
+        rows = cursor.fetchall()
     return Work(**dict(zip(_COLUMNS, rows[0], strict=True))) if rows else None
 
 
@@ -243,7 +243,7 @@ def due_by_queue() -> dict[str, int]:
     """How much is due in each queue, counted up to 100 a queue: more makes no difference to who asks."""
     rows = _execute(
         f"""
-        SELECT queue, (SELECT count(*) FROM (SELECT 1 FROM workers_work w WHERE w.queue = q.queue AND {_DUE_IN_QUEUE} LIMIT 100)
+        SELECT queue, (SELECT count(*) FROM (SELECT 1 FROM workers_work w WHERE w.queue = q.queue AND {_DUE} LIMIT 100)
                        AS counted)
         FROM unnest(%s::text[]) AS q(queue)
         """,
@@ -263,7 +263,7 @@ def oldest_due() -> float:
             (SELECT rung_at AS since FROM tenants_ring ORDER BY id LIMIT 1)
             UNION ALL
             SELECT due.due_at FROM unnest(%s::text[]) AS q(queue) CROSS JOIN LATERAL (
-                SELECT due_at FROM workers_work WHERE queue = q.queue AND {_DUE_IN_QUEUE} ORDER BY due_at LIMIT 1
+                SELECT due_at FROM workers_work WHERE queue = q.queue AND {_DUE} ORDER BY due_at LIMIT 1
             ) AS due
         ) AS waiting
         """,

@@ -394,16 +394,20 @@ def test_the_log_of_a_reconciliation_names_tenant_reconciler_and_resource(host, 
 
 @pytest.mark.parametrize("after", ["", "t_a", "t_z"])
 def test_a_claim_reads_no_more_rows_however_many_are_outstanding(public, after):
-    """Also as long as Postgres knows nothing of the table yet, as after a heap has come at once."""
+    """Also as long as Postgres takes the table for empty, as after a heap has come at once."""
+    models.wake("t_a", "Nobody", 0, Queue.RECONCILE, "")
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE workers_work")
     models.wake_all("t_a", "Nobody", Queue.RECONCILE, [(target, "", False) for target in range(3000)])
     models.wake_all("t_b", "Nobody", Queue.RECONCILE, [(target, "", False) for target in range(30)])
     with CaptureQueriesContext(connection) as asked:
         assert models.claim(Queue.RECONCILE, LEASE, after=after).schema == ("t_b" if after == "t_a" else "t_a")
     with connection.cursor() as cursor:
-        cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {asked.captured_queries[0]['sql']}")
+        claim = asked.captured_queries[0]["sql"].partition(";")[2]
+        cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {claim}")
         [[[plan]]] = cursor.fetchall()
     nodes = [plan["Plan"]]
     for node in nodes:
         nodes += node.get("Plans", [])
         read = (node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"]
-        assert read <= 10, node
+        assert read <= 10, json.dumps(node)
