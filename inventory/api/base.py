@@ -20,6 +20,7 @@ from django.db import IntegrityError, connection, models, transaction
 from django.db.models import Count, ForeignKey, PositiveBigIntegerField, Q, QuerySet, Subquery, Window
 from django.http import StreamingHttpResponse
 from django_tenants.utils import schema_context
+from psycopg.errors import UniqueViolation
 from rest_framework import exceptions, serializers, viewsets
 from rest_framework.response import Response
 
@@ -231,10 +232,7 @@ class ResourceSerializer(serializers.ModelSerializer):
         }
         for name, value in plain.items():
             setattr(resource, name, value)
-        try:
-            resource.ask(**wishes) if wishes else resource.save(update_fields=plain)
-        except IntegrityError as taken:
-            raise errors.Duplicate(taken_sentence(resource)) from taken
+        resource.ask(**wishes) if wishes else resource.save(update_fields=plain)
         return resource
 
     def to_representation(self, resource):
@@ -495,15 +493,20 @@ class ResourceViewSet(viewsets.GenericViewSet):
         serializer.is_valid(raise_exception=True)
         return self.written(serializer.save().resource_id)
 
-    @transaction.atomic
     def update(self, request, resource_id, *args, partial=False, **kwargs):
         mask = self.asked().get("fieldMask") or None if partial else None
-        resource = self.locked(resource_id)
         context = {**self.get_serializer_context(), "mask": mask}
-        serializer = self.get_serializer_class()(resource, data=request.data, partial=partial, context=context)
-        serializer.is_valid(raise_exception=True)
-        serializer.save()
-        return self.written(resource_id)
+        try:
+            with transaction.atomic():
+                resource = self.locked(resource_id)
+                serializer = self.get_serializer_class()(resource, data=request.data, partial=partial, context=context)
+                serializer.is_valid(raise_exception=True)
+                serializer.save()
+                return self.written(resource_id)
+        except IntegrityError as wrong:
+            if isinstance(wrong.__cause__, UniqueViolation):
+                raise errors.Duplicate(taken_sentence(resource)) from wrong
+            raise
 
     def partial_update(self, request, resource_id, *args, **kwargs):
         return self.update(request, resource_id, partial=True)
@@ -526,6 +529,7 @@ class ResourceViewSet(viewsets.GenericViewSet):
         wanted = self.request.headers.get("If-Match", "*").strip()
         if wanted != "*" and _etag(resource.updated_at) not in (tag.strip() for tag in wanted.split(",")):
             raise errors.Changed(f"{resource_id} has changed since you read it: read it again")
+        resource.hold()
         return resource
 
 
