@@ -12,6 +12,7 @@ import grpc
 from provisioning import workflow
 from provisioning.models import ACTIVE, Workflow, WorkflowState
 from provisioning.plans import TASK
+from provisioning.polls import polls
 from tenants.credentials import AGENT_ROLE
 from tenants.models import Role
 from tenants.models.token import NODE_CLIENT
@@ -32,7 +33,7 @@ _TOLD = {  # what a report says -> our state; the two generations number them di
 class WorkflowService:
     async def GetWorkflowContexts(self, request, context):
         """The old worker's poll: its workflow, if there is one that it should be at, once."""
-        run = await self._asked(context, _workflow_for, request.worker_id, poll=True)
+        run = await self._polled(context, _workflow_for, request.worker_id)
         if run is not None and workflow.may_begin(run):
             action = run.actions[run.current]
             yield tink.old.WorkflowContext(
@@ -58,7 +59,10 @@ class WorkflowService:
 
     async def GetAction(self, request, context):
         """The new worker's poll: the one action that is due."""
-        run, environment = await self._asked(context, _action_for, request.agent_id, poll=True)
+        due = await self._polled(context, _action_for, request.agent_id)
+        if due is None:
+            raise Refusal(grpc.StatusCode.NOT_FOUND, "no action for this machine")
+        run, environment = due
         action = run.actions[run.current]
         return tink.new.ActionResponse(
             workflow_id=run.workflow_id, task_id=TASK, agent_id=run.worker_id,
@@ -72,15 +76,33 @@ class WorkflowService:
         # Both generations' answers are empty messages.
         return tink.old.Empty() if is_old else tink.new.ActionStatusResponse()
 
-    async def _asked(self, context, work, asked, *, poll=False):
+    async def _asked(self, context, work, asked):
         """Run `work(node, asked)` in the schema of whoever calls."""
-        try:
-            node = await caller_of(context, roles=(AGENT_ROLE, ONBOARD))
-            if not node.client_id.startswith(NODE_CLIENT):  # no machine's token: then it has to be such a person's
-                node = await caller_of(context, roles=(ONBOARD,))
-            return await in_database(work, node, asked, schema=node.schema, who=node.client_id, poll=poll)
-        except workflow.NotTrusted as distrust:
-            raise Refusal(grpc.StatusCode.UNAUTHENTICATED, str(distrust)) from distrust
+        return await _in_schema(await _caller(context), work, asked)
+
+    async def _polled(self, context, work, worker_id):
+        """The same of who asks for work; None, as work() says too, if there is none."""
+        node = await _caller(context)
+        if not _MAC.match(worker_id.lower()):
+            raise Refusal(grpc.StatusCode.INVALID_ARGUMENT, f"{worker_id!r} is not a worker's id: its MAC address")
+        host_uuid = _machine_of(node)
+        if host_uuid is not None and not await polls().has_run((node.schema, host_uuid)):
+            return None
+        return await _in_schema(node, work, worker_id, poll=True)
+
+
+async def _caller(context) -> Node:
+    node = await caller_of(context, roles=(AGENT_ROLE, ONBOARD))
+    if not node.client_id.startswith(NODE_CLIENT):  # no machine's token: then it has to be such a person's
+        node = await caller_of(context, roles=(ONBOARD,))
+    return node
+
+
+async def _in_schema(node: Node, work, asked, *, poll=False):
+    try:
+        return await in_database(work, node, asked, schema=node.schema, who=node.client_id, poll=poll)
+    except workflow.NotTrusted as distrust:
+        raise Refusal(grpc.StatusCode.UNAUTHENTICATED, str(distrust)) from distrust
 
 
 def _machine_of(node: Node) -> UUID | None:
@@ -89,8 +111,6 @@ def _machine_of(node: Node) -> UUID | None:
 
 
 def _workflow_for(node: Node, worker_id: str, *, whole: bool = False) -> Workflow | None:
-    if not _MAC.match(worker_id.lower()):
-        raise Refusal(grpc.StatusCode.INVALID_ARGUMENT, f"{worker_id!r} is not a worker's id: its MAC address")
     return workflow.for_worker(worker_id, _machine_of(node), whole=whole)
 
 
@@ -103,10 +123,10 @@ def _actions_of(node: Node, workflow_id: str) -> tuple[Workflow, list[list[str]]
     return run, workflow.unmasked(run, workflow.environments_of(run))
 
 
-def _action_for(node: Node, agent_id: str) -> tuple[Workflow, list[str]]:
+def _action_for(node: Node, agent_id: str) -> tuple[Workflow, list[str]] | None:
     run = _workflow_for(node, agent_id, whole=True)
     if run is None:
-        raise Refusal(grpc.StatusCode.NOT_FOUND, "no action for this machine")
+        return None
     if not workflow.may_begin(run):
         raise Refusal(grpc.StatusCode.FAILED_PRECONDITION, f"{run.workflow_id} has to wait: {run.state}")
     [environment] = workflow.unmasked(run, [workflow.environments_of(run)[run.current]])

@@ -7,12 +7,12 @@ operator and a reconciler who change one row at the same time never overwrite ea
 
 import secrets
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from copy import copy
 from datetime import datetime
-from functools import cache
+from functools import cache, wraps
 from typing import Any, ClassVar, NamedTuple, cast
 
 from django.db import IntegrityError, connection, models, transaction
@@ -58,6 +58,22 @@ def wish(choices: type[models.TextChoices]) -> tuple[models.Field, models.Field]
     )
 
 
+def in_transaction(work: Callable) -> Callable:
+    """In that of whoever calls, or else in one of its own. For work that refuses before it has written anything:
+
+    there is nothing to be undone then, so it needs no savepoint, which is two statements more.
+    """
+
+    @wraps(work)
+    def call(*args, **kwargs):
+        if connection.in_atomic_block:
+            return work(*args, **kwargs)
+        with transaction.atomic():
+            return work(*args, **kwargs)
+
+    return call
+
+
 # Set by the loop around a reconciler: raises LeaseLost if the worker isn't the one that holds the lease any more.
 fence: ContextVar[Any] = ContextVar("fence", default=None)
 
@@ -80,7 +96,7 @@ class Resources(models.QuerySet):
     def bulk_create(self, objs, *args, **kwargs):
         raise errors.NotYours(f"{self.model.__name__} is made by ask(): its id, its claim and its ring come with it")
 
-    @transaction.atomic
+    @in_transaction
     def observe_all(self, **facts: Any) -> int:
         """observe() the same facts of all these rows, in a few statements however many. Returns how many changed.
 
@@ -247,7 +263,7 @@ class Resource(models.Model):
         """Whether somebody has to take something back before it can go. Asked of a row that is locked."""
         return True
 
-    @transaction.atomic
+    @in_transaction
     def observe(self, *, only_if: dict[str, Any] | None = None, **facts: Any) -> bool:
         """Write down what is so, if it is not what is written already. Only reconcilers and servicers call this.
 

@@ -2,7 +2,7 @@
 
 What changed, the journal says: it is read at most once a second, by whichever call comes first, however many nodes ask.
 So a call that says and gets what it said and got before costs no statement of its own, and what an operator changes is
-in the answer a second later.
+in the answer a second later. The same goes for who is refused until something has changed.
 """
 
 import asyncio
@@ -17,7 +17,8 @@ from uuid import UUID
 from django.db import connection
 from google.protobuf.message import Message
 
-from workers.southbound import Node, caller_of, in_database
+from workers.reporting import guid
+from workers.southbound import Node, Refusal, caller_of, in_database
 
 LOOK_EVERY = 1.0  # seconds
 KEPT = 300  # seconds, for the longest
@@ -36,14 +37,14 @@ Thing = tuple[str, str]  # a schema, and the id of a resource in it; "" stands f
 
 @dataclass(frozen=True)
 class Answer:
-    message: Message
+    message: Message | Refusal
     made_of: tuple[str, ...]  # ids of the host and the instance
     lasts: float = KEPT  # seconds; an answer may depend on the time
 
 
 @dataclass(frozen=True)
 class _Kept:
-    message: Message
+    message: Message | Refusal
     said: bytes
     things: tuple[Thing, ...]
     as_of: float
@@ -56,30 +57,40 @@ class Answers:
     def __init__(self) -> None:
         self._kept: dict[tuple[str, str, UUID], _Kept] = {}
         self._changed: dict[Thing, float] = {}  # when the look began that found it changed
-        self._looked = float("-inf")  # when the last look began
+        self.looked = float("-inf")  # when the last look began
         self._looking: asyncio.Task | None = None
         self._since = 0  # transactions before this one have been seen whole
 
     async def look(self) -> float:
         """As of when it is known what changed: no longer ago than LOOK_EVERY."""
-        if time.monotonic() - self._looked >= LOOK_EVERY:
+        if time.monotonic() - self.looked >= LOOK_EVERY:
             if self._looking is None or self._looking.done():
                 self._looking = asyncio.create_task(self._look())
             await asyncio.shield(self._looking)  # others wait for it, too
-        return self._looked
+        return self.looked
 
     async def _look(self) -> None:
         began = time.monotonic()
-        is_long_ago = began - self._looked > KEPT
+        is_long_ago = began - self.looked > KEPT
         since, changes = await in_database(changes_since, 0 if is_long_ago else self._since)
         if is_long_ago or len(changes) >= MANY:
             self._kept.clear()
         self._changed |= dict.fromkeys(changes, began)
         if len(self._changed) > MOST:
             self._changed = {thing: at for thing, at in self._changed.items() if began - at <= KEPT}
-        self._since, self._looked = since, began
+        self._since, self.looked = since, began
 
-    def find(self, key: tuple[str, str, UUID], said: bytes) -> Message | None:
+    async def refusal(self, key: tuple[str, str, UUID]) -> Refusal | None:
+        """The one that holds still. Whoever wasn't refused the last time asks nobody for that."""
+        if key not in self._kept:
+            return None
+        await self.look()
+        found = self.find(key, b"")
+        if found is None:
+            self._kept.pop(key, None)
+        return found if isinstance(found, Refusal) else None
+
+    def find(self, key: tuple[str, str, UUID], said: bytes) -> Message | Refusal | None:
         kept = self._kept.get(key)
         if kept is None or kept.said != said or kept.until < time.monotonic():
             return None
@@ -150,6 +161,31 @@ def kept(host_in: Callable[[Any], UUID]) -> Callable[[Callable], Callable]:
         return call
 
     return decorate
+
+
+def refused_until_it_changes(call: Callable[..., Awaitable]) -> Callable[..., Awaitable]:
+    """Around a unary call of an edge node about itself. Who is told to come again comes again and again: as long as
+
+    what was the reason is as it was, that is answered without a question.
+    """
+
+    @wraps(call)
+    async def answered(self, request, context):
+        node: Node = await caller_of(context)
+        host_uuid = guid(request.host_guid)
+        key = ("refused", node.schema, host_uuid)
+        if known := await answers().refusal(key):
+            node.must_be(host_uuid)
+            raise Refusal(known.code, known.sentence)  # a new one: each carries the trace of its call
+        as_of = answers().looked  # however long ago that was: what has changed since then may or may not be the reason
+        try:
+            return await call(self, request, context)
+        except Refusal as refusal:
+            if refusal.because_of:
+                answers().keep(key, b"", Answer(refusal, refusal.because_of), as_of)
+            raise
+
+    return answered
 
 
 def _digest(request: Message) -> bytes:

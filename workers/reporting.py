@@ -49,6 +49,8 @@ def reporting_host(
 def provisioned_instance(host: Host) -> Instance:
     """Agents repeat what is refused here until the host is provisioned."""
     instance = getattr(host, "instance", None)
-    if instance is None or instance.current_state != InstanceState.RUNNING:
+    if instance is None:
         raise Refusal(grpc.StatusCode.FAILED_PRECONDITION)
+    if instance.current_state != InstanceState.RUNNING:
+        raise Refusal(grpc.StatusCode.FAILED_PRECONDITION, because_of=(host.resource_id, instance.resource_id))
     return instance

@@ -42,11 +42,14 @@ KNOWN = 20_000  # tokens whose nodes are kept
 
 
 class Refusal(Exception):
-    """Ends a call with this status code and sentence."""
+    """Ends a call with this status code and sentence. because_of: ids of resources of which one has to change before
 
-    def __init__(self, code: grpc.StatusCode, sentence: str = "") -> None:
+    the same node is answered otherwise; none if that isn't known.
+    """
+
+    def __init__(self, code: grpc.StatusCode, sentence: str = "", *, because_of: tuple[str, ...] = ()) -> None:
         super().__init__(sentence)
-        self.code, self.sentence = code, sentence
+        self.code, self.sentence, self.because_of = code, sentence, because_of
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,11 @@
 from django.core.validators import RegexValidator
 from django.db import models
 
-from tenants.resource import EpochField, Indicator, Resource, Resources, Status, fence, status, wish
+from tenants.resource import EpochField, Indicator, Resource, Resources, Status, fence, in_transaction, status, wish
 
-__all__ = ["EpochField", "Indicator", "Resource", "Resources", "Status", "fence", "name_field", "status", "wish"]
+__all__ = [
+    "EpochField", "Indicator", "Resource", "Resources", "Status", "fence", "in_transaction", "name_field", "status", "wish",
+]  # fmt: skip
 
 
 def name_field(max_length: int = 50, **kwargs) -> models.CharField:

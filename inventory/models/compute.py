@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from inventory import addresses, errors
 from inventory.models.access import CustomConfig, LocalAccount, RemoteAccess
-from inventory.models.base import EpochField, Indicator, Resource, name_field, status, wish
+from inventory.models.base import EpochField, Indicator, Resource, in_transaction, name_field, status, wish
 from inventory.models.columns import late, said
 from inventory.models.hardware import Hardware
 from inventory.models.location import Site
@@ -230,7 +230,7 @@ class Host(Resource):
             models.Index(fields=["id"], condition=any_error("", STATUSES_OF_HOSTS), name="inventory_host_failed")
         ]
 
-    @transaction.atomic
+    @in_transaction
     def observe(self, *, only_if=None, **facts):
         if "hardware" not in facts:
             return super().observe(only_if=only_if, **facts)

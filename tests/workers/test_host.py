@@ -11,6 +11,7 @@ from tests.conftest import settle
 from tests.southbound import Node, registered, wanted
 from wire import attestmgr_pb2 as attest
 from wire import hostmgr_pb2 as hm
+from workers import answers, southbound
 
 
 @pytest.fixture
@@ -83,6 +84,28 @@ def test_agents_of_a_host_that_is_not_installed_are_told_to_come_back(southbound
     node.onboard()
     assert refused(node.heartbeat) == grpc.StatusCode.FAILED_PRECONDITION
     assert refused(node.heartbeat) == grpc.StatusCode.FAILED_PRECONDITION  # and not taken for heard
+
+
+def test_agents_who_come_again_are_refused_without_a_question_until_something_changes(
+    southbound_address, there, monkeypatch
+):
+    node = Node(southbound_address)
+    wanted(registered(node))
+    node.onboard()
+    settle()
+    for _ in range(2):  # the first asks what has changed since it was known last
+        assert refused(node.heartbeat) == grpc.StatusCode.FAILED_PRECONDITION
+    monkeypatch.setattr(answers, "LOOK_EVERY", 3600)
+    worked, in_database = [], southbound._enter
+    monkeypatch.setattr(southbound, "_enter", lambda *args: worked.append(args) or in_database(*args))
+    for tell in (node.heartbeat, node.report_hardware):
+        assert refused(tell) == grpc.StatusCode.FAILED_PRECONDITION
+    assert not worked
+    monkeypatch.setattr(answers, "LOOK_EVERY", 0)
+    node.work_through()
+    assert refused(node.heartbeat) == grpc.StatusCode.FAILED_PRECONDITION  # the loop has yet to see it
+    settle()
+    node.heartbeat()
 
 
 def test_a_host_that_is_not_trusted_any_more_is_refused_at_its_next_heartbeat(node):

@@ -18,6 +18,7 @@ from inventory.models import Host, Indicator, Instance, Status
 from wire import hostmgr_pb2 as wire
 from wire import hostmgr_pb2_grpc
 from workers import rules
+from workers.answers import refused_until_it_changes
 from workers.reporting import INVALID, guid, provisioned_instance, reporting_host
 from workers.silence import NO_CONNECTION, UPDATING
 from workers.southbound import Node, Refusal, unless_repeated
@@ -78,6 +79,7 @@ def system_info_in(request: wire.UpdateHostSystemInfoByGUIDRequest) -> presence.
 
 
 class HostManager(hostmgr_pb2_grpc.HostmgrServicer):
+    @refused_until_it_changes
     @unless_repeated(status_in, wire.HostStatusResp())
     @transaction.atomic
     def UpdateHostStatusByHostGuid(self, node: Node, request):
@@ -85,6 +87,7 @@ class HostManager(hostmgr_pb2_grpc.HostmgrServicer):
         show(host, provisioned_instance(host), HOST_STATUS.get(request.host_status.host_status, UNKNOWN))
         return wire.HostStatusResp()
 
+    @refused_until_it_changes
     @unless_repeated(heartbeat_in, wire.UpdateInstanceStateStatusByHostGUIDResponse())
     @transaction.atomic
     def UpdateInstanceStateStatusByHostGUID(self, node: Node, request):
@@ -99,6 +102,7 @@ class HostManager(hostmgr_pb2_grpc.HostmgrServicer):
             instance.observe(instance_status_detail=detail)
         return wire.UpdateInstanceStateStatusByHostGUIDResponse()
 
+    @refused_until_it_changes
     @unless_repeated(system_info_in, wire.UpdateHostSystemInfoByGUIDResponse())
     def UpdateHostSystemInfoByGUID(self, node: Node, request):
         """What the machine is made of."""
