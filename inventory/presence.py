@@ -8,7 +8,7 @@ the whole time once more. What is here may be lost: restore() brings it back (wo
 import asyncio
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -24,6 +24,7 @@ LEASE = 30  # seconds for which who sweeps has a silent host; then it is swept a
 BATCH = 500  # heartbeats in one command
 ALIVE = ("Running", "Booting", "Error")  # host statuses of a host that is heard from
 BEAT = "beat"  # of all that is told, what proves that a host is alive
+NOTHING = ""  # in place of what was told: it is forgotten
 
 # due: host -> when it is silent. seen:<schema>: UUID -> when it was last heard from. said:<schema>:<UUID>: kind of
 # report -> what it said. active: tenants that were heard from since the last snapshot. A host is "<schema> <UUID>".
@@ -32,12 +33,15 @@ local now, silence, kept, answers = tonumber(redis.call('TIME')[1]), tonumber(AR
 for i = 3, #ARGV, 4 do
     local schema, uuid, kind, said = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
     local key = 'said:' .. schema .. ':' .. uuid
-    if kind == 'beat' then
+    if kind == 'beat' and said ~= '' then
         redis.call('ZADD', 'due', now + silence, schema .. ' ' .. uuid)
         redis.call('HSET', 'seen:' .. schema, uuid, now)
         redis.call('SADD', 'active', schema)
     end
-    if redis.call('HGET', key, kind) == said then
+    if said == '' then
+        redis.call('HDEL', key, kind)
+        answers[#answers + 1] = 1
+    elseif redis.call('HGET', key, kind) == said then
         answers[#answers + 1] = 0
     else
         redis.call('HSET', key, kind, said)
@@ -109,18 +113,18 @@ class Ears:
 
     async def hear(self, schema: str, report: Report) -> bool:
         """Note that this was told just now. True if it differs from the last time, or nobody knows."""
+        return await self._put(schema, report, report.said)
+
+    def forget(self, schema: str, report: Report) -> Awaitable[bool]:
+        """This report counts as new when it comes again: it could not be written down. Done also if nobody waits."""
+        return self._put(schema, report, NOTHING)
+
+    def _put(self, schema: str, report: Report, said: str) -> asyncio.Future[bool]:
         answer = asyncio.get_running_loop().create_future()
-        self._waiting.append(((schema, str(report.host_uuid), report.kind, report.said), answer))
+        self._waiting.append(((schema, str(report.host_uuid), report.kind, said), answer))
         if self._sender is None:
             self._sender = asyncio.create_task(self._send())
-        return await answer
-
-    async def forget(self, schema: str, host_uuid: UUID) -> None:
-        """As forget() below."""
-        try:
-            await self._redis.delete(f"said:{schema}:{host_uuid}")
-        except redis.RedisError as away:
-            log.warning("presence is away", extra={"because": away})
+        return answer
 
     async def close(self) -> None:
         await self._redis.aclose()

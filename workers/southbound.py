@@ -36,7 +36,9 @@ log = logging.getLogger(__name__)
 THREADS = 6  # each with a database connection
 POLLS = 2  # threads more, for what machines ask again and again: it waits for no queue of those who report
 AT_ONCE = 2000  # calls that have a thread or wait for one; a caller beyond that is told to come again
+PATIENCE = 2.0  # seconds that a call may wait for a thread: agents wait for 5 in all, and work for who has gone is lost
 GONE = "The token's project is gone"
+TOO_MUCH = "The server has more to do than it can: come again later"
 PROJECTS_KNOWN = 8  # seconds for which the list of projects that are ready is taken to be right
 KNOWN = 20_000  # tokens whose nodes are kept
 
@@ -79,17 +81,20 @@ async def in_database(work: Callable, *args, schema: str = "public", who: str = 
     """
     global _busy
     if _busy >= AT_ONCE:
-        raise Refusal(grpc.StatusCode.UNAVAILABLE, "The server has more to do than it can: come again later")
+        raise Refusal(grpc.StatusCode.UNAVAILABLE, TOO_MUCH)
     _busy += 1
     try:
         knows = copy_context()  # whose call it is, for the log
         pool = _polls if poll else _pool
-        return await asyncio.get_running_loop().run_in_executor(pool, knows.run, _enter, schema, who, work, args)
+        until = time.monotonic() + PATIENCE
+        return await asyncio.get_running_loop().run_in_executor(pool, knows.run, _enter, until, schema, who, work, args)
     finally:
         _busy -= 1
 
 
-def _enter(schema: str, who: str, work: Callable, args: tuple):
+def _enter(until: float, schema: str, who: str, work: Callable, args: tuple):
+    if time.monotonic() > until:
+        raise Refusal(grpc.StatusCode.UNAVAILABLE, TOO_MUCH)
     close_old_connections()
     try:
         with inside(schema, who):
@@ -264,7 +269,7 @@ def unless_repeated(report_in: Callable[[Any], presence.Report], answer: Any) ->
             try:
                 return await in_database(handler, self, node, request, schema=node.schema, who=node.client_id)
             except BaseException:  # also if the caller is gone: nobody knows then whether it was written down
-                await asyncio.shield(ears().forget(node.schema, report.host_uuid))
+                await ears().forget(node.schema, report)  # is done also if it can't wait for it
                 raise
 
         return call
