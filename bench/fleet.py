@@ -22,11 +22,12 @@ from bench.rig import NODES, Rig, ticks
 from eim_project.management.commands.memory import family, pss_mib
 from inventory.models import Host
 from tenants import credentials, schema, tokens
-from tenants.models import Project
+from tenants.models import Project, Ring
+from workers.models import due_by_queue
 
 TENANTS = 10
 FIRST = 1_000_000  # number of the first machine of the tenants that are made here
-WARM_UP = 900  # seconds, for the longest, until each node was heard by all doors once: then it says nothing new
+WARM_UP = 900  # seconds, for the longest, until what each node says is known, and all has been done that follows
 
 
 @cache
@@ -88,9 +89,10 @@ def running(rig: Rig) -> Iterator[Fleet]:
     )
     fleet, end = Fleet(process), time.monotonic() + WARM_UP
     try:
-        while fleet.told()["begun"] < len(tenants(rig)) * NODES:
+        while fleet.told()["begun"] < len(tenants(rig)) * NODES or Ring.objects.exists() or due_by_queue():
             if time.monotonic() > end:
-                raise Unfair(f"after {WARM_UP} s not all nodes have begun: {fleet.told()}")
+                raise Unfair(f"after {WARM_UP} s there is still news: {Ring.objects.count()} rings, {fleet.told()}")
+            connection.close()
             time.sleep(1)
         yield fleet
     finally:

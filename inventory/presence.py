@@ -1,6 +1,6 @@
 """Who was heard from, and when, and who has been silent for too long: kept in Redis, by Redis' clock.
 
-A heartbeat costs a share of one command: those that come while the one before is under way go together. Silence counts
+A heartbeat costs a share of one command: those that come within some milliseconds go together. Silence counts
 only while there is a door to speak at: when no southbound server was there for a while, or Redis wasn't, everybody has
 the whole time once more. What is here may be lost: restore() brings it back (workers/silence.py).
 """
@@ -22,6 +22,7 @@ SAID_KEPT = 86400  # seconds; then what a host says is compared with Postgres on
 DOOR_GAP = 15  # seconds without a door after which everybody's time begins anew
 LEASE = 30  # seconds for which who sweeps has a silent host; then it is swept again
 BATCH = 500  # heartbeats in one command
+PACE = 0.005  # seconds between two commands: a command costs more than what is in it
 ALIVE = ("Running", "Booting", "Error")  # host statuses of a host that is heard from
 BEAT = "beat"  # of all that is told, what proves that a host is alive
 NOTHING = ""  # in place of what was told: it is forgotten
@@ -109,7 +110,7 @@ class Ears:
         self._hear = self._redis.register_script(_HEAR)
         self._waiting: list[tuple[tuple[str, str, str, str], asyncio.Future[bool]]] = []
         self._sender: asyncio.Task | None = None
-        self._complained = 0.0
+        self._sent = self._complained = 0.0
 
     async def hear(self, schema: str, report: Report) -> bool:
         """Note that this was told just now. True if it differs from the last time, or nobody knows."""
@@ -131,6 +132,9 @@ class Ears:
 
     async def _send(self) -> None:
         while self._waiting:
+            if (pause := self._sent + PACE - time.monotonic()) > 0:
+                await asyncio.sleep(pause)
+            self._sent = time.monotonic()
             batch, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
             news = await self._ask([word for words, _ in batch for word in words], len(batch))
             for (_, answer), is_new in zip(batch, news, strict=True):
