@@ -18,7 +18,7 @@ from uuid import UUID
 from django.db import connection
 from google.protobuf.message import Message
 
-from workers.southbound import Node, caller_of, in_database
+from workers.southbound import Node, caller_of, in_database, of_agent
 
 LOOK_EVERY = 1.0  # seconds
 KEPT = 3600  # seconds, for the longest; agents ask every five minutes and oftener. Half of it for the shortest
@@ -147,7 +147,7 @@ def kept(host_in: Callable[[Any], UUID]) -> Callable[[Callable], Callable]:
             as_of = await answers().look()
             message = answers().find(key, said)
             if message is None:
-                answer = await in_database(handler, self, node, request, schema=node.schema, who=node.client_id)
+                answer = await of_agent(handler, self, node, request)
                 answers().keep(key, said, answer, as_of)
                 message = answer.message
             return message
