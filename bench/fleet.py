@@ -27,7 +27,7 @@ from workers.models import due_by_queue
 
 TENANTS = 10
 FIRST = 1_000_000  # number of the first machine of the tenants that are made here
-WARM_UP = 900  # seconds, for the longest, until what each node says is known, and all has been done that follows
+WARM_UP = 1800  # seconds, for the longest, until what each node says is known, and all has been done that follows
 
 
 @cache
