@@ -62,9 +62,12 @@ class Fleet:
 
     def told(self) -> dict:
         """How many calls ended how since it began, and how long the latest took."""
-        self.process.stdin.write("told\n")
+        return json.loads(self.say("told"))
+
+    def say(self, line: str) -> str:
+        self.process.stdin.write(f"{line}\n")
         self.process.stdin.flush()
-        return json.loads(self.process.stdout.readline())
+        return self.process.stdout.readline()
 
 
 @contextmanager
