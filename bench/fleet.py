@@ -17,15 +17,17 @@ from django.db import connection
 from django_tenants.utils import schema_context
 
 from bench import rows
+from bench.declare import Unfair
 from bench.rig import NODES, Rig, ticks
 from eim_project.management.commands.memory import family, pss_mib
 from inventory.models import Host
 from tenants import credentials, schema, tokens
-from tenants.models import Project
+from tenants.models import Project, Ring
+from workers.models import due_by_queue
 
 TENANTS = 10
 FIRST = 1_000_000  # number of the first machine of the tenants that are made here
-WARM_UP = 65  # seconds, in which each node has told of its hardware once
+WARM_UP = 1800  # seconds, for the longest, until what each node says is known, and all has been done that follows
 
 
 @cache
@@ -60,9 +62,12 @@ class Fleet:
 
     def told(self) -> dict:
         """How many calls ended how since it began, and how long the latest took."""
-        self.process.stdin.write("told\n")
+        return json.loads(self.say("told"))
+
+    def say(self, line: str) -> str:
+        self.process.stdin.write(f"{line}\n")
         self.process.stdin.flush()
-        return json.loads(self.process.stdout.readline())
+        return self.process.stdout.readline()
 
 
 @contextmanager
@@ -85,16 +90,17 @@ def running(rig: Rig) -> Iterator[Fleet]:
     process = subprocess.Popen(
         command, env=environment, cwd=rig.data, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
+    fleet, end = Fleet(process), time.monotonic() + WARM_UP
     try:
-        time.sleep(WARM_UP)
-        yield Fleet(process)
+        while fleet.told()["begun"] < len(tenants(rig)) * NODES or Ring.objects.exists() or due_by_queue():
+            if time.monotonic() > end:
+                raise Unfair(f"after {WARM_UP} s there is still news: {Ring.objects.count()} rings, {fleet.told()}")
+            connection.close()
+            time.sleep(1)
+        yield fleet
     finally:
         process.terminate()
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:  # what was measured is not to be lost with it
-            process.kill()
-            process.wait()
+        process.wait()
 
 
 def servers_cpu(rig: Rig, fleet: Fleet) -> float:

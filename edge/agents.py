@@ -13,7 +13,7 @@ import random
 import statistics
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
 from enum import StrEnum
 from typing import NamedTuple
@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 RETRY_SECONDS, RETRIES = 10.0, 3  # after a call that failed; then the agent waits for its next turn
 WHILE_UPDATING = 5.0  # seconds between two reports of an update that goes on; else the period
 LATENCIES = 20_000  # kept, the latest
+BEGINNERS = 16  # nodes that make their first calls at once: a fleet comes up as fast as its server lets it in
 
 
 class Agent(StrEnum):
@@ -185,13 +186,14 @@ class Clock:
         connections: int,
         *,
         faster: float = 1.0,
+        beginners: int = BEGINNERS,
         watch: Callable[[Node, Agent, str], None] = lambda node, agent, trouble: None,
     ) -> None:
         """All nodes share so many connections. faster: by this factor, for a demonstration. watch hears how each call
 
         ended.
         """
-        self.connections, self._watch = connections, watch
+        self.connections, self.beginners, self._watch = connections, beginners, watch
         self.periods = {agent: period / faster for agent, period in PERIODS.items()}
         self.nodes: list[Node] = []
         self.counts: Counter[str] = Counter()
@@ -200,14 +202,16 @@ class Clock:
         self._calls: dict[tuple[Server, int, Agent], grpc.aio.UnaryUnaryMultiCallable] = {}
         self._order = itertools.count()
         self._queue: list[Due] = []
+        self._newcomers: deque[Node] = deque()
+        self._beginning = 0
         self._under_way: set[asyncio.Task] = set()
         self._more = asyncio.Event()
 
     def add(self, node: Node) -> None:
-        """Its agents begin at moments of their own, so that a fleet that starts at once doesn't call at once."""
+        """It begins when those before it have: what a server doesn't know yet costs it many times what it knows."""
         self.nodes.append(node)
-        for agent, period in self.periods.items():
-            self._put(time.monotonic() + random.uniform(0, period), node, agent)
+        self._newcomers.append(node)
+        self._more.set()
 
     def fault(self, fault: Fault, count: int) -> None:
         """The first `count` nodes have it from now on, and the others don't."""
@@ -220,19 +224,36 @@ class Clock:
     async def run(self) -> None:
         """Until cancelled."""
         while True:
+            while self._newcomers and self._beginning < self.beginners:
+                self._beginning += 1
+                self._start(self._begin(self._newcomers.popleft()))
             pause = self._queue[0].at - time.monotonic() if self._queue else 1.0
             if pause > 0:
                 self._more.clear()
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._more.wait(), pause)
+                    async with asyncio.timeout(pause):  # wait_for() of Python 3.11 would lose a cancellation
+                        await self._more.wait()
                 continue
-            due = heapq.heappop(self._queue)
-            if due.node.is_silent(due.turn):
-                self._put(due.at + self.periods[due.agent], due.node, due.agent, due.turn + 1)
-                continue
-            task = asyncio.create_task(self._call(due))
-            self._under_way.add(task)
-            task.add_done_callback(self._under_way.discard)
+            self._start(self._turn(heapq.heappop(self._queue)))
+
+    def _start(self, work: Coroutine) -> None:
+        task = asyncio.create_task(work)
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+
+    async def _begin(self, node: Node) -> None:
+        """The first calls of its agents, one after the other; the next ones come at moments of their own."""
+        for agent, period in self.periods.items():
+            at = time.monotonic() - random.uniform(0, period)
+            await self._turn(Due(at, next(self._order), node, agent, 0, 0))
+        self._beginning -= 1
+        self._more.set()
+
+    async def _turn(self, due: Due) -> None:
+        if due.node.is_silent(due.turn):
+            self._put(due.at + self.periods[due.agent], due.node, due.agent, due.turn + 1)
+        else:
+            await self._call(due)
 
     def _put(self, at: float, node: Node, agent: Agent, turn: int = 0, failures: int = 0) -> None:
         heapq.heappush(self._queue, Due(at, next(self._order), node, agent, turn, failures))
@@ -291,6 +312,7 @@ class Clock:
         waits = sorted(self.latencies)
         return {
             "nodes": len(self.nodes),
+            "begun": len(self.nodes) - len(self._newcomers) - self._beginning,
             "calls": dict(sorted(self.counts.items())),
             "p50_ms": round(statistics.median(waits) * 1000, 2) if waits else None,
             "p99_ms": round(waits[len(waits) * 99 // 100] * 1000, 2) if waits else None,

@@ -1,6 +1,6 @@
 """Who was heard from, and when, and who has been silent for too long: kept in Redis, by Redis' clock.
 
-A heartbeat costs a share of one command: those that come while the one before is under way go together. Silence counts
+A heartbeat costs a share of one command: those that come within some milliseconds go together. Silence counts
 only while there is a door to speak at: when no southbound server was there for a while, or Redis wasn't, everybody has
 the whole time once more. What is here may be lost: restore() brings it back (workers/silence.py).
 """
@@ -8,7 +8,7 @@ the whole time once more. What is here may be lost: restore() brings it back (wo
 import asyncio
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -22,8 +22,10 @@ SAID_KEPT = 86400  # seconds; then what a host says is compared with Postgres on
 DOOR_GAP = 15  # seconds without a door after which everybody's time begins anew
 LEASE = 30  # seconds for which who sweeps has a silent host; then it is swept again
 BATCH = 500  # heartbeats in one command
+PACE = 0.005  # seconds between two commands: a command costs more than what is in it
 ALIVE = ("Running", "Booting", "Error")  # host statuses of a host that is heard from
 BEAT = "beat"  # of all that is told, what proves that a host is alive
+NOTHING = ""  # in place of what was told: it is forgotten
 
 # due: host -> when it is silent. seen:<schema>: UUID -> when it was last heard from. said:<schema>:<UUID>: kind of
 # report -> what it said. active: tenants that were heard from since the last snapshot. A host is "<schema> <UUID>".
@@ -32,12 +34,15 @@ local now, silence, kept, answers = tonumber(redis.call('TIME')[1]), tonumber(AR
 for i = 3, #ARGV, 4 do
     local schema, uuid, kind, said = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
     local key = 'said:' .. schema .. ':' .. uuid
-    if kind == 'beat' then
+    if kind == 'beat' and said ~= '' then
         redis.call('ZADD', 'due', now + silence, schema .. ' ' .. uuid)
         redis.call('HSET', 'seen:' .. schema, uuid, now)
         redis.call('SADD', 'active', schema)
     end
-    if redis.call('HGET', key, kind) == said then
+    if said == '' then
+        redis.call('HDEL', key, kind)
+        answers[#answers + 1] = 1
+    elseif redis.call('HGET', key, kind) == said then
         answers[#answers + 1] = 0
     else
         redis.call('HSET', key, kind, said)
@@ -105,28 +110,31 @@ class Ears:
         self._hear = self._redis.register_script(_HEAR)
         self._waiting: list[tuple[tuple[str, str, str, str], asyncio.Future[bool]]] = []
         self._sender: asyncio.Task | None = None
-        self._complained = 0.0
+        self._sent = self._complained = 0.0
 
     async def hear(self, schema: str, report: Report) -> bool:
         """Note that this was told just now. True if it differs from the last time, or nobody knows."""
+        return await self._put(schema, report, report.said)
+
+    def forget(self, schema: str, report: Report) -> Awaitable[bool]:
+        """This report counts as new when it comes again: it could not be written down. Done also if nobody waits."""
+        return self._put(schema, report, NOTHING)
+
+    def _put(self, schema: str, report: Report, said: str) -> asyncio.Future[bool]:
         answer = asyncio.get_running_loop().create_future()
-        self._waiting.append(((schema, str(report.host_uuid), report.kind, report.said), answer))
+        self._waiting.append(((schema, str(report.host_uuid), report.kind, said), answer))
         if self._sender is None:
             self._sender = asyncio.create_task(self._send())
-        return await answer
-
-    async def forget(self, schema: str, host_uuid: UUID) -> None:
-        """As forget() below."""
-        try:
-            await self._redis.delete(f"said:{schema}:{host_uuid}")
-        except redis.RedisError as away:
-            log.warning("presence is away", extra={"because": away})
+        return answer
 
     async def close(self) -> None:
         await self._redis.aclose()
 
     async def _send(self) -> None:
         while self._waiting:
+            if (pause := self._sent + PACE - time.monotonic()) > 0:
+                await asyncio.sleep(pause)
+            self._sent = time.monotonic()
             batch, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
             news = await self._ask([word for words, _ in batch for word in words], len(batch))
             for (_, answer), is_new in zip(batch, news, strict=True):

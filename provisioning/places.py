@@ -7,11 +7,12 @@ thousands of machines delays their own.
 from collections import defaultdict
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import connection
 from django.db.models import Count, Q
 from django_tenants.utils import schema_context
 
 from inventory.models import Instance
+from inventory.models.base import in_transaction
 from provisioning.engines import engine
 from provisioning.models import BUSY, Workflow, WorkflowState
 from tenants import events
@@ -34,7 +35,7 @@ WHERE id IN (SELECT id FROM free) RETURNING schema, instance_id
 """
 
 
-@transaction.atomic
+@in_transaction
 def give_out() -> int:
     """Give places to those whose turn it is, as far as there are any. Returns how many got one."""
     with schema_context("public"), connection.cursor() as cursor:  # from where all tenants' runs are seen

@@ -6,6 +6,7 @@ in the answer a second later. The same goes for who is refused until something h
 """
 
 import asyncio
+import random
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -18,11 +19,11 @@ from django.db import connection
 from google.protobuf.message import Message
 
 from workers.reporting import guid
-from workers.southbound import Node, Refusal, caller_of, in_database
+from workers.southbound import Node, Refusal, caller_of, in_database, of_agent
 
 LOOK_EVERY = 1.0  # seconds
-KEPT = 300  # seconds, for the longest
-MOST = 20_000  # answers in one process
+KEPT = 3600  # seconds, for the longest; agents ask every five minutes and oftener. Half of it for the shortest
+MOST = 50_000  # answers in one process
 MANY = 5_000  # changes in one look: nothing is kept then
 
 # Kinds whose changes concern the answers of one host alone; a change of the others may concern all of its tenant.
@@ -72,7 +73,7 @@ class Answers:
     async def _look(self) -> None:
         began = time.monotonic()
         is_long_ago = began - self.looked > KEPT
-        since, changes = await in_database(changes_since, 0 if is_long_ago else self._since)
+        since, changes = await in_database(changes_since, 0 if is_long_ago else self._since, poll=True)
         if is_long_ago or len(changes) >= MANY:
             self._kept.clear()
         self._changed |= dict.fromkeys(changes, began)
@@ -98,10 +99,12 @@ class Answers:
 
     def keep(self, key: tuple[str, str, UUID], said: bytes, answer: Answer, as_of: float) -> None:
         """as_of: of the look before the answer was made; what changed later may or may not be in it."""
+        self._kept.pop(key, None)
         if len(self._kept) >= MOST:
-            self._kept.clear()
+            del self._kept[next(iter(self._kept))]  # the oldest
         things = tuple((key[1], resource_id) for resource_id in ("", *answer.made_of))
-        until = time.monotonic() + min(answer.lasts, KEPT)
+        # Those that were made in one minute, after a start, aren't to be made anew in one minute.
+        until = time.monotonic() + min(answer.lasts, random.uniform(KEPT / 2, KEPT))
         self._kept[key] = _Kept(answer.message, said, things, as_of, until)
 
 
@@ -153,7 +156,7 @@ def kept(host_in: Callable[[Any], UUID]) -> Callable[[Callable], Callable]:
             as_of = await answers().look()
             message = answers().find(key, said)
             if message is None:
-                answer = await in_database(handler, self, node, request, schema=node.schema, who=node.client_id)
+                answer = await of_agent(handler, self, node, request)
                 answers().keep(key, said, answer, as_of)
                 message = answer.message
             return message

@@ -170,7 +170,7 @@ class Server:
         Without presence calls are answered all the same, only slowly.
         """
         try:
-            await southbound.in_database(southbound.renew)
+            await southbound.in_database(southbound.renew, poll=True)
             status = health_pb2.HealthCheckResponse.SERVING
         except (DatabaseError, Refusal) as away:
             log.warning("not ready: the database is away", extra={"because": away})

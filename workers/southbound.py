@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
 from dataclasses import dataclass
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 from uuid import UUID
 
@@ -36,7 +36,9 @@ log = logging.getLogger(__name__)
 THREADS = 6  # each with a database connection
 POLLS = 2  # threads more, for what machines ask again and again: it waits for no queue of those who report
 AT_ONCE = 2000  # calls that have a thread or wait for one; a caller beyond that is told to come again
+PATIENCE = 2.0  # seconds that an agent's call waits for a thread: the agent waits for 5 in all, and is gone then
 GONE = "The token's project is gone"
+TOO_MUCH = "The server has more to do than it can: come again later"
 PROJECTS_KNOWN = 8  # seconds for which the list of projects that are ready is taken to be right
 KNOWN = 20_000  # tokens whose nodes are kept
 
@@ -75,24 +77,29 @@ _pool = ThreadPoolExecutor(THREADS, thread_name_prefix="orm")
 _polls = ThreadPoolExecutor(POLLS, thread_name_prefix="poll")
 
 
-async def in_database(work: Callable, *args, schema: str = "public", who: str = "", poll: bool = False):
+async def in_database(
+    work: Callable, *args, schema: str = "public", who: str = "", poll: bool = False, patience: float = float("inf")
+):
     """Run `work(*args)` on a thread of the pool, in this schema, and return what it returns.
 
-    poll: it asks one thing by an index, and writes hardly ever.
+    poll: it asks one thing by an index, and writes hardly ever. patience: seconds after which it isn't begun any more.
     """
     global _busy
     if _busy >= AT_ONCE:
-        raise Refusal(grpc.StatusCode.UNAVAILABLE, "The server has more to do than it can: come again later")
+        raise Refusal(grpc.StatusCode.UNAVAILABLE, TOO_MUCH)
     _busy += 1
     try:
         knows = copy_context()  # whose call it is, for the log
         pool = _polls if poll else _pool
-        return await asyncio.get_running_loop().run_in_executor(pool, knows.run, _enter, schema, who, work, args)
+        until = time.monotonic() + patience
+        return await asyncio.get_running_loop().run_in_executor(pool, knows.run, _enter, until, schema, who, work, args)
     finally:
         _busy -= 1
 
 
-def _enter(schema: str, who: str, work: Callable, args: tuple):
+def _enter(until: float, schema: str, who: str, work: Callable, args: tuple):
+    if time.monotonic() > until:
+        raise Refusal(grpc.StatusCode.UNAVAILABLE, TOO_MUCH)
     close_old_connections()
     try:
         with inside(schema, who):
@@ -244,9 +251,15 @@ def for_nodes(handler: Callable) -> Callable[..., Awaitable]:
     @wraps(handler)
     async def call(self, request, context: grpc.aio.ServicerContext):
         node = await caller_of(context)
-        return await in_database(handler, self, node, request, schema=node.schema, who=node.client_id)
+        return await of_agent(handler, self, node, request)
 
     return call
+
+
+async def of_agent(handler: Callable, servicer: object, node: Node, request: Any) -> Any:
+    """handler(servicer, node, request), in the node's schema. Raises Refusal also if it would come too late."""
+    work = partial(handler, servicer, node, request)
+    return await in_database(work, schema=node.schema, who=node.client_id, patience=PATIENCE)
 
 
 def unless_repeated(report_in: Callable[[Any], presence.Report], answer: Any) -> Callable[[Callable], Callable]:
@@ -265,9 +278,9 @@ def unless_repeated(report_in: Callable[[Any], presence.Report], answer: Any) ->
             if not await ears().hear(node.schema, report):
                 return answer
             try:
-                return await in_database(handler, self, node, request, schema=node.schema, who=node.client_id)
+                return await of_agent(handler, self, node, request)
             except BaseException:  # also if the caller is gone: nobody knows then whether it was written down
-                await asyncio.shield(ears().forget(node.schema, report.host_uuid))
+                await ears().forget(node.schema, report)  # is done also if it can't wait for it
                 raise
 
         return call

@@ -9,9 +9,10 @@ from itertools import cycle
 import grpc
 
 from bench import fleet, nodes
-from bench.declare import Bench, Figures, Side, Unit
+from bench.declare import Bench, Figures, Side, Unfair, Unit
 from bench.load import percentile
-from bench.rig import Rig
+from bench.rig import NODES, Rig
+from edge.link import RPC_SECONDS
 
 SECONDS = float(os.environ.get("BENCH_FLEET_SECONDS", "20"))  # of one repetition; 300 is what was promised
 FLOOR = min(SECONDS, 20)  # seconds of the floor: it tells the same in each of them
@@ -45,24 +46,24 @@ def steady(rig: Rig) -> Figures:
 
 
 def bare(rig: Rig) -> Figures:
-    """Beside the fleet's calls, which go on: what the floor adds to them."""
+    """The fleet is silent meanwhile, for less than a node may be: two cores have no room for both."""
     [running] = _running
-    quiet = _cpu_of(rig, running, lambda: time.sleep(FLOOR / 2)) / (FLOOR / 2)
     callers = [nodes.Node.of(rig, number, False) for number in range(100)]
-    waits: list[float] = []
     lost: list[grpc.RpcError] = []
-    busy = _cpu_of(rig, running, lambda: waits.extend(asyncio.run(_paced(rig, callers, lost)))) / FLOOR
+    running.say(f"silent {fleet.TENANTS * NODES}")
+    time.sleep(RPC_SECONDS)  # by then its last calls have ended
+    before, began = fleet.servers_cpu(rig, running), time.perf_counter()
+    waits = asyncio.run(_paced(rig, callers, lost))
+    seconds = time.perf_counter() - began
+    cpu = fleet.servers_cpu(rig, running) - before
+    running.say("well")
+    if not waits:
+        raise Unfair(f"none of the floor's {len(lost)} calls was answered: {lost[0]}")
     return {
-        "calls": len(waits) / FLOOR, "CPU of all servers": max(100 * (busy - quiet), 0.1),
+        "calls": len(waits) / seconds, "CPU of all servers": 100 * cpu / seconds,
         "p99": percentile(waits, 99) * 1000, "calls lost": len(lost), "false No Connection": 0,
         "memory of all servers": fleet.servers_memory(running),
     }  # fmt: skip
-
-
-def _cpu_of(rig: Rig, running: fleet.Fleet, work) -> float:
-    before = fleet.servers_cpu(rig, running)
-    work()
-    return fleet.servers_cpu(rig, running) - before
 
 
 async def _paced(rig: Rig, callers: list[nodes.Node], lost: list[grpc.RpcError]) -> list[float]:

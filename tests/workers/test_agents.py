@@ -35,13 +35,13 @@ def machines(southbound_address, there):
     return made
 
 
-async def simulate(machines, until, faster=300.0, faults=()):
+async def simulate(machines, until, faster=300.0, faults=(), beginners=agents.BEGINNERS):
     """Run their agents over TLS until this holds, of the clock."""
     served = Server()
     port = served.listen("127.0.0.1:0", tls_credentials(settings.EIM_TLS_CERT, settings.EIM_TLS_KEY))
     await served.start()
     ended = asyncio.Event()
-    clock = Clock(2, faster=faster, watch=lambda *_: ended.set() if until(clock) else None)
+    clock = Clock(2, faster=faster, beginners=beginners, watch=lambda *_: ended.set() if until(clock) else None)
     server = link.Server("", str(settings.EIM_CA_FILE), f"127.0.0.1:{port}")
     for number, machine in enumerate(machines):
         token = link.Token(server, "", "", machine.token)
@@ -81,6 +81,34 @@ def test_who_is_silent_says_nothing_and_who_is_well_again_does(machines):
     assert presence.last_seen(connection.schema_name, speaking.uuid) is not None
     assert obey(clock, "well") == "all are well"
     assert not clock.nodes[0].faults
+
+
+def nodes_without_a_server(count: int, *faults: Fault):
+    return [agents.Node(number, "x", None, None, factory.hardware(number), faults) for number in range(count)]
+
+
+@pytest.mark.parametrize("moment", range(6))
+def test_a_clock_ends_when_it_is_stopped_also_while_it_is_being_woken(moment):
+    """Thousands of nodes wake it all the time."""
+
+    async def stopped():
+        clock = Clock(1)
+        running = asyncio.create_task(clock.run())
+        await asyncio.sleep(0.01)
+        clock.add(*nodes_without_a_server(1, Fault.SILENT))
+        for _ in range(moment):
+            await asyncio.sleep(0)
+        running.cancel()
+        ended, _ = await asyncio.wait([running], timeout=1)
+        return running in ended and running.cancelled()
+
+    assert asyncio.run(stopped())
+
+
+def test_a_fleet_comes_up_as_fast_as_its_server_lets_it_in(machines):
+    """What nobody knows yet costs many times what was said before: all at once would be too much for any server."""
+    clock = asyncio.run(simulate(machines, lambda clock: clock.told()["begun"] == 1, beginners=1))
+    assert [node.told == SERVED for node in clock.nodes] == [True, False]
 
 
 def test_faults_are_typed(machines):

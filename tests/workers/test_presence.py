@@ -1,5 +1,6 @@
 """Who falls silent has no connection, and nobody else: whatever is restarted or lost meanwhile."""
 
+import asyncio
 from datetime import UTC, datetime
 from uuid import uuid4
 
@@ -172,6 +173,39 @@ def test_a_host_that_came_after_the_last_snapshot_is_waited_for_too(node, memory
     assert silence.restore_if_lost()
     assert memory.zcard("due") == 1
     assert presence.last_seen(connection.schema_name, node.uuid) is None
+
+
+def test_what_could_not_be_written_down_is_news_when_it_comes_again_and_nothing_else(memory):
+    host = uuid4()
+    beat, disks = presence.Report(host, presence.BEAT, "1 1 fine"), presence.Report(host, "system_info disks", "ab")
+
+    async def tell():
+        ears = presence.Ears()
+        heard = [await ears.hear("t_1", report) for report in (beat, disks, beat, disks)]
+        await ears.forget("t_1", disks)
+        heard += [await ears.hear("t_1", report) for report in (beat, disks, disks)]
+        await ears.close()
+        return heard
+
+    assert asyncio.run(tell()) == [True, True, False, False, False, True, False]
+
+
+def test_many_that_speak_at_once_are_heard_in_few_commands(memory):
+    reports = [presence.Report(uuid4(), presence.BEAT, "1 1 fine") for _ in range(100)]
+
+    def commands() -> int:
+        told = memory.info("commandstats")
+        return sum(told.get(f"cmdstat_{name}", {"calls": 0})["calls"] for name in ("eval", "evalsha"))
+
+    async def tell():
+        ears = presence.Ears()
+        await ears.hear("t_1", reports[0])  # which makes the connection
+        before = commands()
+        assert all(await asyncio.gather(*(ears.hear("t_1", report) for report in reports[1:])))
+        await ears.close()
+        return commands() - before
+
+    assert asyncio.run(tell()) == 1
 
 
 def test_without_redis_heartbeats_are_compared_with_postgres_and_nobody_is_marked(node, memory, monkeypatch):

@@ -6,6 +6,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import threading
 import time
 from urllib.parse import urlsplit
 
@@ -202,6 +203,25 @@ def test_a_caller_more_than_can_be_served_is_told_to_come_again(monkeypatch):
         return await southbound.in_database(int)
 
     assert asyncio.run(_call(asks))[0] == CODE.UNAVAILABLE
+
+
+def test_an_agent_that_would_be_answered_too_late_is_told_to_come_again_and_nothing_is_done(public):
+    """Whoever is answered when it has gone comes again, and then there is twice as much to do."""
+    done, holds = [], threading.Event()
+
+    async def ask():
+        held = [asyncio.create_task(southbound.in_database(holds.wait)) for _ in range(southbound.THREADS)]
+        late = asyncio.create_task(southbound.in_database(done.append, "late", patience=0.01))
+        waits = asyncio.create_task(southbound.in_database(done.append, "in time"))
+        await asyncio.sleep(0.05)
+        holds.set()
+        await asyncio.gather(*held, waits)
+        with pytest.raises(southbound.Refusal) as refused:
+            await late
+        return refused.value.code
+
+    assert asyncio.run(ask()) == CODE.UNAVAILABLE
+    assert done == ["in time"]
 
 
 def test_thousands_of_connections_that_say_nothing_disturb_nobody(southbound_address, channel):

@@ -1,6 +1,7 @@
 """`manage.py southbound`: the gRPC server for machines and their agents, in one process or several on one port."""
 
 import asyncio
+import gc
 import logging
 import signal
 import subprocess
@@ -50,6 +51,9 @@ async def serve(address: str, tls: grpc.ServerCredentials | None) -> None:
         raise CommandError(f"can't listen on {address}: {taken}. Name a free one with --address") from taken
     await server.look_around()
     await server.start()
+    gc.collect()
+    gc.freeze()  # what is there by now stays
+    gc.set_threshold(50_000, 20, 50)  # what is kept of tens of thousands of nodes isn't looked through all the time
     watch = asyncio.create_task(server.keep_watch())
     log.info("southbound listens", extra={"address": address, "port": port, "tls": tls is not None})
     await stop.wait()
