@@ -1,5 +1,6 @@
 """Celery: wakes the loop and carries nothing that matters; what is outstanding is a row in Postgres."""
 
+import gc
 import os
 from importlib import import_module
 
@@ -86,3 +87,6 @@ def _import_before_forking(**_):
     child would begin again.
     """
     import_module("jsonschema")
+    gc.collect()
+    gc.freeze()  # what is there by now stays, and isn't to be looked through nor copied by each child
+    gc.set_threshold(50_000, 20, 50)
