@@ -42,9 +42,12 @@ HARDWARE = {
     "gpus": [],
 }  # fmt: skip
 
-# With addresses of its own for the n-th host, or all would be twins of each other, and marked as such one by one.
-ADDRESSED = """replace(replace(hardware::text, '"10.0.0.5/', '"' || host('12.0.0.0'::inet + n) || '/'),
-                       '"10.0.1.5/', '"' || host('14.0.0.0'::inet + n) || '/')::jsonb"""
+# With addresses and a disk of its own for the n-th host: else all would be twins of each other, and marked as such one by
+# one, and whoever looks for a disk's serial number found all or none.
+UNLIKE = """replace(replace(replace(hardware::text,
+                    '"S6ESNX0T', '"S6ESNX0T' || n),
+                    '"10.0.0.5/', '"' || host('12.0.0.0'::inet + n) || '/'),
+                    '"10.0.1.5/', '"' || host('14.0.0.0'::inet + n) || '/')::jsonb"""
 
 
 def uuid_of(number: int) -> UUID:
@@ -123,7 +126,7 @@ def _copy(row: Resource, count: int, first: int = 1, **different: str) -> None:
     uuid, serial = "lpad(to_hex(n + 1), 32, '0')::uuid", "'SN' || n"
     different["resource_id"] = _id(row.prefix)
     if isinstance(row, Host):
-        different |= {"uuid": uuid, "serial_number": serial, "hardware": ADDRESSED}
+        different |= {"uuid": uuid, "serial_number": serial, "hardware": UNLIKE}
     columns = [field.column for field in row._meta.concrete_fields if not field.primary_key]
     values = [different.get(column, column) for column in columns]
     table, last = row._meta.db_table, first + count - 1

@@ -18,7 +18,7 @@ from django.core import validators
 from django.core.exceptions import EmptyResultSet
 from django.db import IntegrityError, connection, models, transaction
 from django.db.models import Count, ForeignKey, PositiveBigIntegerField, Q, QuerySet, Subquery, Window
-from django.http import StreamingHttpResponse
+from django.http import HttpResponse, StreamingHttpResponse
 from django_tenants.utils import schema_context
 from psycopg.errors import UniqueViolation
 from rest_framework import exceptions, serializers, viewsets
@@ -359,7 +359,7 @@ class ResourceViewSet(viewsets.GenericViewSet):
         order = paging.order(self.model, self.collection, asked.get("orderBy", ""))
         size, offset = asked.get("pageSize"), asked.get("offset", 0)
         if "pageToken" in asked:
-            return Response(self._page_after(asked["pageToken"], wanted, order, size or paging.LARGEST_PAGE))
+            return self._answer(self._page_after(asked["pageToken"], wanted, order, size or paging.LARGEST_PAGE))
         if size is None and request.accepted_renderer.format == "api":
             size = paging.LARGEST_PAGE  # nobody reads more than that in a browser
         if size is None:
@@ -370,7 +370,7 @@ class ResourceViewSet(viewsets.GenericViewSet):
             found = self._look_for(text, order, offset, size)
         total = found[0][1] if found else self.get_queryset().filter(wanted).count()
         page = self.shown(resource_id for resource_id, _ in found)
-        return Response(self._envelope(page, total, offset + len(found) < total))
+        return self._answer(self._envelope(page, total, offset + len(found) < total))
 
     def _chosen(self, wanted: Q, order: Sequence[str], offset: int, size: int) -> QuerySet:
         """The ids of a page, each with the list's total.
@@ -439,7 +439,7 @@ class ResourceViewSet(viewsets.GenericViewSet):
         [found] = source.page([row])
         return Response(found, headers={"ETag": _etag(row[-1])})
 
-    def _one(self, resource_id: str) -> Response:
+    def _one(self, resource_id: str) -> HttpResponse:
         check_id(self.model, resource_id)
         source = reader(self.serializer_class, beside="updated_at")
         rows = source.find_one(resource_id)
@@ -447,7 +447,17 @@ class ResourceViewSet(viewsets.GenericViewSet):
             raise errors.NotFound(not_found_sentence(self.model))
         page = source.page(rows)
         self.complete(page)
-        return Response(page[0], headers={"ETag": _etag(rows[0][-1])})
+        return self._answer(page[0], {"ETag": _etag(rows[0][-1])})
+
+    def _answer(self, shown: dict, headers: dict[str, str] | None = None) -> HttpResponse:
+        """What was read, as JSON at once. An answer of DRF's refers to itself, so what is in it stays until the garbage
+
+        is collected; and to look through the rests of pages took a tenth of the time that pages take.
+        """
+        renderer, media_type = self.request.accepted_renderer, self.request.accepted_media_type
+        if not isinstance(renderer, Json):
+            return Response(shown, headers=headers)
+        return HttpResponse(renderer.render(shown, media_type), content_type=renderer.media_type, headers=headers)
 
     def _envelope(self, page: list[dict], total: int, has_next: bool) -> dict:
         return {self.collection: page, "totalElements": total, "hasNext": has_next}
@@ -463,12 +473,12 @@ class ResourceViewSet(viewsets.GenericViewSet):
         following = place.at(self.model, order, page[-1]["resourceId"]).text(order) if more else ""
         return {**self._envelope(page, place.total, more), "nextPageToken": following}
 
-    def _unlimited(self, wanted: Q, order: list[str], offset: int) -> Response | StreamingHttpResponse:
+    def _unlimited(self, wanted: Q, order: list[str], offset: int) -> HttpResponse | StreamingHttpResponse:
         """All of them, because old clients rely on it; a long list is sent as it is read, in constant memory."""
         page = self.read(wanted, order, slice(offset, offset + CHUNK + 1))
         if len(page) <= CHUNK:
             total = offset + len(page) if page or not offset else self.get_queryset().filter(wanted).count()
-            return Response(self._envelope(page, total, False))
+            return self._answer(self._envelope(page, total, False))
         chunks = self._streamed(wanted, order, offset, connection.schema_name)
         return StreamingHttpResponse(chunks, content_type="application/json")
 

@@ -229,8 +229,7 @@ class HostViewSet(ResourceViewSet):
     def written(self, resource_id):
         """Without the addresses of its NICs, as it always was."""
         response = super().written(resource_id)
-        for nic in response.data["hostNics"]:
-            nic["ipaddresses"] = []
+        response.data["hostNics"] = [{**nic, "ipaddresses": []} for nic in response.data["hostNics"]]
         return response
 
     def register(self, request, *args, **kwargs):

@@ -10,7 +10,7 @@ a host takes ten times as long as to find it. So lists find their ids first: the
 
 from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from typing import Any
 
 import orjson
@@ -36,6 +36,7 @@ from inventory.api.fields import (
 )  # fmt: skip
 
 MOST_PLANS = 24  # that a connection keeps; a host's takes 380 KB of Postgres' memory
+DOCUMENTS = 1000  # that are kept as they are shown; a host's takes 7 KB
 
 
 class AsText(Func):
@@ -172,6 +173,21 @@ def reader(serializer: type, without: Set[str] = frozenset(), beside: str | None
     return Reader(rows, columns, made.names["as_json"], made.shared, lists)
 
 
+def _reading(shown: dict[str, Callable[[dict], dict]]) -> Callable[[str], dict[str, list[dict]]]:
+    """Makes of a document's text its lists, as they are shown. Who shows them changes nothing in them: they are kept.
+
+    Clients poll, and machines seldom have new hardware. To parse what a host has takes as long as all else that is made
+    of its row.
+    """
+
+    @lru_cache(maxsize=DOCUMENTS)
+    def read(text: str) -> dict[str, list[dict]]:
+        document = orjson.loads(text)
+        return {part: [*map(show, document[part])] for part, show in shown.items()}
+
+    return read
+
+
 class _Compiler:
     """Writes the function that makes of a row what GET answers, and notes which columns it needs."""
 
@@ -180,7 +196,8 @@ class _Compiler:
         self.lists: list[tuple[tuple[str, ...], str, NestedMany, Exists]] = []
         self.shared = 0
         self.names: dict[str, Any] = {"loads": orjson.loads}  # what the function calls
-        self._read: set[str] = set()  # documents that the function has in a variable
+        self._parts: dict[str, dict[str, Callable[[dict], dict]]] = {}  # of documents, by the variables that have them
+        self._read: set[str] = set()  # of these, those that the function has met already
 
     def object(self, serializer: serializers.Serializer, without: Set[str], prefix: str, path: tuple[str, ...]) -> str:
         model = serializer.Meta.model if hasattr(serializer, "Meta") else None
@@ -207,8 +224,7 @@ class _Compiler:
             case Reference():
                 return f"({self._column(f'{prefix}{field.source}_id')} or '')"
             case HardwarePart():
-                self.names[f"shown_{field.part}"] = field.shown
-                return f"[*map(shown_{field.part}, {self._document(f'{prefix}{field.source}')}[{field.part!r}])]"
+                return f"{self._document(f'{prefix}{field.source}', field)}[{field.part!r}]"
         if model and model._meta.get_field(field.source).many_to_many:
             return "[]"  # ids that a NestedMany fills in
         name = f"{prefix}{field.source}"
@@ -248,14 +264,18 @@ class _Compiler:
             shown = f"(seen[{number}].get({there}) or made_{number}(row, seen))"
         return f"({shown} if {there} is not None else {_absent(field)!r})"
 
-    def _document(self, name: str) -> str:
-        """The document, read where the function meets it first."""
+    def _document(self, name: str, part: HardwarePart) -> str:
+        """The lists that are shown of a document, made where the function meets the first of them."""
         column = self._column(AsText(name))
         variable = f"document_{column[4:-1]}"
+        if variable not in self._parts:
+            self._parts[variable] = {}
+            self.names[f"read_{variable}"] = _reading(self._parts[variable])
+        self._parts[variable][part.part] = part.shown
         if variable in self._read:
             return variable
         self._read.add(variable)
-        return f"({variable} := loads({column}))"
+        return f"({variable} := read_{variable}({column}))"
 
     def _column(self, column: str | Rfc3339 | AsText) -> str:
         if column not in self.columns:
