@@ -244,18 +244,21 @@ class Resource(models.Model):
         return True
 
     @in_transaction
-    def observe(self, *, only_if: dict[str, Any] | None = None, **facts: Any) -> bool:
+    def observe(self, *, only_if: dict[str, Any] | None = None, locked: bool = False, **facts: Any) -> bool:
         """Write down what is so, if it is not what is written already. Only reconcilers and servicers call this.
 
         facts: pairs (state="HOST_STATE_ONBOARDED"), statuses (host_status=Status("Running", Indicator.IDLE)) and
         observed columns. only_if names columns that must still hold these values, as after a wish that may have
-        changed. True if something was written. Raises Gone if the row is, LeaseLost if the loop's lease is.
+        changed. locked: this object was read with its row locked, in this transaction, and nothing was written since,
+        so it isn't read once more. True if something was written. Raises Gone if the row is, LeaseLost if the loop's
+        lease is.
         """
         if check := fence.get():
             check()
         columns, only_if = self._columns(facts), only_if or {}
         needed = {*columns, *only_if, *({"desired_state"} & self.wish_columns())}
-        row = next(iter(type(self).objects.select_for_update().filter(pk=self.pk).order_by().values(*needed)), None)
+        rows = type(self).objects.select_for_update().filter(pk=self.pk).order_by()
+        row = {name: getattr(self, name) for name in needed} if locked else next(iter(rows.values(*needed)), None)
         if row is None:
             raise errors.Gone(str(self))
         if any(row[column] != value for column, value in only_if.items()):
