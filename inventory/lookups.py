@@ -55,14 +55,18 @@ class HasItem(models.Lookup):
 
 
 class AnyOf(models.Lookup):
-    """One of a list. Unlike Django's `in`, the statement is the same however long the list is."""
+    """One of a list, or of an array that the database makes. Unlike Django's `in`, the statement is the same however
+
+    long the list is.
+    """
 
     lookup_name = "any"
     prepare_rhs = False
 
     def as_sql(self, compiler, connection):
         column, params = self.process_lhs(compiler, connection)
-        return f"{column} = ANY(%s)", [*params, self.rhs]
+        listed, more = self.process_rhs(compiler, connection)
+        return f"{column} = ANY({listed})", [*params, *more]
 
 
 for kind in (models.CharField, models.TextField, models.UUIDField):

@@ -90,7 +90,7 @@ def facts_of(instance: Instance) -> Facts:
         mac=host.pxe_mac,
         guid=str(host.uuid),
         host_ip=host.bmc_ip,
-        project_id=str(Project.objects.get(schema_name=connection.schema_name).uuid),
+        project_id=str(Project.objects.values_list("uuid", flat=True).get(schema_name=connection.schema_name)),
         client_id=credentials.client_id_of(host.uuid),
         client_secret=SECRET_MARK,
         account={"username": account.username, "ssh_key": account.ssh_key} if account else None,

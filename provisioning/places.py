@@ -8,7 +8,7 @@ from collections import defaultdict
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Q
+from django.db.models import Count, Q
 from django_tenants.utils import schema_context
 
 from inventory.models import Instance
@@ -22,7 +22,8 @@ WITH busy AS (SELECT schema, count(*) AS places FROM provisioning_workflow WHERE
      waiting AS (
         SELECT id, queued_at,
                COALESCE(places, 0) + row_number() OVER (PARTITION BY schema ORDER BY queued_at, id) AS turn
-        FROM provisioning_workflow LEFT JOIN busy USING (schema) WHERE state = %(queued)s),
+        FROM provisioning_workflow LEFT JOIN busy USING (schema)
+        WHERE state = %(queued)s AND COALESCE(places, 0) < %(of_tenant)s),
      next AS (
         SELECT id FROM waiting WHERE turn <= %(of_tenant)s ORDER BY turn, queued_at, id
         LIMIT GREATEST(0, %(in_all)s - (SELECT COALESCE(sum(places), 0) FROM busy))),
@@ -62,10 +63,12 @@ def why_waiting(run: Workflow) -> str:
     """Why this run has no place yet, in words; of other tenants' it tells only how many there are."""
     with schema_context("public"):
         busy = Workflow.objects.filter(state__in=BUSY)
-        own = busy.filter(schema=run.schema).count()
-        if own >= settings.PROVISIONING_LIMIT_TENANT:
-            return f"waiting for a place: {own} machines of this project are being installed, as many as may be at once"
-        return f"waiting for a place: {busy.count()} machines are being installed, as many as may be at once"
+        count = busy.aggregate(all=Count("pk"), own=Count("pk", filter=Q(schema=run.schema)))
+    if count["own"] >= settings.PROVISIONING_LIMIT_TENANT:
+        whose = f"{count['own']} machines of this project"
+    else:
+        whose = f"{count['all']} machines"
+    return f"waiting for a place: {whose} are being installed, as many as may be at once"
 
 
 def before(run: Workflow) -> int:

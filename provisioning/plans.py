@@ -216,12 +216,13 @@ def _checked(name: str, text: str) -> Plan:
 
 def _fault(made: Any) -> Any:
     """What the schema has against it, if anything."""
-    from jsonschema import Draft202012Validator  # not at the start: most processes never need it
-    from jsonschema.exceptions import best_match
+    from jsonschema.exceptions import best_match  # not at the start: most processes never need it
 
-    return best_match(Draft202012Validator(_schema()).iter_errors(made))
+    return best_match(_schema().iter_errors(made))
 
 
 @cache
-def _schema() -> dict[str, Any]:
-    return json.loads((texts.SHIPPED / "workflow.schema.json").read_text())
+def _schema() -> Any:
+    from jsonschema import Draft202012Validator
+
+    return Draft202012Validator(json.loads((texts.SHIPPED / "workflow.schema.json").read_text()))

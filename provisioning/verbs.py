@@ -29,7 +29,7 @@ def retry(instance: Instance, who: str, *, from_start: bool = False) -> Workflow
     instance = _locked(instance)
     if instance.current_state != InstanceState.UNSPECIFIED:
         raise NotNow(f"{instance} is {instance.current_state}: to install it anew is another verb, reprovision")
-    return _begin(instance, who, "tried again", since=None if from_start else workflow.latest(instance))
+    return _begin(instance, who, "tried again", goes_on=not from_start)
 
 
 @transaction.atomic
@@ -92,9 +92,10 @@ def _locked(instance: Instance) -> Instance:
     return instance
 
 
-def _begin(instance: Instance, who: str, reason: str, since: Workflow | None = None) -> Workflow:
+def _begin(instance: Instance, who: str, reason: str, *, goes_on: bool = False) -> Workflow:
+    last = workflow.latest(instance)
     workflow.cancel(workflow.of(instance), f"{reason} by {who}")
-    run = workflow.queue(instance, since=since, who=who)
+    run = workflow.queue(instance, last, goes_on=goes_on, who=who)
     instance.ask(state=InstanceState.RUNNING)
     return run
 

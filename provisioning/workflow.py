@@ -96,20 +96,22 @@ def start(instance: Instance) -> Workflow:
 
     Raises Gone, or LeaseLost in a worker that isn't meant to any more, and CannotInstall; then there is no run.
     """
-    instance.observe(provisioning_status=Status("Provisioning In Progress", Indicator.IN_PROGRESS))  # which locks it
+    if not Instance.objects.select_for_update().filter(pk=instance.pk).order_by().values("pk"):
+        raise Gone(str(instance))
     run = latest(instance)
-    return run if run and run.state in ACTIVE else queue(instance)
+    if run is None or run.state not in ACTIVE:
+        run = queue(instance, run)
+    _show_on(instance, run)
+    return run
 
 
-def queue(instance: Instance, *, since: Workflow | None = None, who: str = "") -> Workflow:
+def queue(instance: Instance, last: Workflow | None, *, goes_on: bool = False, who: str = "") -> Workflow:
     """Make a run, which waits for its place. Call with the instance's row locked, and no run of its host on its way.
 
-    since: the attempt before. What of it is done, and would be done just so again, isn't done again.
+    last: the attempt before. goes_on: what of it is done, and would be done just so again, isn't done again.
     Raises CannotInstall: nothing was begun.
     """
     plan = plan_for(instance)
-    attempts = Workflow.objects.filter(schema=connection.schema_name, instance_id=str(instance)).order_by("-id")
-    last = attempts.first()
     run = Workflow.objects.create(
         schema=connection.schema_name,
         workflow_id=f"workflow-{secrets.token_hex(8)}",
@@ -123,12 +125,14 @@ def queue(instance: Instance, *, since: Workflow | None = None, who: str = "") -
         who=who,
         state=WorkflowState.QUEUED,
         timeout=plan.timeout,
-        actions=_actions(plan, since),
+        actions=_actions(plan, last if goes_on else None),
         inputs_sealed=seal(json.dumps(plan.environments)),
     )
-    attempts.filter(outside=False, pk__in=[*attempts.values_list("pk", flat=True)[ATTEMPTS:]]).delete()
+    if run.attempt > ATTEMPTS:
+        too_many = [*of(instance).values_list("pk", flat=True)[ATTEMPTS:]]
+        of(instance).filter(outside=False, pk__in=too_many).delete()
     places.give_out()
-    run.refresh_from_db()
+    run.refresh_from_db(fields=["state", "placed_at", "outside"])
     return run
 
 
@@ -404,15 +408,19 @@ _SHOWN = ("resource_id", "desired_state", "current_state", "provisioning_status"
 def _show(run: Workflow) -> None:
     """The same of a run whose row is locked; and ring for the instance if the run has ended."""
     rows = Instance.objects.filter(resource_id=run.instance_id).only(*_SHOWN).order_by()
-    instance = next(iter(rows.select_for_update() if run.state in ACTIVE else rows), None)
-    if instance is None:
-        return
+    for instance in rows.select_for_update() if run.state in ACTIVE else rows:
+        if run.state in ACTIVE:
+            instance.hold()
+        _show_on(instance, run)
+
+
+def _show_on(instance: Instance, run: Workflow) -> None:
     try:
         if run.started_at and instance.current_state == InstanceState.RUNNING:
             not_any_more(instance)
         if run.state in ACTIVE:
             shown = Status(f"Provisioning In Progress: {in_words(run)}", Indicator.IN_PROGRESS)
-            instance.observe(locked=True, only_if={"desired_state": InstanceState.RUNNING}, provisioning_status=shown)
+            instance.observe(only_if={"desired_state": InstanceState.RUNNING}, provisioning_status=shown)
         else:
             events.announce(instance, "workflow")
     except Gone:

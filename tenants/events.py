@@ -8,12 +8,18 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+import redis
 from celery import current_app
+from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Model
 from kombu.exceptions import OperationalError
 
 log = logging.getLogger(__name__)
+
+BELL_KEPT = 1  # seconds; a bell that got lost keeps others from ringing no longer than until the next tick
+_RUNG = "bell"
+_redis = redis.Redis.from_url(settings.BROKER_URL, socket_timeout=2, socket_connect_timeout=2)
 _who: ContextVar[str | Callable[[], str]] = ContextVar("who", default="")
 _held: ContextVar[bool] = ContextVar("held", default=False)  # the bell, until one_bell() ends
 
@@ -92,10 +98,22 @@ def _write(sql: str, **said) -> None:
 
 
 def ring_the_bell() -> None:
-    """Wake the loop, by the task's name: down here nobody knows who listens; workers/tasks.py does."""
+    """Wake the loop, by the task's name: down here nobody knows who listens; workers/tasks.py does.
+
+    Not while the last bell is still to be heard: whoever comes for that one finds this ring too.
+    """
     if _held.get():
         return
     try:
-        current_app.signature("workers.wake").apply_async(retry=False)
-    except (OperationalError, OSError) as away:
+        if _redis.set(_RUNG, 1, nx=True, ex=BELL_KEPT):
+            current_app.signature("workers.wake").apply_async(retry=False)
+    except (OperationalError, redis.RedisError, OSError) as away:
         log.warning("the bell is broken, the next tick will find the ring", extra={"because": away})
+
+
+def let_ring() -> None:
+    """Whoever comes for the bell says so before he looks at the rings: one that he may miss is to ring again."""
+    try:
+        _redis.delete(_RUNG)
+    except redis.RedisError as away:
+        log.warning("the bell can't be let ring", extra={"because": away})

@@ -7,13 +7,16 @@ operator and a reconciler who change one row at the same time never overwrite ea
 
 import secrets
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
+from copy import copy
 from datetime import datetime
 from functools import cache, wraps
 from typing import Any, ClassVar, NamedTuple, cast
 
 from django.db import IntegrityError, connection, models, transaction
+from django.db.models.deletion import get_candidate_relations_to_delete
 from django.utils import timezone
 
 from tenants import errors, events
@@ -127,6 +130,7 @@ class Resource(models.Model):
     statuses: ClassVar[set[str]] = set()  # those that are of no pair
     observed: ClassVar[set[str]] = set()  # plain columns that machines report
     fixed: ClassVar[set[str]] = set()  # plain columns that are written once, when the resource is made
+    held: "Resource | None" = None  # the row as it is, where a request has it: see hold()
     was_elsewhere = False  # it is being taken over: what is asked of something new isn't asked of it
     allowed: ClassVar[dict[str, dict]] = {}  # pair -> {current: what may be asked for}; a pair not named allows all
 
@@ -172,6 +176,20 @@ class Resource(models.Model):
     def guarded(cls) -> frozenset[str]:
         return cls.wish_columns() | cls.facts()
 
+    def hold(self) -> None:
+        """Say that it was just read, locked, with all that is to be changed, in a transaction that any refusal ends.
+
+        So it needn't be read again to know what is, and a change needs no savepoint. After the first one it is said no
+        longer.
+        """
+        self.held = copy(self)
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        with transaction.atomic(savepoint=self.held is None):
+            yield
+        self.held = None
+
     def save(self, *, update_fields: Iterable[str] | None = None, **kwargs):
         """Write the plain columns, or these of them, and nothing of the wishes, the facts and what is fixed, whatever
 
@@ -181,7 +199,7 @@ class Resource(models.Model):
             self._refuse_guarded()
             return self._make()
         self._check()
-        with transaction.atomic():
+        with self._changing():
             columns = self._plain().keys()
             self._write(columns if update_fields is None else columns & {*update_fields, "updated_at"})
             events.announce(self, "changed")
@@ -215,15 +233,17 @@ class Resource(models.Model):
                 self._allow(pair, value)
             vars(self).update(asked)
             return self._make()
-        with transaction.atomic():  # or the bell rings while an earlier refusal still hides the row
+        with self._changing():  # or the bell rings while an earlier refusal still hides the row
             self._ask(wishes, asked)
 
     def _ask(self, wishes: dict[str, str], asked: dict[str, str]) -> None:
-        rows = type(self).objects.select_for_update(of=("self",))
         is_to_go = str(wishes.get("state", "")).endswith("_DELETED")
-        if not is_to_go:  # which reads what it has, to say if it can
-            rows = rows.only(*self._plain().values(), *(f"current_{pair}" for pair in self.wishes))
-        is_so = rows.get(pk=self.pk)
+        is_so = self.held
+        if is_so is None:
+            rows = type(self).objects.select_for_update(of=("self",))
+            if not is_to_go:  # which reads what it has, to say if it can
+                rows = rows.only(*self._plain().values(), *(f"current_{pair}" for pair in self.wishes))
+            is_so = rows.get(pk=self.pk)
         for pair, value in wishes.items():
             is_so._allow(pair, value)
         if is_to_go and not is_so.must_be_taken_down():
@@ -244,23 +264,17 @@ class Resource(models.Model):
         return True
 
     @in_transaction
-    def observe(self, *, only_if: dict[str, Any] | None = None, locked: bool = False, **facts: Any) -> bool:
+    def observe(self, *, only_if: dict[str, Any] | None = None, **facts: Any) -> bool:
         """Write down what is so, if it is not what is written already. Only reconcilers and servicers call this.
 
         facts: pairs (state="HOST_STATE_ONBOARDED"), statuses (host_status=Status("Running", Indicator.IDLE)) and
         observed columns. only_if names columns that must still hold these values, as after a wish that may have
-        changed. locked: this object was read with its row locked, in this transaction, and nothing was written since,
-        so it isn't read once more. True if something was written. Raises Gone if the row is, LeaseLost if the loop's
-        lease is.
+        changed. True if something was written. Raises Gone if the row is, LeaseLost if the loop's lease is.
         """
         if check := fence.get():
             check()
         columns, only_if = self._columns(facts), only_if or {}
-        needed = {*columns, *only_if, *({"desired_state"} & self.wish_columns())}
-        rows = type(self).objects.select_for_update().filter(pk=self.pk).order_by()
-        row = {name: getattr(self, name) for name in needed} if locked else next(iter(rows.values(*needed)), None)
-        if row is None:
-            raise errors.Gone(str(self))
+        row = self._as_it_is({*columns, *only_if, *({"desired_state"} & self.wish_columns())})
         if any(row[column] != value for column, value in only_if.items()):
             return False
         changed = {name: value for name, value in columns.items() if row[name] != value}
@@ -278,16 +292,48 @@ class Resource(models.Model):
             events.announce(self, "observed", ring=bool(changed.keys() - self._told_to_people() - {"updated_at"}))
         return bool(changed)
 
-    @transaction.atomic
+    def _as_it_is(self, columns: set[str]) -> dict[str, Any]:
+        """Locked. Raises Gone if there is none."""
+        held, self.held = self.held, None
+        if held is not None:
+            return {column: getattr(held, column) for column in columns}
+        rows = type(self).objects.select_for_update().filter(pk=self.pk).order_by().values(*columns)
+        for row in rows:
+            return row
+        raise errors.Gone(str(self))
+
     def delete(self, *args, **kwargs):
         """Remove the row, and what it holds in the shared tables. Raises InUse if others refer to it."""
-        self._release()
-        events.announce(self, "deleted")
-        try:
-            return super().delete(*args, **kwargs)
-        except (models.ProtectedError, models.RestrictedError) as used:
-            users = sorted({str(row) for row in [*used.args[1]][:5]})
-            raise errors.InUse(f"{self} is in use by {', '.join(users)}") from used
+        with self._changing():
+            self._release()
+            events.announce(self, "deleted")
+            if self._is_gone_alone():
+                return 1, {self._meta.label: 1}
+            try:
+                return super().delete(*args, **kwargs)
+            except (models.ProtectedError, models.RestrictedError) as used:
+                users = sorted({str(row) for row in [*used.args[1]][:5]})
+                raise errors.InUse(f"{self} is in use by {', '.join(users)}") from used
+
+    def _is_gone_alone(self) -> bool:
+        """Delete it if nothing refers to it, by one statement: Django asks each kind that could, one after another."""
+        with connection.cursor() as cursor:
+            cursor.execute(self._deletion(), {"pk": self.pk, "id": self.resource_id})
+            is_gone = cursor.rowcount == 1
+        if is_gone:
+            self.pk = None
+        return is_gone
+
+    @classmethod
+    @cache
+    def _deletion(cls) -> str:
+        """The SQL of that."""
+        sql = f"DELETE FROM {cls._meta.db_table} WHERE {cls._meta.pk.column} = %(pk)s"
+        for relation in get_candidate_relations_to_delete(cls._meta):
+            there, key = relation.field.model._meta.db_table, relation.field.target_field
+            sql += f" AND NOT EXISTS (SELECT FROM {there} WHERE {relation.field.column} = "
+            sql += "%(pk)s)" if key.primary_key else "%(id)s)"
+        return sql
 
     def _release(self) -> None:
         """Let go of what only this resource could have, or what goes with it."""

@@ -105,7 +105,7 @@ def settle(most: int = 200) -> list[str]:
     worked = []
     with schema_context("public"):
         for _ in range(most):
-            tasks.wake()
+            tasks.hear()
             for queue in models.Queue.values:
                 while work := models.claim(queue, engine.lease()):
                     worked.append(work.reconciler)

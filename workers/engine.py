@@ -115,11 +115,11 @@ def wake_outstanding(reconciler: Reconciler, schema: str, pks: Iterable[int], as
 
     Call inside the schema.
     """
-    rows = list(reconciler.outstanding().filter(pk__in=pks).order_by("pk"))
-    for row in rows:
-        wish = reconciler.wish_of(row)
-        models.wake(schema, reconciler.name, row.pk, reconciler.queue, wish, asked=row.pk in asked)
-    return len(rows)
+    wish = [f"desired_{reconciler.pair}"] if reconciler.pair else []
+    rows = reconciler.outstanding().filter(pk__in=pks).order_by("pk").select_related(None).only("pk", *wish)
+    wishes = [(row.pk, reconciler.wish_of(row), row.pk in asked) for row in rows]
+    models.wake_all(schema, reconciler.name, reconciler.queue, wishes)
+    return len(wishes)
 
 
 def run(work: Work) -> None:
@@ -147,7 +147,8 @@ def _reconcile(reconciler: Reconciler, work: Work) -> str:
             models.finish(work)
             return "nothing to do"
         bind(resource_id=resource.resource_id)
-        with Telling(reconciler.name, work.schema, str(resource)) as told:
+        slow = work.queue != Queue.RECONCILE
+        with Telling(reconciler.name, work.schema, str(resource), slow=slow) as told:
             told.outcome = _act(reconciler, work, resource)
         return told.outcome
     except Gone:

@@ -104,6 +104,14 @@ _TURNS = f"""
         ) AS following
     )
 """
+_FIRST_IN_TURN = f"""
+    {_TURNS}
+    SELECT first.id FROM turn CROSS JOIN LATERAL (
+        SELECT id FROM workers_work WHERE queue = %s AND schema >= turn.schema AND {_DUE}
+        ORDER BY schema, due_at LIMIT 1 FOR UPDATE SKIP LOCKED
+    ) AS first
+    WHERE turn.due_at <= now() LIMIT 1
+"""
 
 
 def wake(schema: str, reconciler: str, target: int, queue: str, wish: str, *, asked: bool = False) -> None:
@@ -112,19 +120,33 @@ def wake(schema: str, reconciler: str, target: int, queue: str, wish: str, *, as
     The generation tells whoever is at work that what they read may be old. A refusal stands until the wish differs,
     or is made once more (asked).
     """
+    wake_all(schema, reconciler, queue, [(target, wish, asked)])
+
+
+def wake_all(schema: str, reconciler: str, queue: str, wishes: Collection[tuple[int, str, bool]]) -> None:
+    """The same of many, in one statement: (target, wish, asked). In the order of their targets, or two who wake the
+
+    same rows may wait for each other.
+    """
+    if not wishes:
+        return
+    targets, wanted, asked = zip(*wishes, strict=True)
     _execute(
         """
         INSERT INTO workers_work AS work (schema, reconciler, target, queue, wish, made_at, due_at,
                                           generation, epoch, attempts, refused, why)
-        VALUES (%s, %s, %s, %s, %s, now(), now(), 1, 0, 0, '', '')
+        SELECT %(schema)s, %(reconciler)s, target, %(queue)s, wish, now(), now(), 1, 0, 0, '', ''
+        FROM unnest(%(targets)s::bigint[], %(wishes)s::text[]) AS woken (target, wish)
         ON CONFLICT (schema, reconciler, target) DO UPDATE SET
             due_at = LEAST(work.due_at, now()),
             generation = work.generation + 1,
-            refused = CASE WHEN work.refused = excluded.wish AND NOT %s THEN work.refused ELSE '' END,
+            refused = CASE WHEN work.refused = excluded.wish AND work.target <> ALL(%(asked)s::bigint[])
+                           THEN work.refused ELSE '' END,
             attempts = CASE WHEN work.wish = excluded.wish THEN work.attempts ELSE 0 END,
             wish = excluded.wish
         """,
-        schema, reconciler, target, queue, wish, asked,
+        schema=schema, reconciler=reconciler, queue=queue, targets=[*targets], wishes=[*wanted],
+        asked=[target for target, again in zip(targets, asked, strict=True) if again],
     )  # fmt: skip
 
 
@@ -134,42 +156,39 @@ def claim(queue: str, lease: timedelta, after: str = "") -> Work | None:
     Tenants are served in turn, whatever the number of their rows: the one whose schema comes next behind `after`, and
     of its rows the one that has been due longest.
     """
-    work = _claim(
-        lease,
-        f"""
-        {_TURNS}
-        SELECT first.id FROM turn CROSS JOIN LATERAL (
-            SELECT id FROM workers_work WHERE queue = %s AND schema = turn.schema AND {_DUE}
-            ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED
-        ) AS first
-        WHERE turn.due_at <= now()
-          -- Asked first, and once: mostly nothing is due, and then nobody's turn matters.
-          AND EXISTS (SELECT 1 FROM workers_work WHERE queue = %s AND {_DUE}) LIMIT 1
-        """,
-        queue, after, queue, queue, queue,
-    )  # fmt: skip
-    return claim(queue, lease) if work is None and after else work
+    first, values = _FIRST_IN_TURN, [queue, after, queue, queue]
+    if after:  # and if there is none behind, it begins again with the first
+        first, values = f"SELECT COALESCE(({first}), ({_FIRST_IN_TURN}))", [*values, queue, "", queue, queue]
+    # Asked first, and once: mostly nothing is due, and then nobody's turn matters.
+    is_any = f"(SELECT min(due_at) FROM workers_work WHERE queue = %s AND {_FREE}) <= now()"
+    return _claim(lease, f"({first}) AND {is_any}", *values, queue)
 
 
 def claim_this(schema: str, reconciler: str, target: int, lease: timedelta) -> Work | None:
     """The same of one resource. None if it isn't due, or somebody has it."""
     return _claim(
         lease,
-        f"SELECT id FROM workers_work WHERE schema = %s AND reconciler = %s AND target = %s AND {_DUE}"
-        " FOR UPDATE SKIP LOCKED",
+        f"(SELECT id FROM workers_work WHERE schema = %s AND reconciler = %s AND target = %s AND {_DUE}"
+        " FOR UPDATE SKIP LOCKED)",
         schema, reconciler, target,
     )  # fmt: skip
 
 
 def _claim(lease: timedelta, which: str, *values) -> Work | None:
-    rows = _execute(
-        f"""
-        UPDATE workers_work SET epoch = epoch + 1, leased_until = now() + %s
-        WHERE id = ({which})
-        RETURNING {", ".join(_COLUMNS)}
-        """,
-        lease, *values,
-    )  # fmt: skip
+    with connection.cursor() as cursor:
+        # The table is mostly empty, and for that Postgres takes it also when a heap has come: any index is as good
+        # then, and it read all that is outstanding at each claim. What may not be sorted comes from the one in order.
+        cursor.execute(
+            f"""
+            SET LOCAL enable_sort = off;
+            UPDATE workers_work SET epoch = epoch + 1, leased_until = now() + %s
+            WHERE id = {which}
+            RETURNING {", ".join(_COLUMNS)}
+            """,
+            [lease, *values],
+        )
+        cursor.nextset()
+        rows = cursor.fetchall()
     return Work(**dict(zip(_COLUMNS, rows[0], strict=True))) if rows else None
 
 
@@ -322,9 +341,9 @@ def _let_go(work: Work, change: str, *values) -> bool:
     ))  # fmt: skip
 
 
-def _execute(sql: str, *values) -> list[tuple]:
+def _execute(sql: str, *values, **named) -> list[tuple]:
     with connection.cursor() as cursor:
-        cursor.execute(sql, values)
+        cursor.execute(sql, named or values)
         return cursor.fetchall() if cursor.description else []
 
 

@@ -1,7 +1,7 @@
 """The only Celery tasks that reconciliation needs, whatever the number of resources. None carries anything that
 
-matters: a lost message costs a second, because what is outstanding is a row (workers/models.py). Those that come every
-second send no events: Flower would show little else.
+matters: a lost message costs a second, because what is outstanding is a row (workers/models.py). Those that come all the
+time send no events: Flower shows what they reconcile instead (telling.py).
 """
 
 import logging
@@ -16,7 +16,7 @@ from django.db.models import Model
 from django_tenants.utils import schema_context
 
 from inventory import presence
-from tenants import expired, shared
+from tenants import events, expired, shared
 from tenants.models import Project
 from workers import catalogue, engine, models, silence, update_runs
 from workers.models import Queue
@@ -27,19 +27,16 @@ BATCH = 200  # rings heard in one transaction
 LONG = {"time_limit": settings.BUILD_HARD_LIMIT, "soft_time_limit": settings.BUILD_HARD_LIMIT - 20}  # seconds
 _served: dict[str, str] = {}  # queue -> the schema that this process has worked for last
 HANDS = 4  # processes worth waking for one queue; more find nothing to claim
+HEAR_EVERY = 0.1  # seconds of a turn
 
 
 @shared_task(name="workers.wake", send_events=False)
 def wake() -> int:
-    """Hear the rings: whoever cares about a changed row looks at it. Returns how many rings were heard."""
-    heard = 0
-    while batch := _hear():
-        heard += batch
-        if batch < BATCH:
-            break
-    if heard:
-        call_hands()
-    return heard
+    """The bell: hear the rings, and do first what they are about. Returns how many resources were reconciled."""
+    events.let_ring()
+    if hear():
+        call_hands(at_it=1)
+    return _turn(Queue.RECONCILE)
 
 
 @shared_task(name="workers.tick", send_events=False)
@@ -48,7 +45,7 @@ def tick() -> None:
 
     And look for hosts that have fallen silent.
     """
-    wake()
+    hear()
     call_hands()
     try:
         silence.restore_if_lost()
@@ -63,18 +60,10 @@ def remember() -> int:
     return silence.remember()
 
 
-@shared_task(name="workers.run", bind=True)
-def run(self, queue: str) -> int:
+@shared_task(name="workers.run", send_events=False)
+def run(queue: str) -> int:
     """Claim what is due in this queue, of each tenant in turn, and reconcile it, until nothing is or our time is up."""
-    worked, began = 0, time.monotonic()
-    while work := models.claim(queue, engine.lease(), after=_served.get(queue, "")):
-        _served[queue] = work.schema
-        engine.run(work)
-        worked += 1
-        if queue in (Queue.BUILD, Queue.TENANT) or time.monotonic() - began > settings.TASK_TURN:
-            call_hands()
-            break
-    return worked
+    return _turn(queue)
 
 
 @shared_task(name="workers.audit")
@@ -121,15 +110,48 @@ def forget() -> dict[str, int]:
     return expired.forget_lines()
 
 
-def call_hands() -> None:
-    """Send as many messages as there is work due, up to a few: they say that there is work, not which."""
+def hear() -> int:
+    """Whoever cares about a changed row is to look at it. Returns how many rings were heard."""
+    heard = 0
+    while batch := _hear():
+        heard += batch
+        if batch < BATCH:
+            break
+    return heard
+
+
+def call_hands(at_it: int = 0) -> None:
+    """Send as many messages as there is work due, up to a few: they say that there is work, not which.
+
+    at_it: how many hands need not be called to reconcile.
+    """
     for queue, due in models.due_by_queue().items():
         if queue == Queue.BMC:
             continue  # its process looks for itself (bmc.py)
-        for _ in range(1 if queue in (Queue.BUILD, Queue.TENANT) else min(due, HANDS)):
+        wanted = 1 if queue in (Queue.BUILD, Queue.TENANT) else min(due, HANDS) - at_it
+        for _ in range(wanted):
             current_app.signature("workers.run", args=(queue,)).apply_async(
                 queue=queue, expires=10, **(LONG if queue == Queue.BUILD else {})
             )
+
+
+def _turn(queue: str) -> int:
+    """Rings are heard meanwhile too: while everybody has much to do, nobody comes to hear the bell."""
+    worked, began = 0, time.monotonic()
+    heard_at = began
+    while work := models.claim(queue, engine.lease(), after=_served.get(queue, "")):
+        _served[queue] = work.schema
+        engine.run(work)
+        worked += 1
+        now = time.monotonic()
+        if queue in (Queue.BUILD, Queue.TENANT) or now - began > settings.TASK_TURN:
+            call_hands()
+            break
+        if now - heard_at > HEAR_EVERY:
+            if hear():
+                call_hands(at_it=HANDS)  # whoever is free comes by the bell
+            heard_at = time.monotonic()
+    return worked
 
 
 @transaction.atomic

@@ -9,16 +9,18 @@ import copy
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from itertools import islice
 from typing import Any
 
 import orjson
 from django.core import validators
+from django.core.exceptions import EmptyResultSet
 from django.db import IntegrityError, connection, models, transaction
-from django.db.models import ForeignKey, PositiveBigIntegerField, Q, QuerySet, Subquery
+from django.db.models import Count, ForeignKey, PositiveBigIntegerField, Q, QuerySet, Subquery, Window
 from django.http import StreamingHttpResponse
 from django_tenants.utils import schema_context
+from psycopg.errors import UniqueViolation
 from rest_framework import exceptions, serializers, viewsets
 from rest_framework.response import Response
 
@@ -230,10 +232,7 @@ class ResourceSerializer(serializers.ModelSerializer):
         }
         for name, value in plain.items():
             setattr(resource, name, value)
-        try:
-            resource.ask(**wishes) if wishes else resource.save(update_fields=plain)
-        except IntegrityError as taken:
-            raise errors.Duplicate(taken_sentence(resource)) from taken
+        resource.ask(**wishes) if wishes else resource.save(update_fields=plain)
         return resource
 
     def to_representation(self, resource):
@@ -355,7 +354,8 @@ class ResourceViewSet(viewsets.GenericViewSet):
 
     def list(self, request, *args, **kwargs):
         asked = self.asked()
-        wanted = filtering.condition(self.model, asked.get("filter", "")) & self.narrowed(asked)
+        text, narrowed = asked.get("filter", ""), self.narrowed(asked)
+        wanted = filtering.condition(self.model, text) & narrowed
         order = paging.order(self.model, self.collection, asked.get("orderBy", ""))
         size, offset = asked.get("pageSize"), asked.get("offset", 0)
         if "pageToken" in asked:
@@ -364,11 +364,44 @@ class ResourceViewSet(viewsets.GenericViewSet):
             size = paging.LARGEST_PAGE  # nobody reads more than that in a browser
         if size is None:
             return self._unlimited(wanted, order, offset)
-        chosen = self.get_queryset().filter(wanted).order_by(*order)
-        found = [*chosen.values_list("resource_id", Total(chosen.order_by().values("pk")))[offset : offset + size]]
-        total = found[0][1] if found else chosen.count()
+        if narrowed:
+            found = [*self._chosen(wanted, order, offset, size)]
+        else:
+            found = self._look_for(text, order, offset, size)
+        total = found[0][1] if found else self.get_queryset().filter(wanted).count()
         page = self.shown(resource_id for resource_id, _ in found)
         return Response(self._envelope(page, total, offset + len(found) < total))
+
+    def _chosen(self, wanted: Q, order: Sequence[str], offset: int, size: int) -> QuerySet:
+        """The ids of a page, each with the list's total.
+
+        What a filter finds is looked for once, and counted with it. Where all are wanted, one index has the page, and
+        another the total.
+        """
+        chosen = self.get_queryset().filter(wanted).order_by(*order)
+        total = Window(Count("*")) if wanted else Total(chosen.order_by().values("pk"))
+        return chosen.values_list("resource_id", total)[offset : offset + size]
+
+    @classmethod
+    def _look_for(cls, text: str, order: Sequence[str], offset: int, size: int) -> list[tuple[str, int]]:
+        """What _chosen() finds of a filter, by SQL that is kept."""
+        statement = cls._statement(text, tuple(order), offset, size)
+        if statement is None:
+            return []
+        with connection.cursor() as cursor:
+            cursor.execute(*statement)
+            return cursor.fetchall()
+
+    @classmethod
+    @lru_cache(maxsize=256)  # clients poll with the same few; Django takes longer to write one than Postgres to answer
+    def _statement(cls, text: str, order: Sequence[str], offset: int, size: int) -> tuple[str, tuple] | None:
+        """None if nothing can be found, which Django knows of numbers that are too large for their columns."""
+        view = cls()
+        try:
+            chosen = view._chosen(filtering.condition(view.model, text), order, offset, size)
+            return chosen.query.sql_with_params()
+        except EmptyResultSet:
+            return None
 
     def narrowed(self, asked: dict[str, Any]) -> Q:
         """The condition of a list's query parameters other than the filter."""
@@ -460,15 +493,20 @@ class ResourceViewSet(viewsets.GenericViewSet):
         serializer.is_valid(raise_exception=True)
         return self.written(serializer.save().resource_id)
 
-    @transaction.atomic
     def update(self, request, resource_id, *args, partial=False, **kwargs):
         mask = self.asked().get("fieldMask") or None if partial else None
-        resource = self.locked(resource_id)
         context = {**self.get_serializer_context(), "mask": mask}
-        serializer = self.get_serializer_class()(resource, data=request.data, partial=partial, context=context)
-        serializer.is_valid(raise_exception=True)
-        serializer.save()
-        return self.written(resource_id)
+        try:
+            with transaction.atomic():
+                resource = self.locked(resource_id)
+                serializer = self.get_serializer_class()(resource, data=request.data, partial=partial, context=context)
+                serializer.is_valid(raise_exception=True)
+                serializer.save()
+                return self.written(resource_id)
+        except IntegrityError as wrong:
+            if isinstance(wrong.__cause__, UniqueViolation):
+                raise errors.Duplicate(taken_sentence(resource)) from wrong
+            raise
 
     def partial_update(self, request, resource_id, *args, **kwargs):
         return self.update(request, resource_id, partial=True)
@@ -491,6 +529,7 @@ class ResourceViewSet(viewsets.GenericViewSet):
         wanted = self.request.headers.get("If-Match", "*").strip()
         if wanted != "*" and _etag(resource.updated_at) not in (tag.strip() for tag in wanted.split(",")):
             raise errors.Changed(f"{resource_id} has changed since you read it: read it again")
+        resource.hold()
         return resource
 
 

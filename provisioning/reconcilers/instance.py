@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from django.db import connection
-from django.db.models import F, Q
+from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 
 from inventory import presence
@@ -29,10 +29,10 @@ class InstanceOnHost(Reconciler):
 
         onboarded; one whose host isn't trusted ends; what another installs is that one's.
         """
-        here = Workflow.objects.filter(schema=connection.schema_name, state__in=ACTIVE).values("instance_id")
+        runs = Workflow.objects.filter(schema=connection.schema_name, instance_id=OuterRef("resource_id"))
         unspecified = InstanceState.UNSPECIFIED
         unlike = ~Q(desired_state=F("current_state")) & ~Q(desired_state=unspecified)
-        again = Q(desired_state=InstanceState.RUNNING, resource_id__in=here)
+        again = Q(desired_state=InstanceState.RUNNING) & Exists(runs.filter(state__in=ACTIVE))
         decided = Q(host__current_state__in=[HostState.ONBOARDED, HostState.UNTRUSTED])
         ours = Q(os__os_provider=OsProviderKind.INFRA) & ~Q(host__provider__provider_vendor__in=VENDORS)
         ready = (decided & ours) | ~Q(desired_state=InstanceState.RUNNING)
@@ -81,9 +81,8 @@ class InstanceOnHost(Reconciler):
                 run = workflow.start(instance)
             except CannotInstall as why:
                 raise Refused(f"Provisioning Failed: {why}") from why
-            if run.state == WorkflowState.PENDING and not engine().OUTSIDE:
-                workflow.show(run)
-                return self.waits(run)  # the machine's next call finds it
+            if run.state == WorkflowState.QUEUED or not engine().OUTSIDE:
+                return self.waits(run)  # for its place; and then the machine's next call finds it
         if run.state in ACTIVE:
             if instance.current_state == InstanceState.RUNNING:
                 workflow.not_any_more(instance)

@@ -1,4 +1,4 @@
-"""Connections that are taken for usable while the server has said nothing, without asking it at every request.
+"""Connections that ask less: whether they are there isn't asked at every request, nor is the schema set that they are in.
 
 A server that has ended a connection, or has a message on it, has written to its socket: then it is asked. A connection
 whose user was interrupted, by a time limit for one, is in the middle of something, and of no use to who comes next.
@@ -19,3 +19,15 @@ class DatabaseWrapper(base.DatabaseWrapper):
         silent = select.poll()
         silent.register(self.connection.fileno(), select.POLLIN)
         return not silent.poll(0) or super().is_usable()
+
+    def _handle_search_path(self, cursor=None) -> None:
+        """Set the schema, unless the session is in it: which the server has said itself, with its last answer.
+
+        So nothing is remembered that a rollback undoes. Servers before Postgres 18 don't say it; django-tenants then
+        remembers what it has set since the schema was last chosen.
+        """
+        said = self.connection.info.parameter_status("search_path")
+        if said is not None:
+            wanted = self._get_cursor_search_paths()
+            self.search_path_set_schemas = wanted if said.split(", ") == wanted else None
+        super()._handle_search_path(cursor)

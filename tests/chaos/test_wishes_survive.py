@@ -11,12 +11,13 @@ from random import SystemRandom
 from urllib.parse import urlsplit
 
 import pytest
+import redis
 from django.db import connection
 from django_tenants.utils import schema_context
 
 from eim_project.celery import app
 from inventory.models import Host, HostState
-from tenants import limits
+from tenants import events, limits
 from tests.chaos.crew import BEAT, WORKERS, Crew, Timeline
 from tests.chaos.ending import differences, ending, settled
 from tests.chaos.lives import Life, script
@@ -42,6 +43,7 @@ def broker_url():
         patch.setenv("CELERY_BROKER_URL", url := os.environ["CHAOS_BROKER_URL"])
         patch.setattr(app, "_pool", None)
         patch.setattr(app.amqp, "_producer_pool", None)
+        patch.setattr(events, "_redis", redis.Redis.from_url(url))
         yield url
 
 

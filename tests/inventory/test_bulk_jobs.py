@@ -131,7 +131,7 @@ def test_only_so_many_imports_of_a_project_wait(api, catalog):
 
 def step(bulk: dict) -> str:
     """One turn of a worker. Returns what the import says of itself."""
-    tasks.wake()
+    tasks.hear()
     engine.run(claimed(bulk))
     return BulkImport.objects.get(resource_id=bulk["resourceId"]).status
 

@@ -5,6 +5,7 @@ from uuid import uuid4
 
 import pytest
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from inventory import errors
 from inventory.models import (
@@ -47,6 +48,26 @@ def test_a_host_that_never_connected_is_gone_with_the_answer_and_its_uuid_is_fre
         assert refused(api.get(f"{api.base}/compute/hosts/{host}"), "host_resource not found", "NotFound", 404)
     assert not Claim.objects.exists()
     assert [event.verb for event in Event.objects.filter(resource_id=host)] == ["created", "deleted"]
+
+
+def test_what_is_written_to_one_resource_takes_few_statements(api):
+    """Nothing is read twice of a row that is locked, and no savepoint is made that nobody goes back to."""
+    body = {"uuid": str(uuid4()), "serialNumber": "SN00001"}
+    host = api.post(f"{api.base}/compute/hosts/register", body).json()["resourceId"]
+    path = f"{api.base}/compute/hosts/{host}"
+
+    def statements(send, *body) -> list[str]:
+        with CaptureQueriesContext(connection) as said:
+            assert send(path, *body).status_code == 200
+        return [query["sql"].split()[0] for query in said]
+
+    # The project and the host; the change, its journal, and what is answered; the audit. A transaction is a savepoint
+    # inside that of a test, and so is what the audit is written in.
+    patched = ["SELECT", "SAVEPOINT", "SELECT", "UPDATE", "WITH", "SELECT", "RELEASE", "SAVEPOINT", "INSERT", "RELEASE"]
+    assert statements(api.patch, {"name": "renamed"}) == patched
+    # The project, the host, its credentials, its instance; the claim, enrolments, the journal and the host; the audit.
+    deleted = ["SELECT", "SAVEPOINT", "SELECT", "SELECT", "SELECT", "DELETE", "DELETE", "WITH", "DELETE", "RELEASE"]
+    assert statements(api.delete) == [*deleted, "SAVEPOINT", "INSERT", "RELEASE"]
 
 
 def test_a_machine_that_was_only_told_that_it_is_known_has_nothing_to_give_back(acme):

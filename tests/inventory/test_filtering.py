@@ -344,6 +344,30 @@ def test_a_whole_id_is_looked_up_and_not_searched(fleet):
     assert '"site_id" = ' in query["sql"] and "ILIKE" not in query["sql"] and "EXISTS" not in query["sql"]
 
 
+def test_what_a_filter_finds_is_looked_for_once(api, fleet):
+    with CaptureQueriesContext(connection) as queries:
+        page = api.get(f"{api.base}/compute/hosts?pageSize=1&filter=name=edge").json()
+    assert (len(page["hosts"]), page["totalElements"], page["hasNext"]) == (1, 2, True)
+    assert sum(query["sql"].count("ILIKE") for query in queries) == 1
+    beyond = api.get(f"{api.base}/compute/hosts?pageSize=1&offset=2&filter=name=edge").json()
+    assert beyond == {"hosts": [], "totalElements": 2, "hasNext": False}
+
+
+def test_no_row_is_read_but_those_that_an_or_over_several_resources_finds(fleet):
+    text = 'name="edge-1" OR site.name="Bonn" OR instance.os.name="no such"'
+    assert matching(Host, text, fleet) == {E1, E2}
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")  # of three rows all are read
+    plan = Host.objects.filter(condition(Host, text)).order_by().explain()
+    assert "Index Cond: ((resource_id)::text = ANY (((InitPlan 1).col1)" in plan, plan
+
+
+def test_a_number_that_no_column_holds_finds_nothing(api, fleet):
+    for _ in range(2):
+        found = api.get(f"{api.base}/compute/hosts?pageSize=5&filter=cpuCores={10**18}")
+        assert found.json() == {"hosts": [], "totalElements": 0, "hasNext": False}
+
+
 def test_filters_know_the_hardware_as_agents_report_it():
     reported = {
         hardware.Storage: host.storage(hm.SystemDisk()),

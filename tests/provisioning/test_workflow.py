@@ -53,7 +53,10 @@ def test_a_host_waits_for_its_machine_without_work_outstanding(southbound_addres
 
 def test_a_worker_that_lost_its_lease_starts_no_workflow(southbound_address, there):
     """It might be one for an instance that was deleted meanwhile, and would hold the machine for ever."""
-    instance = wanted(registered(Node(southbound_address)))
+    node = Node(southbound_address)
+    instance = wanted(registered(node))
+    node.onboard()
+    instance.refresh_from_db()
 
     def lost():
         raise LeaseLost("yesterday's")

@@ -193,6 +193,7 @@ def test_the_witness_sees_a_statement_that_strays(twenty):
     with Witness().watching() as witness, schema_context(twenty[0].project.schema_name):
         Region.objects.count()
         assert witness.strayed == []
-        connection.connection.execute(f'SET search_path = "{twenty[1].project.schema_name}", public')
-        Region.objects.count()
+        with connection.cursor() as cursor:  # which sees to it that the session is where it must be
+            connection.connection.execute(f'SET search_path = "{twenty[1].project.schema_name}", public')
+            cursor.execute("SELECT count(*) FROM inventory_region")
     assert len(witness.strayed) == 1 and f"in {twenty[1].project.schema_name} instead of" in witness.strayed[0]

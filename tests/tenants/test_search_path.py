@@ -53,3 +53,19 @@ def test_a_failed_statement_leaves_everybody_where_they_were(acme):
         assert where() == acme.schema_name
     assert where() == "public"
     assert Project.objects.exists()
+
+
+def test_who_comes_back_into_a_schema_in_which_the_session_is_does_not_set_it_again(acme):
+    where()
+    with CaptureQueriesContext(connection) as said:
+        for _ in range(3):
+            connection.set_schema_to_public()
+            with schema_context(acme.schema_name):
+                assert where() == acme.schema_name
+    assert not [query for query in said if "search_path" in query["sql"]]
+
+
+def test_a_session_that_was_put_elsewhere_behind_our_back_is_brought_back(acme, beta):
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET search_path = {beta.schema_name}, public")
+    assert where() == acme.schema_name

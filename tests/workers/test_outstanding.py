@@ -66,7 +66,7 @@ def test_one_project_s_alone_and_no_more_than_one_asks_for(deleting, beta):
     with schema_context(beta.schema_name):
         wanted(host(2)).host.observe(state=HostState.ONBOARDED)
         with schema_context("public"):
-            tasks.wake()
+            tasks.hear()
     assert "2 queued, the first 1 shown" in listed("--limit", "1")
     with pytest.raises(CommandError, match="no project nowhere"):
         listed("--project", "nowhere")

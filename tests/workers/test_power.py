@@ -298,7 +298,7 @@ def test_the_process_does_what_is_wished_and_sees_what_happens(there, emulator):
     process = threading.Thread(target=bmc.run, args=[stop])
     process.start()
     try:
-        until(lambda: (tasks.wake(), status(one)[1] == "Powered on")[1], "it is powered on")
+        until(lambda: (tasks.hear(), status(one)[1] == "Powered on")[1], "it is powered on")
         emulator.switch(one.uuid, "Off")
         pass_time()
         until(lambda: status(one)[1] == "Powered off", "that it is off is seen")

@@ -214,7 +214,7 @@ def test_a_worker_may_be_killed_at_any_statement_of_the_making(unblocked):
     number, kills = 1, 0
     while True:
         project = ask_for(f"till-{number}")
-        tasks.wake()
+        tasks.hear()
         killed = work_until_killed(number)
         if killed:
             kills += 1
@@ -274,7 +274,7 @@ def test_many_are_made_at_once_by_workers_beside_each_other(unblocked):
     from workers import tasks
 
     projects = [ask_for(f"till-{number}") for number in range(6)]
-    tasks.wake()
+    tasks.hear()
     together(*[lambda: [engine.run(work) for work in iter(lambda: models.claim(Queue.TENANT, LEASE), None)]] * 3)
     for project in projects:
         project.refresh_from_db()
@@ -413,7 +413,7 @@ def test_a_worker_may_be_killed_at_any_statement_of_the_removing(unblocked):
         settle()
         fill(project, 1)
         project.ask(state=TenantState.DELETED)
-        tasks.wake()
+        tasks.hear()
         killed = work_until_killed(number)
         if killed:
             kills += 1
@@ -571,7 +571,7 @@ def test_two_workers_at_one_tenant_do_no_harm(till):
 
     fill(till)
     till.ask(state=TenantState.DELETED)
-    tasks.wake()
+    tasks.hear()
     slow, heir = models.claim(Queue.TENANT, timedelta(seconds=-1)), models.claim(Queue.TENANT, LEASE)
     assert slow.pk == heir.pk
     together(lambda: engine.run(slow), lambda: engine.run(heir))

@@ -28,15 +28,19 @@ def heard(monkeypatch):
         thread.join(30)
 
 
-def test_a_reconciliation_is_told_with_its_tenant_its_resource_and_how_it_went(acme, heard):
+@pytest.mark.parametrize("slow", [False, True])
+def test_a_reconciliation_is_told_with_its_tenant_its_resource_and_how_it_went(acme, heard, slow):
     region = Region(name="north")
     region.ask()
 
     def tell() -> bool:
         """Nobody hears before they listen, so it is told until somebody does."""
-        with Telling("HostPower", acme.schema_name, str(region)) as told:
+        with Telling("HostPower", acme.schema_name, str(region), slow=slow) as told:
             told.outcome = "done"
-        with pytest.raises(ValueError, match="cable"), Telling("HostPower", acme.schema_name, str(region)):
+        with (
+            pytest.raises(ValueError, match="cable"),
+            Telling("HostPower", acme.schema_name, str(region), slow=slow),
+        ):
             raise ValueError("the cable is out")
         return {"task-started", "task-succeeded", "task-failed"} <= {event["type"] for event in heard}
 
@@ -58,6 +62,6 @@ def test_a_broker_that_is_away_holds_up_no_work(acme, heard, monkeypatch, caplog
 
     monkeypatch.setattr(current_app.events, "default_dispatcher", away)
     for _ in range(3):
-        with Telling("HostPower", acme.schema_name, "host-00000000") as told:
+        with Telling("HostPower", acme.schema_name, "host-00000000", slow=False) as told:
             told.outcome = "done"
     assert len(asked) == 1 and "nobody can be told" in caplog.text
