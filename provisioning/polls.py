@@ -5,13 +5,16 @@ tenants share. So the more of them ask at once, the less each costs, and no queu
 """
 
 import asyncio
-from collections.abc import Iterable
 from uuid import UUID
 
-from provisioning.models import ACTIVE, Workflow
+from django.db import connection
+
+from provisioning.models import ACTIVE
 from workers.southbound import in_database
 
 BATCH = 500  # machines in one question
+
+_WITH_RUNS = "SELECT schema, host_uuid FROM provisioning_workflow WHERE host_uuid = ANY(%s) AND state = ANY(%s)"
 
 Machine = tuple[str, UUID]  # its tenant's schema, and its own UUID
 
@@ -49,10 +52,14 @@ class Polls:
         self._asking = None
 
 
-def with_runs(host_uuids: Iterable[UUID]) -> set[Machine]:
-    """Of these, those that have a run on its way. Call from public."""
-    runs = Workflow.objects.filter(host_uuid__in=host_uuids, state__in=ACTIVE).order_by()
-    return {*runs.values_list("schema", "host_uuid")}
+def with_runs(host_uuids: list[UUID]) -> set[Machine]:
+    """Of these, those that have a run on its way. Call from public.
+
+    In SQL: it is asked a hundred times a second, and Django would be at making it for longer than Postgres at answering.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_WITH_RUNS, [host_uuids, [*map(str, ACTIVE)]])
+        return {*cursor.fetchall()}
 
 
 _polls: dict[asyncio.AbstractEventLoop, Polls] = {}

@@ -274,7 +274,7 @@ def report(host_uuid: UUID | None, told: Report) -> None:
     be said again and again, as a sign of life and with a message. Raises Workflow.DoesNotExist, or StaleReport if the
     report isn't about what is due: the machine then asks again.
     """
-    run = _writable(of_machine(host_uuid)).get(workflow_id=told.workflow_id)
+    run = _reported_on(host_uuid, told.workflow_id)
     known = next((action for action in run.actions if action["name"] == told.action_name), None)
     if known and told.state in ENDS and known["state"] == told.state:
         return
@@ -290,6 +290,24 @@ def report(host_uuid: UUID | None, told: Report) -> None:
     _settle(run)
     if (run.state, progress(run)) != was:
         _tell(run)
+
+
+_REPORTED_ON = f"""
+    SELECT {", ".join(field.column for field in Workflow._meta.concrete_fields if field.name != "inputs_sealed")}
+    FROM provisioning_workflow
+    WHERE workflow_id = %s AND schema = %s AND host_uuid = COALESCE(%s, host_uuid) FOR UPDATE
+"""
+
+
+def _reported_on(host_uuid: UUID | None, workflow_id: str) -> Workflow:
+    """As _writable(of_machine(host_uuid)).get() finds it. In SQL, for to make this statement anew costs Django as much
+
+    as all else that is done about a report, of which there are a dozen for each machine.
+    """
+    found = [*Workflow.objects.raw(_REPORTED_ON, [workflow_id, connection.schema_name, host_uuid])]
+    if not found:
+        raise Workflow.DoesNotExist
+    return found[0]
 
 
 def _tell(run: Workflow) -> None:
@@ -360,11 +378,15 @@ def _settle(run: Workflow) -> None:
         run.state = WorkflowState.RUNNING
     if run.state not in ACTIVE:
         run.finished_at = timezone.now()
-    written = ["state", "actions", "reason", "heard_at", "started_at", "finished_at"]
+    written: dict[str, Any] = {
+        "state": run.state, "actions": json.dumps(run.actions), "reason": run.reason, "heard_at": run.heard_at,
+        "started_at": run.started_at, "finished_at": run.finished_at,
+    }  # fmt: skip
     if run.state == WorkflowState.SUCCESS:
-        run.inputs_sealed = ""  # nobody needs it any more
-        written.append("inputs_sealed")
-    run.save(update_fields=written)
+        run.inputs_sealed = written["inputs_sealed"] = ""  # nobody needs it any more
+    with connection.cursor() as cursor:  # in SQL, as _reported_on() reads it
+        columns = ", ".join(f"{column} = %s" for column in written)
+        cursor.execute(f"UPDATE provisioning_workflow SET {columns} WHERE id = %s", [*written.values(), run.pk])
 
 
 # What is shown ----------------------------------------------------------------------------------------------------
@@ -380,10 +402,15 @@ def show(run: Workflow) -> None:
     _show(_writable(Workflow.objects.all()).get(pk=run.pk))
 
 
+_SHOWN = ("resource_id", "desired_state", "current_state", "provisioning_status", "provisioning_status_indicator")
+
+
 def _show(run: Workflow) -> None:
     """The same of a run whose row is locked; and ring for the instance if the run has ended."""
-    rows = Instance.objects.filter(resource_id=run.instance_id).only("resource_id", "current_state").order_by()
-    if instance := next(iter(rows), None):
+    rows = Instance.objects.filter(resource_id=run.instance_id).only(*_SHOWN).order_by()
+    for instance in rows.select_for_update() if run.state in ACTIVE else rows:
+        if run.state in ACTIVE:
+            instance.hold()
         _show_on(instance, run)
 
 

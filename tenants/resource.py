@@ -177,7 +177,7 @@ class Resource(models.Model):
         return cls.wish_columns() | cls.facts()
 
     def hold(self) -> None:
-        """Say that it was just read, whole and locked, in a transaction that any refusal ends.
+        """Say that it was just read, locked, with all that is to be changed, in a transaction that any refusal ends.
 
         So it needn't be read again to know what is, and a change needs no savepoint. After the first one it is said no
         longer.
@@ -273,12 +273,8 @@ class Resource(models.Model):
         """
         if check := fence.get():
             check()
-        self.held = None
         columns, only_if = self._columns(facts), only_if or {}
-        needed = {*columns, *only_if, *({"desired_state"} & self.wish_columns())}
-        row = next(iter(type(self).objects.select_for_update().filter(pk=self.pk).order_by().values(*needed)), None)
-        if row is None:
-            raise errors.Gone(str(self))
+        row = self._as_it_is({*columns, *only_if, *({"desired_state"} & self.wish_columns())})
         if any(row[column] != value for column, value in only_if.items()):
             return False
         changed = {name: value for name, value in columns.items() if row[name] != value}
@@ -295,6 +291,16 @@ class Resource(models.Model):
         elif changed:
             events.announce(self, "observed", ring=bool(changed.keys() - self._told_to_people() - {"updated_at"}))
         return bool(changed)
+
+    def _as_it_is(self, columns: set[str]) -> dict[str, Any]:
+        """Locked. Raises Gone if there is none."""
+        held, self.held = self.held, None
+        if held is not None:
+            return {column: getattr(held, column) for column in columns}
+        rows = type(self).objects.select_for_update().filter(pk=self.pk).order_by().values(*columns)
+        for row in rows:
+            return row
+        raise errors.Gone(str(self))
 
     def delete(self, *args, **kwargs):
         """Remove the row, and what it holds in the shared tables. Raises InUse if others refer to it."""

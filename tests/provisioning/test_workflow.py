@@ -2,6 +2,9 @@
 
 import json
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from io import StringIO
 from uuid import uuid4
 
@@ -9,12 +12,14 @@ import grpc
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import set_script_prefix
+from django_tenants.utils import schema_context
 
 from inventory.errors import LeaseLost
 from inventory.models import HostState, Indicator, InstanceState
 from inventory.models.base import fence
-from provisioning import verbs, workflow
+from provisioning import polls, verbs, workflow
 from provisioning.models import Workflow, WorkflowState
 from tenants import credentials
 from tenants.models import EdgeCredential, User
@@ -196,6 +201,75 @@ def test_a_poll_without_work_is_one_question_that_an_index_answers(node, there, 
         cursor.execute("ANALYZE provisioning_workflow")
         cursor.execute(f"EXPLAIN {asked[0]['sql']}")
         assert "using one_active_run_a_host" in str(cursor.fetchall())
+
+
+def test_machines_that_ask_at_once_are_asked_about_in_one_question_that_an_index_answers(
+    node, there, django_assert_num_queries
+):
+    others = [
+        Workflow(schema=there.schema_name, workflow_id=f"other-{number}", host_uuid=uuid4(), worker_id=MAC)
+        for number in range(500)
+    ]
+    Workflow.objects.bulk_create(others)
+    with schema_context("public"):
+        polls.with_runs([node.uuid])  # which takes the connection into public
+        asked_about = [node.uuid, others[0].host_uuid, *(uuid4() for _ in range(20))]
+        with django_assert_num_queries(1) as asked:
+            found = polls.with_runs(asked_about)
+        assert found == {(there.schema_name, node.uuid), (there.schema_name, others[0].host_uuid)}
+        with connection.cursor() as cursor:
+            cursor.execute("ANALYZE provisioning_workflow")
+            cursor.execute(f"EXPLAIN {asked[0]['sql']}")
+            plan = str(cursor.fetchall())
+        assert "one_active_run_a_host" in plan, plan
+
+
+def test_polls_that_come_while_others_are_asked_about_go_together(node, southbound_address, monkeypatch):
+    other = Node(southbound_address, serial="SN0000002")
+    registered(other)
+    other.onboard()
+    node.contexts(), other.contexts()  # who they are, is known after that
+    over, asked, enter = threading.Event(), [], southbound._enter
+    monkeypatch.setattr(southbound, "_enter", lambda *args: asked.append(args[-2]) or enter(*args))
+    for _ in range(southbound.POLLS):
+        southbound._polls.submit(over.wait, 30)
+    with ThreadPoolExecutor(20) as machines:
+        answers = [machines.submit((node, other)[number % 2].contexts) for number in range(20)]
+        while southbound._polls._work_queue.empty():
+            time.sleep(0.01)
+        with suppress(grpc.RpcError):
+            node.heartbeat()  # by another thread: the polls that were sent before have come by now
+        over.set()
+        found = [len(answer.result()) for answer in answers]
+    assert found == [1, 0] * 10
+    assert asked.count(polls.with_runs) < 10, "most of them went with others"
+
+
+def test_a_poll_that_cannot_be_answered_is_refused_and_the_next_one_is_answered(node, monkeypatch):
+    node.contexts()
+    monkeypatch.setattr(southbound, "AT_ONCE", 0)
+    with pytest.raises(grpc.RpcError) as refused:
+        node.contexts()
+    assert refused.value.code() == grpc.StatusCode.UNAVAILABLE
+    monkeypatch.undo()
+    assert len(node.contexts()) == 1
+
+
+def test_a_report_costs_few_statements_also_when_what_operators_read_changes(node):
+    def statements(action, state):
+        with CaptureQueriesContext(connection) as made:
+            workflow.report(node.uuid, workflow.Report(run.workflow_id, action, state))
+        return len([one for one in made if "search_path" not in one["sql"]])
+
+    run = Workflow.objects.get()
+    names = [action["name"] for action in run.actions]
+    node.report(run.workflow_id, names[0], "STATE_RUNNING")
+    node.report(run.workflow_id, names[0], "STATE_SUCCESS")
+    before = shown(node.instance)
+    # Begin, the run, locked, what became of it, commit; and the instance, locked, what is shown of it, the journal.
+    assert statements(names[1], WorkflowState.RUNNING) == 4
+    assert statements(names[1], WorkflowState.SUCCESS) == 7
+    assert shown(node.instance) == "Provisioning In Progress: 3/7: " + workflow.PROGRESS[names[2]] != before
 
 
 def test_a_poll_is_answered_while_all_that_is_reported_waits(node):
