@@ -130,7 +130,7 @@ class Resource(models.Model):
     statuses: ClassVar[set[str]] = set()  # those that are of no pair
     observed: ClassVar[set[str]] = set()  # plain columns that machines report
     fixed: ClassVar[set[str]] = set()  # plain columns that are written once, when the resource is made
-    held: "Resource | None" = None  # the row as it is, where a request has it: see hold()
+    _locked_row: "Resource | None" = None  # the row as it is, where a request has it: see hold()
     was_elsewhere = False  # it is being taken over: what is asked of something new isn't asked of it
     allowed: ClassVar[dict[str, dict]] = {}  # pair -> {current: what may be asked for}; a pair not named allows all
 
@@ -182,13 +182,13 @@ class Resource(models.Model):
         So it needn't be read again to know what is, and a change needs no savepoint. After the first one it is said no
         longer.
         """
-        self.held = copy(self)
+        self._locked_row = copy(self)
 
     @contextmanager
     def _changing(self) -> Iterator[None]:
-        with transaction.atomic(savepoint=self.held is None):
+        with transaction.atomic(savepoint=self._locked_row is None):
             yield
-        self.held = None
+        self._locked_row = None
 
     def save(self, *, update_fields: Iterable[str] | None = None, **kwargs):
         """Write the plain columns, or these of them, and nothing of the wishes, the facts and what is fixed, whatever
@@ -238,7 +238,7 @@ class Resource(models.Model):
 
     def _ask(self, wishes: dict[str, str], asked: dict[str, str]) -> None:
         is_to_go = str(wishes.get("state", "")).endswith("_DELETED")
-        is_so = self.held
+        is_so = self._locked_row
         if is_so is None:
             rows = type(self).objects.select_for_update(of=("self",))
             if not is_to_go:  # which reads what it has, to say if it can
@@ -294,7 +294,7 @@ class Resource(models.Model):
 
     def _as_it_is(self, columns: set[str]) -> dict[str, Any]:
         """Locked. Raises Gone if there is none."""
-        held, self.held = self.held, None
+        held, self._locked_row = self._locked_row, None
         if held is not None:
             return {column: getattr(held, column) for column in columns}
         rows = type(self).objects.select_for_update().filter(pk=self.pk).order_by().values(*columns)

@@ -160,7 +160,7 @@ def claim(queue: str, lease: timedelta, after: str = "") -> Work | None:
     if after:  # and if there is none behind, it begins again with the first
         first, values = f"SELECT COALESCE(({first}), ({_FIRST_IN_TURN}))", [*values, queue, "", queue, queue]
     # Asked first, and once: mostly nothing is due, and then nobody's turn matters.
-    is_any = f"(SELECT min(due_at) FROM workers_work WHERE queue = %s AND {_FREE}) <= now()"
+    is_any = f"(SELECT due_at FROM workers_work WHERE queue = %s AND {_FREE} ORDER BY due_at LIMIT 1) <= now()"
     return _claim(lease, f"({first}) AND {is_any}", *values, queue)
 
 

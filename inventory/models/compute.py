@@ -249,8 +249,8 @@ class Host(Resource):
     def _whereabouts(self) -> set[tuple[str, str]]:
         """(site, address): where others with the same are in each other's way."""
         rows: Any = Host.objects.filter(pk=self.pk).values_list("site_id", "hardware")
-        if isinstance(self.held, Host):
-            rows = [(self.held.site_id, self.held.hardware)]
+        if isinstance(self._locked_row, Host):
+            rows = [(self._locked_row.site_id, self._locked_row.hardware)]
         return {(site, address) for site, hardware in rows if site for address in addresses.of(hardware)}
 
     def _ring_for_others(self, gone: set[tuple[str, str]]) -> None:
