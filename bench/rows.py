@@ -119,8 +119,8 @@ def _copy(row: Resource, count: int, first: int = 1, **different: str) -> None:
     uuid, serial = "lpad(to_hex(n + 1), 32, '0')::uuid", "'SN' || n"
     different["resource_id"] = _id(row.prefix)
     if isinstance(row, Host):
-        disk = "jsonb_set(hardware, '{storages,0,serial}', to_jsonb('S6ESNX0T' || n))"  # no two machines have the same
-        different |= {"uuid": uuid, "serial_number": serial, "hardware": disk if row.hardware["storages"] else "hardware"}
+        hardware = "jsonb_set(hardware, '{storages,0,serial}', to_jsonb('S6ESNX0T' || n))"  # no two have the same disk
+        different |= {"uuid": uuid, "serial_number": serial, "hardware": hardware}
     columns = [field.column for field in row._meta.concrete_fields if not field.primary_key]
     values = [different.get(column, column) for column in columns]
     table, last = row._meta.db_table, first + count - 1
