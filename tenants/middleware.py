@@ -4,7 +4,7 @@ import re
 import time
 from uuid import UUID
 
-from django.db import ProgrammingError
+from django.db import ProgrammingError, connection
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.urls import set_script_prefix
@@ -116,11 +116,9 @@ class TenantMiddleware:
             raise NoAccess
         # Old test suites name it by its UUID in the path, too: the header then says that it is one.
         first = next((one for one in said if isinstance(one, UUID)), said[0])
-        project = known = _kept(first)
-        if known is None or request.method not in SAFE_METHODS:
-            # Asked in its schema, where it is known: what all share is seen from there, too, and the work is done there.
-            with schema_context(known.schema_name if known else PUBLIC):
-                project = Project.objects.filter(Q(uuid=first) if isinstance(first, UUID) else Q(name=first)).first()
+        project = _kept(first)
+        if project is None or not (request.method in SAFE_METHODS or _is_as_it_was(project)):
+            project = Project.objects.filter(Q(uuid=first) if isinstance(first, UUID) else Q(name=first)).first()
             _keep(project)
         if project is None or any(str(one).lower() not in (project.name, str(project.uuid)) for one in said):
             raise NoAccess
@@ -132,6 +130,17 @@ class TenantMiddleware:
 def _kept(named: str | UUID) -> Project | None:
     at, project = _ready.get(named, (float("-inf"), None))
     return project if time.monotonic() - at < KEPT else None
+
+
+def _is_as_it_was(project: Project) -> bool:
+    """Whether it hasn't changed since it was read. Asked in its schema, for the work is done there; what all share is
+
+    seen from there, too.
+    """
+    with schema_context(project.schema_name), connection.cursor() as cursor:
+        sql = "SELECT FROM tenants_project WHERE id = %s AND updated_at = %s"
+        cursor.execute(sql, [project.pk, project.updated_at])
+        return cursor.rowcount == 1
 
 
 def _keep(project: Project | None) -> None:

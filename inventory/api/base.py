@@ -55,7 +55,7 @@ from inventory.api.fields import (
     whole,
 )  # fmt: skip
 from inventory.api.queries import ListQuery, Nothing, PatchQuery, Query
-from inventory.api.reading import reader
+from inventory.api.reading import fetch_instances, reader, statement
 from inventory.models.base import EpochField, Resource
 from inventory.models.metadata import MetadataField
 from inventory.naming import camel, squashed
@@ -535,12 +535,21 @@ class ResourceViewSet(viewsets.GenericViewSet):
 
         PATCH writes all its plain columns, so of two at once one would undo the other.
         """
-        resource = by_id(self.get_queryset().select_for_update(of=("self",)), resource_id)
+        check_id(self.model, resource_id)
+        found = fetch_instances(self.model, self._lock(), [resource_id])
+        if not found:
+            raise errors.NotFound(not_found_sentence(self.model))
+        [resource] = found
         wanted = self.request.headers.get("If-Match", "*").strip()
         if wanted != "*" and _etag(resource.updated_at) not in (tag.strip() for tag in wanted.split(",")):
             raise errors.Changed(f"{resource_id} has changed since you read it: read it again")
         resource.hold()
         return resource
+
+    @classmethod
+    @cache
+    def _lock(cls) -> str:
+        return statement(cls().get_queryset().select_for_update(of=("self",)).order_by().filter(resource_id=""))
 
 
 def _etag(updated_at) -> str:

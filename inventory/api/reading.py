@@ -123,6 +123,20 @@ def fetch(sql: str, params: Sequence[Any]) -> list[tuple]:
         return cursor.fetchall()
 
 
+def fetch_instances(model: type[Model], sql: str, params: Sequence[Any]) -> list[Any]:
+    """The same as instances of the model; the statement selects all its columns, in their order."""
+    fields = model._meta.concrete_fields
+    names = [field.attname for field in fields]
+    converted = [(n, field.from_db_value) for n, field in enumerate(fields) if hasattr(field, "from_db_value")]
+    found = []
+    for row in fetch(sql, params):
+        values = [*row]
+        for number, convert in converted:
+            values[number] = convert(values[number], None, connection)
+        found.append(model.from_db(connection.alias, names, values))
+    return found
+
+
 @dataclass(frozen=True)
 class Filler:
     """Fills in a list of other resources, for all resources of a page by one query; by none if there are no others."""

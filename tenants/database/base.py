@@ -1,4 +1,4 @@
-"""Connections that ask less: whether they are there isn't asked at every request, nor is the schema set that they are in.
+"""Connections that ask less: not at every request if they are there, and for no schema in which they are already.
 
 A server that has ended a connection, or has a message on it, has written to its socket: then it is asked. A connection
 whose user was interrupted, by a time limit for one, is in the middle of something, and of no use to who comes next.
