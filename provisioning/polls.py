@@ -55,7 +55,7 @@ class Polls:
 def with_runs(host_uuids: list[UUID]) -> set[Machine]:
     """Of these, those that have a run on its way. Call from public.
 
-    In SQL: it is asked a hundred times a second, and Django would be at making it for longer than Postgres at answering.
+    In SQL: it is asked many times a second, and Django would be at making it for longer than Postgres at answering.
     """
     with connection.cursor() as cursor:
         cursor.execute(_WITH_RUNS, [host_uuids, [*map(str, ACTIVE)]])

@@ -6,7 +6,8 @@ from django.db import models
 from tenants.resource import EpochField, Indicator, Resource, Resources, Status, fence, in_transaction, status, wish
 
 __all__ = [
-    "EpochField", "Indicator", "Resource", "Resources", "Status", "fence", "in_transaction", "name_field", "status", "wish",
+    "EpochField", "Indicator", "Resource", "Resources", "Status", "fence", "in_transaction", "name_field", "status",
+    "wish",
 ]  # fmt: skip
 
 
