@@ -22,8 +22,7 @@ from bench.rig import NODES, Rig, ticks
 from eim_project.management.commands.memory import family, pss_mib
 from inventory.models import Host
 from tenants import credentials, schema, tokens
-from tenants.models import Project, Ring
-from workers.models import due_by_queue
+from tenants.models import Project
 
 TENANTS = 10
 FIRST = 1_000_000  # number of the first machine of the tenants that are made here
@@ -92,11 +91,11 @@ def running(rig: Rig) -> Iterator[Fleet]:
     )
     fleet, end = Fleet(process), time.monotonic() + WARM_UP
     try:
-        while fleet.told()["begun"] < len(tenants(rig)) * NODES or Ring.objects.exists() or due_by_queue():
+        while fleet.told()["begun"] < len(tenants(rig)) * NODES or rig.has_news():
             if time.monotonic() > end:
-                raise Unfair(f"after {WARM_UP} s there is still news: {Ring.objects.count()} rings, {fleet.told()}")
-            connection.close()
+                raise Unfair(f"after {WARM_UP} s there is still news: {fleet.told()}")
             time.sleep(1)
+        rig.tidy()  # what was written meanwhile; nobody writes from here on
         yield fleet
     finally:
         process.terminate()
