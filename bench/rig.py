@@ -59,6 +59,13 @@ class Rig:
         ours = os.getpid()
         return sum(ticks(pid) for pid in family(ours) if pid != ours) / os.sysconf("SC_CLK_TCK")
 
+    def has_news(self) -> bool:
+        """Something has changed that nobody has looked at yet, or there is work that is due."""
+        from tenants.models import Ring
+        from workers.models import due_by_queue
+
+        return Ring.objects.exists() or bool(due_by_queue())
+
     def tidy(self) -> None:
         """Rid the tables of what the bench before has deleted."""
         from django.db import connection

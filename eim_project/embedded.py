@@ -22,7 +22,7 @@ from eim_project.processes import Program, StackError, end_group, succeeds
 LOOPBACK = "127.0.0.1"
 ROLE = "eim"
 SYSTEM_USER = "eim"  # Postgres refuses to run as root, so for root it runs as this user
-START_SECONDS = 30
+START_SECONDS = 120  # on a machine that has much else to do a process of ours takes a minute
 STOP_SECONDS = 5
 LEAST_FREE_BYTES = 512 * 2**20
 
