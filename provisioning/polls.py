@@ -12,8 +12,6 @@ from django.db import connection
 from provisioning.models import ACTIVE
 from workers.southbound import in_database
 
-BATCH = 500  # machines in one question
-
 _WITH_RUNS = "SELECT schema, host_uuid FROM provisioning_workflow WHERE host_uuid = ANY(%s) AND state = ANY(%s)"
 
 Machine = tuple[str, UUID]  # its tenant's schema, and its own UUID
@@ -23,33 +21,21 @@ class Polls:
     """Those of one event loop."""
 
     def __init__(self) -> None:
-        self._waiting: list[tuple[Machine, asyncio.Future[bool]]] = []
-        self._asking: asyncio.Task | None = None
+        self._waiting: list[UUID] = []
+        self._next: asyncio.Task[set[Machine]] | None = None  # asked when the one before is answered
+        self._one_at_a_time = asyncio.Lock()
 
     async def has_run(self, machine: Machine) -> bool:
         """Whether it has a run on its way."""
-        answer = asyncio.get_running_loop().create_future()
-        self._waiting.append((machine, answer))
-        if self._asking is None:
-            self._asking = asyncio.create_task(self._ask())
-        return await answer
+        self._waiting.append(machine[1])
+        if self._next is None:
+            self._next = asyncio.create_task(self._ask())
+        return machine in await asyncio.shield(self._next)  # it is others' too
 
-    async def _ask(self) -> None:
-        while self._waiting:
-            batch, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
-            told: set[Machine] | Exception
-            try:
-                told = await in_database(with_runs, [host_uuid for (_, host_uuid), _ in batch], poll=True)
-            except Exception as fault:  # of whatever kind: each of those who asked is told
-                told = fault
-            for machine, answer in batch:
-                if answer.done():  # its caller has gone
-                    continue
-                if isinstance(told, Exception):
-                    answer.set_exception(told)
-                else:
-                    answer.set_result(machine in told)
-        self._asking = None
+    async def _ask(self) -> set[Machine]:
+        async with self._one_at_a_time:
+            asked, self._waiting, self._next = self._waiting, [], None
+            return await in_database(with_runs, asked, poll=True)
 
 
 def with_runs(host_uuids: list[UUID]) -> set[Machine]:
