@@ -6,6 +6,7 @@ start() must come before anything that reads Django's settings: it decides where
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 PROJECT = "bench"
 PORTS = ("EIM_HTTP_PORT", "EIM_HTTPS_PORT", "EIM_GRPC_PORT", "EIM_EXPORTER_PORT")
 HOSTS = 10_000
+QUIET = 10  # seconds
 NODES = 1000  # of them, the first ones, whose machines are simulated where a bench needs them
 
 
@@ -60,11 +62,22 @@ class Rig:
         return sum(ticks(pid) for pid in family(ours) if pid != ours) / os.sysconf("SC_CLK_TCK")
 
     def has_news(self) -> bool:
-        """Something has changed that nobody has looked at yet, or there is work that is due."""
-        from tenants.models import Ring
-        from workers.models import due_by_queue
+        """Something has changed that nobody has looked at yet, or there is work that is due, or being done."""
+        from django.utils import timezone
 
-        return Ring.objects.exists() or bool(due_by_queue())
+        from tenants.models import Ring
+        from workers.models import Work, due_by_queue
+
+        done_now = Work.objects.filter(leased_until__gt=timezone.now())
+        return Ring.objects.exists() or bool(due_by_queue()) or done_now.exists()
+
+    def settle(self) -> None:
+        """Wait until there has been no news for a while: of what is done comes more to do."""
+        quiet_since = time.monotonic()
+        while time.monotonic() - quiet_since < QUIET:
+            if self.has_news():
+                quiet_since = time.monotonic()
+            time.sleep(0.5)
 
     def tidy(self) -> None:
         """Rid the tables of what the bench before has deleted."""
