@@ -42,8 +42,8 @@ HARDWARE = {
     "gpus": [],
 }  # fmt: skip
 
-# With addresses and a disk of its own for the n-th host: else all would be twins of each other, and marked as such one by
-# one, and whoever looks for a disk's serial number found all or none.
+# With addresses and a disk of its own for the n-th host: else all would be twins of each other, and marked as such one
+# by one, and whoever looks for a disk's serial number found all or none.
 UNLIKE = """replace(replace(replace(hardware::text,
                     '"S6ESNX0T', '"S6ESNX0T' || n),
                     '"10.0.0.5/', '"' || host('12.0.0.0'::inet + n) || '/'),

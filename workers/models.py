@@ -175,6 +175,7 @@ def claim_this(schema: str, reconciler: str, target: int, lease: timedelta) -> W
 
 
 def _claim(lease: timedelta, which: str, *values) -> Work | None:
+    values = (lease, *values)
     with connection.cursor() as cursor:
         # The table is mostly empty, and for that Postgres takes it also when a heap has come: any index is as good
         # then, and it read all that is outstanding at each claim. What may not be sorted comes from the one in order.
@@ -185,7 +186,7 @@ def _claim(lease: timedelta, which: str, *values) -> Work | None:
             WHERE id = {which}
             RETURNING {", ".join(_COLUMNS)}
             """,
-            [lease, *values],
+            values,
         )
         cursor.nextset()
         rows = cursor.fetchall()

@@ -1,7 +1,7 @@
 """The only Celery tasks that reconciliation needs, whatever the number of resources. None carries anything that
 
-matters: a lost message costs a second, because what is outstanding is a row (workers/models.py). Those that come all the
-time send no events: Flower shows what they reconcile instead (telling.py).
+matters: a lost message costs a second, because what is outstanding is a row (workers/models.py). Those that come all
+the time send no events: Flower shows what they reconcile instead (telling.py).
 """
 
 import logging
