@@ -97,7 +97,8 @@ class _Watched:
             with suppress(ProcessLookupError):
                 self.process.send_signal(self.program.stop_signal)
             with suppress(TimeoutError):
-                await asyncio.wait_for(self.process.wait(), STOP_SECONDS)
+                async with asyncio.timeout(STOP_SECONDS):  # wait_for() of Python 3.11 may lose a cancellation
+                    await self.process.wait()
         self.kill()
         await self.process.wait()
         await self._drain()
@@ -156,7 +157,8 @@ class _Watched:
         failures = 0
         while failures < PROBES_TO_FAIL:
             with suppress(TimeoutError):
-                status = await asyncio.wait_for(self.process.wait(), PROBE_EVERY)
+                async with asyncio.timeout(PROBE_EVERY):
+                    status = await self.process.wait()
                 return f"was ended by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
             failures = 0 if await self._is_ready() else failures + 1
         end_group(self.process.pid)
