@@ -98,7 +98,7 @@ def start(instance: Instance) -> Workflow:
     """
     if not Instance.objects.select_for_update().filter(pk=instance.pk).order_by().values("pk"):
         raise Gone(str(instance))
-    run = latest(instance)
+    run = of(instance).only("state", "attempt").first()
     if run is None or run.state not in ACTIVE:
         run = queue(instance, run)
     _show_on(instance, run)

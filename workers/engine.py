@@ -8,7 +8,8 @@ tenant: the loop does.
 import logging
 import threading
 import time
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Collection, Container, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -100,14 +101,18 @@ def register(reconciler: type[Reconciler]) -> type[Reconciler]:
     return reconciler
 
 
-def interested_in(resource: Model) -> Iterator[tuple[Reconciler, int]]:
-    """Who wants to look at what because this resource changed."""
+def interested_in(model: type[Model], pks: Collection[int]) -> dict[Reconciler, set[int]]:
+    """Who wants to look at what because these rows changed. Call inside their schema."""
+    interested: dict[Reconciler, set[int]] = defaultdict(set)
+    watching = []
     for reconciler in registry.values():
-        if isinstance(resource, reconciler.model):
-            yield reconciler, resource.pk
-        for model, ours in reconciler.watches.items():
-            if isinstance(resource, model):
-                yield from ((reconciler, pk) for pk in ours(resource))
+        if issubclass(model, reconciler.model):
+            interested[reconciler].update(pks)
+        watching += [(reconciler, ours) for watched, ours in reconciler.watches.items() if issubclass(model, watched)]
+    for row in model._default_manager.filter(pk__in=pks) if watching else ():
+        for reconciler, ours in watching:
+            interested[reconciler].update(ours(row))
+    return interested
 
 
 def wake_outstanding(reconciler: Reconciler, schema: str, pks: Iterable[int], asked: Container[int] = ()) -> int:

@@ -6,7 +6,8 @@ the time send no events: Flower shows what they reconcile instead (telling.py).
 
 import logging
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Mapping
 
 from celery import current_app, shared_task
 from django.apps import apps
@@ -34,8 +35,7 @@ HEAR_EVERY = 0.1  # seconds of a turn
 def wake() -> int:
     """The bell: hear the rings, and do first what they are about. Returns how many resources were reconciled."""
     events.let_ring()
-    if hear():
-        call_hands(at_it=1)
+    call_hands(hear(), at_it=1)
     return _turn(Queue.RECONCILE)
 
 
@@ -46,7 +46,7 @@ def tick() -> None:
     And look for hosts that have fallen silent.
     """
     hear()
-    call_hands()
+    call_hands(models.due_by_queue())
     try:
         silence.restore_if_lost()
         silence.mark()
@@ -110,25 +110,23 @@ def forget() -> dict[str, int]:
     return expired.forget_lines()
 
 
-def hear() -> int:
-    """Whoever cares about a changed row is to look at it. Returns how many rings were heard."""
-    heard = 0
-    while batch := _hear():
-        heard += batch
-        if batch < BATCH:
-            break
-    return heard
+def hear() -> Counter[str]:
+    """Whoever cares about a changed row is to look at it. Returns how many rows are to be looked at, by queue."""
+    woken: Counter[str] = Counter()
+    while _hear(woken) == BATCH:
+        pass
+    return woken
 
 
-def call_hands(at_it: int = 0) -> None:
+def call_hands(due: Mapping[str, int], at_it: int = 0) -> None:
     """Send as many messages as there is work due, up to a few: they say that there is work, not which.
 
     at_it: how many hands need not be called to reconcile.
     """
-    for queue, due in models.due_by_queue().items():
+    for queue, count in due.items():
         if queue == Queue.BMC:
             continue  # its process looks for itself (bmc.py)
-        wanted = 1 if queue in (Queue.BUILD, Queue.TENANT) else min(due, HANDS) - at_it
+        wanted = 1 if queue in (Queue.BUILD, Queue.TENANT) else min(count, HANDS) - at_it
         for _ in range(wanted):
             current_app.signature("workers.run", args=(queue,)).apply_async(
                 queue=queue, expires=10, **(LONG if queue == Queue.BUILD else {})
@@ -145,18 +143,20 @@ def _turn(queue: str) -> int:
         worked += 1
         now = time.monotonic()
         if queue in (Queue.BUILD, Queue.TENANT) or now - began > settings.TASK_TURN:
-            call_hands()
+            call_hands(models.due_by_queue())
             break
         if now - heard_at > HEAR_EVERY:
-            if hear():
-                call_hands(at_it=HANDS)  # whoever is free comes by the bell
+            call_hands(hear(), at_it=HANDS)  # whoever is free comes by the bell
             heard_at = time.monotonic()
     return worked
 
 
 @transaction.atomic
-def _hear() -> int:
-    """Turn one batch of rings into work, in one transaction: a worker killed midway has heard nothing."""
+def _hear(woken: Counter[str]) -> int:
+    """Turn one batch of rings into work, in one transaction: a worker killed midway has heard nothing.
+
+    Returns how many rings were heard, and adds to what was woken.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -172,22 +172,19 @@ def _hear() -> int:
         rung[schema, label][pk] = asked or rung[schema, label].get(pk, False)
     for (schema, label), pks in sorted(rung.items()):
         with schema_context(schema):
-            _wake_for(schema, apps.get_model(label), pks)
+            woken += _wake_for(schema, apps.get_model(label), pks)
     return len(rings)
 
 
-def _wake_for(schema: str, model: type[Model], pks: dict[int, bool]) -> None:
-    """pks: of the rows that were rung for, and whether a wish was made."""
+def _wake_for(schema: str, model: type[Model], pks: dict[int, bool]) -> Counter[str]:
+    """pks: of the rows that were rung for, and whether a wish was made. Returns how many rows were woken, by queue."""
+    woken: Counter[str] = Counter()
     if not _schema_exists(schema):
-        return  # rung just before the tenant went
-    interested = defaultdict(set)
-    for resource in model._default_manager.filter(pk__in=pks):
-        for reconciler, pk in engine.interested_in(resource):
-            interested[reconciler.name].add(pk)
-    for name, theirs in sorted(interested.items()):
-        reconciler = engine.registry[name]
+        return woken  # rung just before the tenant went
+    for reconciler, theirs in sorted(engine.interested_in(model, pks).items(), key=lambda one: one[0].name):
         asked = {pk for pk, asked in pks.items() if asked} if issubclass(model, reconciler.model) else ()
-        engine.wake_outstanding(reconciler, schema, theirs, asked)
+        woken[reconciler.queue] += engine.wake_outstanding(reconciler, schema, theirs, asked)
+    return woken
 
 
 def _lives_in(model: type[Model], schema: str) -> bool:

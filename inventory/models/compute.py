@@ -400,14 +400,15 @@ class Instance(Resource):
             ),
         ]
 
-    @transaction.atomic
     def ask(self, **wishes):
         """Its history goes when it is to go."""
-        if wishes.get("state") == InstanceState.DELETED:
+        if wishes.get("state") != InstanceState.DELETED:
+            return super().ask(**wishes)
+        with transaction.atomic():
             # Locked, and before the instance, so that its machine isn't onboarded, and installed, meanwhile.
             Host.objects.select_for_update(of=("self",)).filter(resource_id=self.host_id or "").first()
             self._forget_updates()
-        super().ask(**wishes)
+            super().ask(**wishes)
 
     def _release(self):
         self._forget_updates()

@@ -73,7 +73,7 @@ def test_outstanding_work_is_counted_until_it_is_done(lines, acme):
     settle()
     host.ask(state=HostState.DELETED)
     with schema_context("public"):
-        tasks._hear()
+        tasks.hear()
     found = lines()
     assert 'eim_outstanding_work{older_than="0",queue="reconcile"} 1.0' in found
     assert 'eim_outstanding_work{older_than="60",queue="reconcile"} 0.0' in found
