@@ -106,7 +106,9 @@ class InstanceOnHost(Reconciler):
         """For the machine, or a place."""
         due = workflow.deadline(run)
         after = min(LOOK_AGAIN, max(due[0] - timezone.now(), timedelta(seconds=1))) if due else QUEUED_LOOK
-        return Later(after, workflow.in_words(run), in_status=False)
+        # How many have the places, its status says: it is counted once for each that queues.
+        why = "waiting for a place" if run.state == WorkflowState.QUEUED else workflow.in_words(run)
+        return Later(after, why, in_status=False)
 
     def attend(self, run):
         """Let the engine do what there is to do, and end what has passed its deadline. The run as it is then."""
