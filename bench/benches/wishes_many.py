@@ -38,6 +38,7 @@ def wishes(rig: Rig) -> Figures:
     with schema_context(rig.project.schema_name):
         hosts = rows.add_spare(next(_spares), RATE * SECONDS + HEAP)
         os_id = OperatingSystem.objects.get(profile_name=rows.PROFILE).resource_id
+    rig.tidy()  # or Postgres sweeps up after so many new rows meanwhile
     caller = HttpCaller(rig.http_port, rig.token)
     with new_workflows(rig) as new:
         waits = _paced(rig, caller, hosts[: RATE * SECONDS], os_id, new)
