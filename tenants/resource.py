@@ -393,7 +393,10 @@ class Resource(models.Model):
 
     def _insert(self) -> None:
         """The row, and what is to be there with it, in a transaction that ends if any of it can't be."""
-        self.full_clean(exclude=["resource_id"], validate_unique=False, validate_constraints=False)
+        # What a reference leads to needn't be looked for, where it was read: the database holds to it.
+        references = [field for field in self._meta.concrete_fields if field.is_relation and field.is_cached(self)]
+        read = {field.name for field in references if getattr(self, field.attname) is not None}
+        self.full_clean({"resource_id"} | read, validate_unique=False, validate_constraints=False)
         try:
             super().save(force_insert=True)
         except IntegrityError as taken:
