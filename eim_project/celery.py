@@ -11,6 +11,8 @@ from django.db import close_old_connections
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "eim_project.settings")
 
+NICE = 5  # of workers: a third of the weight of the doors' processes
+
 
 class OnKeptConnections(Task):
     """A task that takes over the connection to the database that the one before it has left, if that is still good."""
@@ -78,6 +80,15 @@ def _under_its_name(sender, **_):
     from workers import telling  # which needs Django's apps; this file is read before them
 
     telling.begin(sender)
+
+
+@celeryd_after_setup.connect
+def _behind_the_doors(**_):
+    """Where the cores are all busy, whoever waits for an answer, a machine or a person, goes before what is done behind
+
+    their backs. The processes that are forked inherit it.
+    """
+    os.nice(NICE)
 
 
 @celeryd_after_setup.connect
