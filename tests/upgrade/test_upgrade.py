@@ -25,7 +25,7 @@ from tests.upgrade.first_release import COLLECTIONS, FILE, ROOT, worktree
 
 pytestmark = pytest.mark.timeout(900)  # each begins a dozen processes, one after the other
 # The last commit that landed before these changes; each landing may move it on.
-PREVIOUS = "67cec6915917b3d2ffad6d8f5661e0049361f00f"
+PREVIOUS = "4f888236ee96b7241f285f74a46e4c7e8bf5256a"
 COUNTED = ["tenants_project", "tenants_event", "tenants_edgecredential", "tenants_claim", "provisioning_workflow"]
 PATIENCE = 240  # seconds for a command, on a machine that has much else to do
 
