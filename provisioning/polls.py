@@ -10,7 +10,7 @@ from uuid import UUID
 from django.db import connection
 
 from provisioning.models import ACTIVE
-from workers.southbound import in_database
+from workers.southbound import OnceALoop, in_database
 
 _WITH_RUNS = "SELECT schema, host_uuid FROM provisioning_workflow WHERE host_uuid = ANY(%s) AND state = ANY(%s)"
 
@@ -48,12 +48,4 @@ def with_runs(host_uuids: list[UUID]) -> set[Machine]:
         return {*cursor.fetchall()}
 
 
-_polls: dict[asyncio.AbstractEventLoop, Polls] = {}
-
-
-def polls() -> Polls:
-    """Those of the running event loop."""
-    loop = asyncio.get_running_loop()
-    if loop not in _polls:
-        _polls[loop] = Polls()
-    return _polls[loop]
+polls = OnceALoop(Polls)

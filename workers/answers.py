@@ -19,7 +19,7 @@ from django.db import connection
 from google.protobuf.message import Message
 
 from workers.reporting import guid
-from workers.southbound import Node, Refusal, caller_of, in_database, of_agent
+from workers.southbound import Node, OnceALoop, Refusal, caller_of, in_database, of_agent
 
 LOOK_EVERY = 1.0  # seconds
 KEPT = 3600  # seconds, for the longest; agents ask every five minutes and oftener. Half of it for the shortest
@@ -128,15 +128,7 @@ def changes_since(transaction: int) -> tuple[int, list[Thing]]:
     return rows[0][0], things
 
 
-_answers: dict[asyncio.AbstractEventLoop, Answers] = {}
-
-
-def answers() -> Answers:
-    """Those of the running event loop."""
-    loop = asyncio.get_running_loop()
-    if loop not in _answers:
-        _answers[loop] = Answers()
-    return _answers[loop]
+answers = OnceALoop(Answers)
 
 
 def kept(host_in: Callable[[Any], UUID]) -> Callable[[Callable], Callable]:

@@ -123,7 +123,7 @@ def wake_outstanding(reconciler: Reconciler, schema: str, pks: Iterable[int], as
     wish = [f"desired_{reconciler.pair}"] if reconciler.pair else []
     rows = reconciler.outstanding().filter(pk__in=pks).order_by("pk").select_related(None).only("pk", *wish)
     wishes = [(row.pk, reconciler.wish_of(row), row.pk in asked) for row in rows]
-    models.wake_all(schema, reconciler.name, reconciler.queue, wishes)
+    models.wake(schema, reconciler.name, reconciler.queue, wishes)
     return len(wishes)
 
 

@@ -114,19 +114,12 @@ _FIRST_IN_TURN = f"""
 """
 
 
-def wake(schema: str, reconciler: str, target: int, queue: str, wish: str, *, asked: bool = False) -> None:
-    """Something about this resource changed: look at it now, also if somebody is looking at it already.
+def wake(schema: str, reconciler: str, queue: str, wishes: Collection[tuple[int, str, bool]]) -> None:
+    """Something about these resources changed: look at them now, also if somebody is looking at them already.
 
-    The generation tells whoever is at work that what they read may be old. A refusal stands until the wish differs,
-    or is made once more (asked).
-    """
-    wake_all(schema, reconciler, queue, [(target, wish, asked)])
-
-
-def wake_all(schema: str, reconciler: str, queue: str, wishes: Collection[tuple[int, str, bool]]) -> None:
-    """The same of many, in one statement: (target, wish, asked). In the order of their targets, or two who wake the
-
-    same rows may wait for each other.
+    wishes: (target, wish, asked), in the order of the targets, or two who wake the same rows may wait for each other.
+    The generation tells whoever is at work that what they read may be old. A refusal stands until the wish differs, or
+    is made once more (asked).
     """
     if not wishes:
         return

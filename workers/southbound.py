@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from contextvars import copy_context
 from dataclasses import dataclass
 from functools import partial, wraps
-from typing import Any
+from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 import grpc
@@ -41,6 +41,8 @@ GONE = "The token's project is gone"
 TOO_MUCH = "The server has more to do than it can: come again later"
 PROJECTS_KNOWN = 8  # seconds for which the list of projects that are ready is taken to be right
 KNOWN = 20_000  # tokens whose nodes are kept
+
+Made = TypeVar("Made")
 
 
 class Refusal(Exception):
@@ -234,15 +236,22 @@ def _schema_of(project_uuid: UUID) -> str:
 
 # Calls of nodes ------------------------------------------------------------------------------------------------------
 
-_ears: dict[asyncio.AbstractEventLoop, presence.Ears] = {}
+
+class OnceALoop(Generic[Made]):
+    """Called, it is what was made for the running event loop, or is now."""
+
+    def __init__(self, make: Callable[[], Made]) -> None:
+        self._make = make
+        self.made: dict[asyncio.AbstractEventLoop, Made] = {}
+
+    def __call__(self) -> Made:
+        loop = asyncio.get_running_loop()
+        if loop not in self.made:
+            self.made[loop] = self._make()
+        return self.made[loop]
 
 
-def ears() -> presence.Ears:
-    """Those of the running event loop."""
-    loop = asyncio.get_running_loop()
-    if loop not in _ears:
-        _ears[loop] = presence.Ears()
-    return _ears[loop]
+ears = OnceALoop(presence.Ears)
 
 
 def for_nodes(handler: Callable) -> Callable[..., Awaitable]:

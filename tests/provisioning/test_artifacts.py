@@ -247,7 +247,7 @@ def test_a_rotated_key_is_an_input_of_what_it_signs(steps):
 
 def test_the_lease_of_a_build_is_renewed_while_it_runs_and_not_after_its_worker_is_gone(committed, settings):
     settings.LEASE = 1  # second; a killed worker's build is taken over after it
-    models.wake("public", "ArtifactBuild", 4711, Queue.BUILD, "digest")
+    models.wake("public", "ArtifactBuild", Queue.BUILD, [(4711, "digest", False)])
     try:
         work = models.claim_this("public", "ArtifactBuild", 4711, engine.lease())
         until = work.leased_until

@@ -358,7 +358,7 @@ def test_tenants_are_served_in_turn_however_many_rows_one_of_them_has(committed)
     """They are nobody's to reconcile here: a worker puts each off as it comes to it."""
     for name, rows in (("t_few", 2), ("t_many", 30), ("t_one", 1)):
         for target in range(rows):
-            models.wake(name, "Nobody", target, Queue.RECONCILE, "")
+            models.wake(name, "Nobody", Queue.RECONCILE, [(target, "", False)])
     assert tasks.run(Queue.RECONCILE) == 33
     put_off = Work.objects.filter(reconciler="Nobody").order_by("due_at")
     served = [*put_off.values_list("schema", flat=True)]
@@ -371,9 +371,9 @@ def test_of_a_tenants_rows_the_one_that_has_been_due_longest_comes_first_and_wha
     public,
 ):
     for target, due in enumerate(("-1", "-3", "-2", "60")):
-        models.wake("t_a", "Nobody", target, Queue.RECONCILE, "")
+        models.wake("t_a", "Nobody", Queue.RECONCILE, [(target, "", False)])
         Work.objects.filter(target=target).update(due_at=timezone.now() + timedelta(seconds=int(due)))
-    models.wake("t_b", "Nobody", 9, Queue.BUILD, "")
+    models.wake("t_b", "Nobody", Queue.BUILD, [(9, "", False)])
     claimed = [models.claim(Queue.RECONCILE, LEASE, after="t_a") for _ in range(4)]
     assert [work and work.target for work in claimed] == [1, 2, 0, None]
 
@@ -395,11 +395,11 @@ def test_the_log_of_a_reconciliation_names_tenant_reconciler_and_resource(host, 
 @pytest.mark.parametrize("after", ["", "t_a", "t_z"])
 def test_a_claim_reads_no_more_rows_however_many_are_outstanding(public, after):
     """Also as long as Postgres takes the table for empty, as after a heap has come at once."""
-    models.wake("t_a", "Nobody", 0, Queue.RECONCILE, "")
+    models.wake("t_a", "Nobody", Queue.RECONCILE, [(0, "", False)])
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE workers_work")
-    models.wake_all("t_a", "Nobody", Queue.RECONCILE, [(target, "", False) for target in range(3000)])
-    models.wake_all("t_b", "Nobody", Queue.RECONCILE, [(target, "", False) for target in range(30)])
+    models.wake("t_a", "Nobody", Queue.RECONCILE, [(target, "", False) for target in range(3000)])
+    models.wake("t_b", "Nobody", Queue.RECONCILE, [(target, "", False) for target in range(30)])
     with CaptureQueriesContext(connection) as asked:
         assert models.claim(Queue.RECONCILE, LEASE, after=after).schema == ("t_b" if after == "t_a" else "t_a")
     with connection.cursor() as cursor:

@@ -82,7 +82,7 @@ def test_what_waits_for_its_machine_is_listed_when_asked_for(acme):
 
 
 def test_what_is_gone_with_its_tenant_is_listed_as_gone(public):
-    models.wake("t_nowhere", "InstanceOnHost", 1, "reconcile", "INSTANCE_STATE_RUNNING")
+    models.wake("t_nowhere", "InstanceOnHost", "reconcile", [(1, "INSTANCE_STATE_RUNNING", False)])
     assert "gone" in listed()
 
 
@@ -99,7 +99,7 @@ def test_the_page_shows_the_same_in_a_constant_number_of_queries(deleting, clien
     assert deleting.host_id in shown and "acme" in shown and f"waiting on {deleting}" in shown
     for number in range(2, 6):
         with schema_context(schema):
-            models.wake(schema, "HostTrust", host(number).pk, "reconcile", "HOST_STATE_DELETED")
+            models.wake(schema, "HostTrust", "reconcile", [(host(number).pk, "HOST_STATE_DELETED", False)])
     shown, more = page()
     assert Host.objects.get(serial_number="SN0000005").resource_id in shown
     assert more == count

@@ -212,7 +212,7 @@ def test_without_redis_heartbeats_are_compared_with_postgres_and_nobody_is_marke
     from workers import southbound
 
     away = redis.asyncio.Redis.from_url("redis://127.0.0.1:1")
-    for ears in southbound._ears.values():  # of each server that tests have started
+    for ears in southbound.ears.made.values():  # of each server that tests have started
         monkeypatch.setattr(ears, "_hear", away.register_script(presence._HEAR))
     node.heartbeat(hm.INSTANCE_STATUS_ERROR)
     assert status(node) == "Error"

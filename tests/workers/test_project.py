@@ -581,7 +581,7 @@ def test_two_workers_at_one_tenant_do_no_harm(till):
 
 def test_work_of_a_schema_that_is_gone_is_not_tried_again(till):
     fill(till)
-    models.wake(till.schema_name, "HostTrust", 1, Queue.RECONCILE, HostState.DELETED)
+    models.wake(till.schema_name, "HostTrust", Queue.RECONCILE, [(1, HostState.DELETED, False)])
     with connection.cursor() as cursor:
         cursor.execute(f'DROP SCHEMA "{till.schema_name}" CASCADE')
     settle()
