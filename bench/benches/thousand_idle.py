@@ -16,7 +16,7 @@ SECONDS = 60  # so that all that is done each minute is counted
 def around(rig: Rig):
     thousand.filled()
     with rig.worker(), rig.running("builders", "beat"):
-        audit()  # new tenants have no OS profiles: what beat would find out within a minute, while it is measured
+        audit(parts=1)  # new tenants have no OS profiles: what beat would find out within an hour, while it is measured
         time.sleep(SETTLES)
         rig.settle()
         rig.tidy()  # or Postgres does, at a time of its own
