@@ -6,6 +6,7 @@ import sys
 
 from django.conf import settings
 
+from eim_project import cores
 from eim_project.settings import is_loopback
 
 logconfig_dict = settings.LOGGING
@@ -22,3 +23,7 @@ def on_starting(server) -> None:
     if open_to_others := [host for host in hosts if not is_loopback(host)]:
         server.log.error("EIM_AUTH=off opens everything to whoever reaches %s: bind to 127.0.0.1", open_to_others)
         sys.exit(4)
+
+
+def post_worker_init(worker) -> None:
+    cores.keep_to_one()

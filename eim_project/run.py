@@ -13,7 +13,7 @@ from django.conf import settings
 from django.utils.crypto import salted_hmac
 
 # One web process with threads, because another process costs 100 MB and has metrics of its own: for more, start more.
-_WEB = "-m gunicorn eim_project.wsgi --workers=1 --threads=16 --worker-class=eim_project.web.Worker --preload --timeout=60"
+_WEB = "-m gunicorn eim_project.wsgi --workers=1 --threads=16 --worker-class=gthread --preload --timeout=60"
 _CELERY = "-m celery -A eim_project.celery:app"
 _WORKER = f"{_CELERY} worker --loglevel=INFO --without-mingle --without-gossip"
 ROLES = {

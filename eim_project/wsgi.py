@@ -8,11 +8,9 @@ from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 from django.urls import get_resolver
 
-from eim_project.gate import gated
-
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "eim_project.settings")
 
-_django = gated(get_wsgi_application())
+_django = get_wsgi_application()
 _clients: WeakKeyDictionary = WeakKeyDictionary()  # connection -> what our https port has said of its client
 
 

@@ -71,7 +71,7 @@ def audit(parts: int = 60) -> int:
     """In case all else fails: one tenant in sixty a minute, compare all wishes with the facts. Of one part, all."""
     woken, part = 0, int(time.time() // 60) % parts
     tenants = Project.objects.ready().values_list("pk", "schema_name")
-    for schema in ["public", *(schema for pk, schema in tenants if pk % 60 == shard)]:
+    for schema in ["public", *(schema for pk, schema in tenants if pk % parts == part)]:
         try:
             woken += _audit(schema)
         except DatabaseError:  # it went meanwhile, or somebody has been at its tables: the others have their turn
