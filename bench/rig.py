@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from eim_project import embedded, tls
-from eim_project.processes import StackError
+from eim_project.nursery import Nursery
+from eim_project.processes import StackError, adopt_orphans
 
 if TYPE_CHECKING:
     from eim_project.processes import Program
@@ -34,6 +35,7 @@ class Rig:
     project: "Project"
     data: Path
     token: str  # of somebody who writes in the project
+    nursery: Nursery
 
     @property
     def http_port(self) -> int:
@@ -104,13 +106,18 @@ class Rig:
     @contextmanager
     def running(self, *names: str) -> Iterator[None]:
         with ExitStack() as running:
-            for program in _programs(self.stack, names):
+            for program in self._programs(names):
                 log = self.data / f"{program.name}.log"
                 try:
                     running.enter_context(embedded.run(_that_says_when_ready(program, log), log))
                 except StackError as error:  # the log goes with the rig
                     raise StackError("\n".join([str(error), *log.read_text().splitlines()[-20:]])) from error
             yield
+
+    def _programs(self, names: tuple[str, ...]) -> "list[Program]":
+        from eim_project.stack import programs
+
+        return [one for one in programs(self.stack, self.nursery) if one.name in names]
 
 
 @contextmanager
@@ -131,6 +138,9 @@ def start() -> Iterator[Rig]:
         }  # fmt: skip
         tls.ensure(data / "tls", ["localhost", embedded.LOOPBACK])
         ready = _prepare(data, urls)
+        adopt_orphans()
+        nursery = ready.nursery.program(ready.stack.environment(), Path.cwd())
+        rig.enter_context(embedded.run(_that_says_when_ready(nursery, log := data / "nursery.log"), log))
         rig.enter_context(ready.running("web", "southbound"))
         yield ready
 
@@ -158,18 +168,13 @@ def _prepare(data: Path, urls: embedded.Urls) -> Rig:
         http=f"http://{embedded.LOOPBACK}:{settings.EIM_HTTP_PORT}",
         https=f"https://{embedded.LOOPBACK}:{settings.EIM_HTTPS_PORT}",
         grpc=f"{embedded.LOOPBACK}:{settings.EIM_GRPC_PORT}",
-        flower="", exporter=f"http://{embedded.LOOPBACK}:{settings.EIM_EXPORTER_PORT}", ca=str(settings.EIM_CA_FILE),
+        flower=f"http://{embedded.LOOPBACK}:{embedded.free_port()}",
+        exporter=f"http://{embedded.LOOPBACK}:{settings.EIM_EXPORTER_PORT}", ca=str(settings.EIM_CA_FILE),
         database_url=urls.database, redis_url=urls.redis, pid=os.getpid(),
     )  # fmt: skip
     person = User.objects.create_user("bench")
     Grant.objects.create(user=person, project=project, role=Role.WRITE)
-    return Rig(stack, project, data, tokens.for_person(person, "system-client"))
-
-
-def _programs(stack: "Stack", names: tuple[str, ...]) -> "list[Program]":
-    from eim_project.stack import programs
-
-    return [one for one in programs(replace(stack, flower="http://127.0.0.1:1")) if one.name in names]
+    return Rig(stack, project, data, tokens.for_person(person, "system-client"), Nursery())
 
 
 def _that_says_when_ready(program: "Program", log: Path) -> "Program":

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from eim_project import nursery
 from eim_project.processes import Program, StackError, end_group, succeeds
 
 LOOPBACK = "127.0.0.1"
@@ -266,7 +267,7 @@ def run(program: Program, log: Path) -> Iterator[None]:
     """Start the program, wait until it is ready, and end it after the block."""
     program.before()
     with log.open("ab") as output:
-        process = subprocess.Popen(program.argv, stdout=output, stderr=output, **program.popen_options())
+        process = nursery.start(program, output.fileno())
     try:
         deadline = time.monotonic() + START_SECONDS
         while not program.ready():

@@ -10,10 +10,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from eim_project.nursery import Nursery
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
 _HARMLESS = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TZ") if name in os.environ}
 
 
@@ -27,6 +31,10 @@ def always() -> bool:
 
 def nothing() -> None:
     return None
+
+
+def no_input() -> int:
+    return subprocess.DEVNULL
 
 
 @dataclass(frozen=True)
@@ -44,6 +52,8 @@ class Program:
     )  # when the stack is killed; a worker that waits for a dead broker hears no other
     user: pwd.struct_passwd | None = None  # whom to run as, when not as the one who started the stack
     cwd: Path | None = None
+    stdin: Callable[[], int] = no_input
+    nursery: "Nursery | None" = None  # who forks it, when it isn't started by itself
 
     def popen_options(self) -> dict[str, Any]:
         """A session of its own, so that a Ctrl-C reaches only the stack, which then stops everything in order."""
@@ -51,18 +61,23 @@ class Program:
             "env": {**(_HARMLESS if self.apart else os.environ), **self.environment},
             "cwd": self.cwd,
             "start_new_session": True,
-            "preexec_fn": partial(_die_with_parent, self.orphan_signal, os.getpid()),
+            "preexec_fn": partial(die_with_parent, self.orphan_signal, os.getpid()),
         }
         if self.user:
             options |= {"user": self.user.pw_uid, "group": self.user.pw_gid, "extra_groups": []}
         return options
 
 
-def _die_with_parent(number: int, parent: int) -> None:
+def die_with_parent(number: int, parent: int) -> None:
     """In the child, after the change of user that would undo it: get this signal when the parent goes, even by kill."""
     _libc.prctl(_PR_SET_PDEATHSIG, number)
     if os.getppid() != parent:
         os.kill(os.getpid(), number)
+
+
+def adopt_orphans() -> None:
+    """Whoever loses its parent below this process becomes its child: so it has children that were forked elsewhere."""
+    _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
 def end_group(leader: int, number: int = signal.SIGKILL) -> None:

@@ -10,7 +10,7 @@ import signal
 import sys
 import urllib.request
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,9 @@ from typing import Any
 from django.conf import settings
 
 from eim_project import embedded, run, tls
+from eim_project.nursery import Nursery
 from eim_project.ports import Ports
-from eim_project.processes import Program
+from eim_project.processes import Program, adopt_orphans
 from eim_project.supervisor import Supervisor
 from eim_project.terminal import Terminal
 
@@ -80,10 +81,10 @@ def _stack_file() -> Path:
 # What runs -----------------------------------------------------------------------------------------------------------
 
 
-def programs(stack: Stack) -> list[Program]:
-    """Everything but the servers."""
+def programs(stack: Stack, nursery: Nursery) -> list[Program]:
+    """Everything but the servers, and the nursery that these come from."""
     outside = {"tinkerbell": [stack.role("tinkerbell")]}
-    return [
+    ours = [
         stack.role("web", stack.http, "--proxy-protocol=v1", ready=lambda: _is_healthy(stack.http)),
         stack.role("southbound", stack.grpc, ready=lambda: _speaks_grpc(stack)),
         stack.role("reconcilers", ready_line="ready."),
@@ -94,6 +95,7 @@ def programs(stack: Stack) -> list[Program]:
         stack.role("exporter", stack.exporter, ready=lambda: _is_healthy(stack.exporter, "/")),
         *outside.get(settings.PROVISIONING_ENGINE, []),
     ]
+    return [replace(program, nursery=nursery) for program in ours]
 
 
 def _port_of(address: str) -> int:
@@ -179,11 +181,18 @@ async def _start(supervisor: Supervisor, terminal: Terminal) -> tuple[Stack, asy
     renew = partial(tls.ensure, settings.EIM_DATA / "tls", names)
     keeper = asyncio.create_task(tls.keep_fresh(context, pairs, renew, partial(terminal.say, "eim")))
     terminal.say("eim", "starting the servers")
-    await supervisor.start(*servers)
-    terminal.say("eim", "preparing the database")
-    terminal.login = _login(await supervisor.output_of(stack.manage("prepare", "prepare", PROJECT)))
-    terminal.say("eim", "starting " + ", ".join(program.name for program in programs(stack)))
-    await supervisor.start(*programs(stack))
+    adopt_orphans()
+    nursery = Nursery()
+    loaded = asyncio.create_task(supervisor.start(nursery.program(stack.environment(), settings.BASE_DIR)))
+    try:
+        await supervisor.start(*servers)
+        terminal.say("eim", "preparing the database")
+        terminal.login = _login(await supervisor.output_of(stack.manage("prepare", "prepare", PROJECT)))
+    finally:
+        await loaded
+    ours = programs(stack, nursery)
+    terminal.say("eim", "starting " + ", ".join(program.name for program in ours))
+    await supervisor.start(*ours)
     stack.write()
     return stack, keeper
 

@@ -4,12 +4,14 @@ import asyncio
 import os
 import re
 import signal
+import subprocess
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
+from eim_project import nursery
 from eim_project.processes import Program, StackError, end_group
 
 START_SECONDS = 90
@@ -27,6 +29,7 @@ class Supervisor:
         """say tells the operator what the supervisor does; heard gets every line that a program writes."""
         self.logs, self.say, self.heard = logs, say, heard
         self._watched: list[_Watched] = []
+        self._dead = 0, 0.0  # the pid of a child that has ended and that nobody has waited for, and since when
         logs.mkdir(parents=True, exist_ok=True)
 
     async def start(self, *programs: Program) -> None:
@@ -69,11 +72,24 @@ class Supervisor:
         for watched in self._watched:
             watched.kill()
 
+    def bury_strangers(self) -> None:
+        """What a program of ours left behind when it was killed has become our child (processes.adopt_orphans).
+
+        Nobody waits for it; so it is what has been dead for a while.
+        """
+        with suppress(ChildProcessError):  # there is none
+            dead = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            pid, now = dead.si_pid if dead else 0, time.monotonic()
+            if pid and pid == self._dead[0] and now - self._dead[1] > PROBE_EVERY / 2:
+                os.waitpid(pid, os.WNOHANG)
+            if pid != self._dead[0]:
+                self._dead = pid, now
+
 
 class _Watched:
     """One program: its process, its log, its restarts."""
 
-    process: asyncio.subprocess.Process
+    process: subprocess.Popen | nursery.Child
 
     def __init__(self, program: Program, supervisor: Supervisor) -> None:
         self.program, self._supervisor = program, supervisor
@@ -93,14 +109,12 @@ class _Watched:
             self._keeper.cancel()
         if self._reader is None:
             return  # was never started
-        if self.process.returncode is None:
-            with suppress(ProcessLookupError):
-                self.process.send_signal(self.program.stop_signal)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(STOP_SECONDS):  # wait_for() of Python 3.11 may lose a cancellation
-                    await self.process.wait()
+        self.process.send_signal(self.program.stop_signal)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STOP_SECONDS):  # wait_for() of Python 3.11 may lose a cancellation
+                await self._ended()
         self.kill()
-        await self.process.wait()
+        await self._ended()
         await self._drain()
 
     def kill(self) -> None:
@@ -110,15 +124,9 @@ class _Watched:
     async def _spawn(self) -> None:
         await asyncio.to_thread(self.program.before)
         self._said_ready.clear()
-        read, write = os.pipe()  # not asyncio's: its wait() would wait for grandchildren that hold the pipe
+        read, write = os.pipe()  # which grandchildren may hold longer than the program lives
         try:
-            self.process = await asyncio.create_subprocess_exec(
-                *self.program.argv,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=write,
-                stderr=write,
-                **self.program.popen_options(),
-            )
+            self.process = nursery.start(self.program, write)
         finally:
             os.close(write)
         self._reader = asyncio.create_task(self._copy_output(read))
@@ -126,7 +134,7 @@ class _Watched:
     async def _become_ready(self) -> None:
         deadline = time.monotonic() + START_SECONDS
         while not await self._is_ready():
-            if self.process.returncode is not None or time.monotonic() > deadline:
+            if self.process.poll() is not None or time.monotonic() > deadline:
                 raise StackError(f"{self.program.name} doesn't start: {await self._last_words()}")
             await asyncio.sleep(0.1)
 
@@ -158,12 +166,25 @@ class _Watched:
         while failures < PROBES_TO_FAIL:
             with suppress(TimeoutError):
                 async with asyncio.timeout(PROBE_EVERY):
-                    status = await self.process.wait()
+                    status = await self._ended()
                 return f"was ended by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
+            self._supervisor.bury_strangers()
             failures = 0 if await self._is_ready() else failures + 1
         end_group(self.process.pid)
-        await self.process.wait()
+        await self._ended()
         return f"hasn't answered for {PROBES_TO_FAIL * PROBE_EVERY:.0f} s and was killed"
+
+    async def _ended(self) -> int:
+        """With which status; below zero, it is the signal that ended it."""
+        while (status := self.process.poll()) is None:
+            ended, loop, pidfd = asyncio.Event(), asyncio.get_running_loop(), os.pidfd_open(self.process.pid)
+            loop.add_reader(pidfd, ended.set)
+            try:
+                await ended.wait()
+            finally:
+                loop.remove_reader(pidfd)
+                os.close(pidfd)
+        return status
 
     async def _copy_output(self, pipe: int) -> None:
         reader = asyncio.StreamReader(limit=2**20)

@@ -24,8 +24,7 @@ FIGURES = {"MB": Unit.PER_SECOND, "memory more": Unit.MEGABYTES}
 
 def by_the_app(rig: Rig) -> Figures:
     _file()
-    web = next(each for each in psutil.process_iter(["cmdline"]) if _listens(each, rig.http_port))
-    workers = [web, *web.children(recursive=True)]
+    workers = [each for each in psutil.Process().children(recursive=True) if _listens(each, rig.http_port)]
     before = _memory(workers)
     rate = _rate(rig.http_port)
     return {"MB": rate, "memory more": max(0.0, _memory(workers) - before)}
@@ -70,9 +69,8 @@ def _get(port: int) -> None:
 
 
 def _listens(process: psutil.Process, port: int) -> bool:
-    return any(f":{port}" in word for word in process.info["cmdline"] or ()) and "gunicorn" in " ".join(
-        process.info["cmdline"]
-    )
+    """The web server's master does, and its worker."""
+    return any(each.status == psutil.CONN_LISTEN and each.laddr.port == port for each in process.net_connections())
 
 
 def _memory(processes: list[psutil.Process]) -> float:

@@ -91,7 +91,7 @@ def _wait_until_all_are_seen(log: Path) -> None:
 def by_the_watch(rig: Rig) -> Figures:
     first = next(_turn) % 4 * HANGING
     _ask("POST", "/hang?addresses=" + ",".join(str(FIRST + first + n) for n in range(HANGING)))
-    pid = next(pid for pid in family(os.getpid()) if b"manage.py\0bmc" in Path(f"/proc/{pid}/cmdline").read_bytes())
+    pid = next(pid for pid in family(os.getpid()) if b"manage.py bmc" in Path(f"/proc/{pid}/cmdline").read_bytes())
     database = [pid for pid in family(os.getpid()) if b"postgres" in Path(f"/proc/{pid}/cmdline").read_bytes()]
     began, used, of_database = time.monotonic(), _cpu(pid), {pid: _cpu(pid) for pid in database}
     time.sleep(PERIOD + 5)

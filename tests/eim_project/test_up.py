@@ -158,7 +158,7 @@ def test_what_is_killed_is_started_again(up, running, part):
 def test_the_memory_of_all_processes_is_told(up, running):
     told = up.run([sys.executable, "manage.py", "memory"]).stdout.splitlines()
     assert any("celery" in line for line in told)
-    assert 100 < float(told[-1].split()[0]) < 1229  # MiB, which are the 1.2 GiB that are promised
+    assert 100 < float(told[-1].split()[0]) < 800  # MiB; with 10,000 machines 1.2 GiB are promised
     assert told[-1].endswith("MiB  in all")
 
 
