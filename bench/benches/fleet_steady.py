@@ -22,7 +22,7 @@ _running: list[fleet.Fleet] = []
 
 @contextmanager
 def around(rig: Rig):
-    with rig.running("reconcilers", "builders", "beat"), fleet.running(rig) as steady:
+    with rig.running("reconcilers", "builders", "beat", "bmc", "flower", "exporter"), fleet.running(rig) as steady:
         _running.append(steady)
         yield
     _running.clear()
