@@ -25,7 +25,7 @@ from tests.upgrade.first_release import COLLECTIONS, FILE, ROOT, worktree
 
 pytestmark = pytest.mark.timeout(900)  # each begins a dozen processes, one after the other
 # The last commit that landed before these changes; each landing may move it on.
-PREVIOUS = "4f888236ee96b7241f285f74a46e4c7e8bf5256a"
+PREVIOUS = "c5ff5c621bf92dc3dc3738c7429ee96e627cadae"
 COUNTED = ["tenants_project", "tenants_event", "tenants_edgecredential", "tenants_claim", "provisioning_workflow"]
 PATIENCE = 240  # seconds for a command, on a machine that has much else to do
 
