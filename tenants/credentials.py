@@ -73,7 +73,7 @@ def secret_of(host_uuid: UUID) -> str | None:
 
 def are_of(host_uuid: UUID) -> bool:
     """Whether there are any for this machine of the current schema."""
-    sql = "SELECT FROM tenants_edgecredential WHERE client_id = $1 AND schema = $2"
+    sql = "SELECT 1 FROM tenants_edgecredential WHERE client_id = $1 AND schema = $2"
     return bool(fetch(sql, [client_id_of(host_uuid), connection.schema_name]))
 
 

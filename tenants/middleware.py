@@ -139,7 +139,7 @@ def _is_as_it_was(project: Project) -> bool:
     seen from there, too.
     """
     with schema_context(project.schema_name):
-        sql = "SELECT FROM tenants_project WHERE id = $1 AND updated_at = $2"
+        sql = "SELECT 1 FROM tenants_project WHERE id = $1 AND updated_at = $2"
         return bool(fetch(sql, [project.pk, project.updated_at]))
 
 

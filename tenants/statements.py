@@ -43,7 +43,7 @@ def fetch(sql: str, params: Sequence[Any]) -> list[tuple]:
             # A migration has changed the type of a column: "cached plan must not change result type".
             session.execute("DEALLOCATE ALL")
             cursor.execute(sql, params)
-        return cursor.fetchall() if cursor.description else []
+        return [] if cursor.rownumber is None else cursor.fetchall()
 
 
 def insert(model: type[Model], **values: Any) -> None:

@@ -278,7 +278,7 @@ class Host(Resource):
         """Not if its machine never got further than to be known: it has no credentials then, and nothing installed."""
         if self.current_state not in (HostState.UNSPECIFIED, HostState.REGISTERED):
             return True
-        has_instance = fetch("SELECT FROM inventory_instance WHERE host_id = $1", [self.resource_id])
+        has_instance = fetch("SELECT 1 FROM inventory_instance WHERE host_id = $1", [self.resource_id])
         return bool(has_instance) or (self.uuid is not None and credentials.are_of(self.uuid))
 
     def clean(self):
