@@ -12,7 +12,6 @@ from django.db.models.functions import Coalesce, NullIf
 from tenants.models import EdgeCredential, Project, RevokedNode, Role
 from tenants.models.token import NODE_CLIENT
 from tenants.secrets import seal, unseal
-from tenants.statements import fetch
 
 AGENT_ROLE = Role.AGENT.value
 
@@ -69,12 +68,6 @@ def secret_of(host_uuid: UUID) -> str | None:
     """The secret for the installed system of a machine of the current schema; None if it isn't trusted."""
     credential = EdgeCredential.objects.filter(client_id=client_id_of(host_uuid), schema=connection.schema_name).first()
     return unseal(credential.installed_sealed or credential.secret_sealed) if credential else None
-
-
-def are_of(host_uuid: UUID) -> bool:
-    """Whether there are any for this machine of the current schema."""
-    sql = "SELECT 1 FROM tenants_edgecredential WHERE client_id = $1 AND schema = $2"
-    return bool(fetch(sql, [client_id_of(host_uuid), connection.schema_name]))
 
 
 def trusts(client_id: str, digest: str) -> None:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.db import models, transaction
+from django.db import connection, models, transaction
 from django.utils import timezone
 
 from inventory import addresses, errors
@@ -131,6 +131,13 @@ STATUSES_OF_INSTANCES = ("instance", "provisioning", "update", "trusted_attestat
 def any_error(prefix: str, statuses: tuple[str, ...]) -> models.Q:
     conditions = {f"{prefix}{status}_status_indicator": Indicator.ERROR for status in statuses}
     return models.Q(**conditions, _connector=models.Q.OR)
+
+
+# What a host has been given, an instance or credentials.
+_GIVEN = """
+    SELECT 1 FROM inventory_instance WHERE host_id = $1
+    UNION ALL SELECT 1 FROM tenants_edgecredential WHERE client_id = $2 AND schema = $3
+"""
 
 
 class Host(Resource):
@@ -278,8 +285,8 @@ class Host(Resource):
         """Not if its machine never got further than to be known: it has no credentials then, and nothing installed."""
         if self.current_state not in (HostState.UNSPECIFIED, HostState.REGISTERED):
             return True
-        has_instance = fetch("SELECT 1 FROM inventory_instance WHERE host_id = $1", [self.resource_id])
-        return bool(has_instance) or (self.uuid is not None and credentials.are_of(self.uuid))
+        node = credentials.client_id_of(self.uuid) if self.uuid else ""
+        return bool(fetch(_GIVEN, [self.resource_id, node, connection.schema_name]))
 
     def clean(self):
         if self.power_command_policy == PowerCommandPolicy.UNSPECIFIED:

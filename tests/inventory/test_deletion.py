@@ -65,8 +65,8 @@ def test_what_is_written_to_one_resource_takes_few_statements(api):
     # savepoint inside that of a test, and so is what the audit is written in.
     patched = ["SELECT", "SAVEPOINT", "SELECT", "WITH", "SELECT", "RELEASE", "SAVEPOINT", "INSERT", "RELEASE"]
     assert statements(api.patch, {"name": "renamed"}) == patched
-    # The project, the host, its instance, its credentials; the deletion, with all that goes with it; the audit.
-    deleted = ["SELECT", "SAVEPOINT", "SELECT", "SELECT", "SELECT", "WITH", "RELEASE"]
+    # The project, the host, what it was given; the deletion, with all that goes with it; the audit.
+    deleted = ["SELECT", "SAVEPOINT", "SELECT", "SELECT", "WITH", "RELEASE"]
     assert statements(api.delete) == [*deleted, "SAVEPOINT", "INSERT", "RELEASE"]
 
 
