@@ -149,4 +149,5 @@ def _resource_of(kwargs: dict) -> str:
 
 
 def _shown(text: object, longest: int) -> str:
-    return "".join(c if c.isprintable() else "?" for c in str(text))[:longest]
+    shown = str(text)[:longest]
+    return shown if shown.isprintable() else "".join(c if c.isprintable() else "?" for c in shown)

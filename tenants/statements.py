@@ -12,7 +12,7 @@ from django.db.models import Model
 from psycopg import RawCursor
 from psycopg.types.numeric import Int8
 
-MOST_PLANS = 24  # that a connection keeps; a host's takes 380 KB of Postgres' memory
+MOST_PLANS = 40  # that a connection keeps; a host's takes 380 KB of Postgres' memory, those of writes next to none
 KEPT = 512  # statements of each of these kinds
 
 
