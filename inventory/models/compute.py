@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.db import connection, models, transaction
+from django.db import models, transaction
 from django.utils import timezone
 
 from inventory import addresses, errors
@@ -136,7 +136,7 @@ def any_error(prefix: str, statuses: tuple[str, ...]) -> models.Q:
 # What a host has been given, an instance or credentials.
 _GIVEN = """
     SELECT 1 FROM inventory_instance WHERE host_id = $1
-    UNION ALL SELECT 1 FROM tenants_edgecredential WHERE client_id = $2 AND schema = $3
+    UNION ALL SELECT 1 FROM tenants_edgecredential WHERE client_id = $2 AND schema = current_schema()
 """
 
 
@@ -286,7 +286,7 @@ class Host(Resource):
         if self.current_state not in (HostState.UNSPECIFIED, HostState.REGISTERED):
             return True
         node = credentials.client_id_of(self.uuid) if self.uuid else ""
-        return bool(fetch(_GIVEN, [self.resource_id, node, connection.schema_name]))
+        return bool(fetch(_GIVEN, [self.resource_id, node]))
 
     def clean(self):
         if self.power_command_policy == PowerCommandPolicy.UNSPECIFIED:
