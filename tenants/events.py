@@ -70,7 +70,9 @@ def announce_all(resources: Sequence[Model], verb: str, *, ring: bool = True, as
         change(type(resources[0]), _THESE, these, verb, ring=ring, asked=asked)
 
 
-def change(model: type[Model], sql: str, params: Sequence, verb: str, *, ring: bool = True, asked: bool = False):
+def change(
+    model: type[Model], sql: str, params: Sequence, verb: str, *, ring: bool = True, asked: bool = False
+) -> list[int]:
     """Carry out a change of this model's rows, and announce() it, in one statement. Returns the keys of the rows.
 
     sql: the change as CHANGED has it, and what else goes with it; its parameters come after BEFORE others: the schema,

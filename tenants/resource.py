@@ -429,8 +429,8 @@ class Resource(models.Model):
     def _insert_row(self) -> None:
         """With the journal's line and the ring."""
         self.created_at = self.updated_at = timezone.now()
-        values = {name: getattr(self, name) for name, default in self._defaults().items()}
-        values = {name: value for name, value in values.items() if value != self._defaults()[name]}
+        defaults = self._defaults()
+        values = {name: value for name in defaults if (value := getattr(self, name)) != defaults[name]}
         sql, params = self._insertion(tuple(values)), statements.saved(type(self), values)
         [self.pk] = events.change(type(self), sql, params, "created")
         self._state.adding, self._state.db = False, connection.alias

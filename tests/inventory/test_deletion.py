@@ -9,6 +9,7 @@ from django.test.utils import CaptureQueriesContext
 
 from inventory import errors
 from inventory.models import (
+    Endpoint,
     Host,
     HostState,
     Indicator,
@@ -24,8 +25,8 @@ from inventory.models import (
     Workload,
     WorkloadState,
 )
-from tenants import credentials
-from tenants.models import Claim, Event
+from tenants import credentials, enrolment
+from tenants.models import Claim, Enrolment, Event
 from tests.conftest import settle
 from tests.inventory.nouns import an_instance, made, refused
 
@@ -100,6 +101,19 @@ def test_a_host_that_was_given_something_stays_until_that_is_taken_back(acme, wh
     settle()
     assert not is_there(host) and not Claim.objects.exists()
     assert host.uuid is None or credentials.secret_of(host.uuid) is None
+
+
+def test_a_host_at_which_a_link_ends_goes_with_all_that_is_its_own_and_the_end_stays(acme):
+    host = registered()
+    end = made(Endpoint(name="end", host=host))
+    enrolment.make(host, hours=1, with_token=True, by="ada")
+    host.ask(state=HostState.DELETED)
+    end.refresh_from_db()
+    assert not is_there(host) and end.host_id is None
+    assert not Claim.objects.exists() and not Enrolment.objects.exists()
+    assert [event.verb for event in Event.objects.filter(resource_id=host.resource_id)] == [
+        "created", "enrolment made", "deleted",
+    ]  # fmt: skip
 
 
 def test_an_instance_goes_at_once_while_its_host_was_never_onboarded(api):
