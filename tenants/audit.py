@@ -15,6 +15,7 @@ from contextlib import nullcontext
 from django.db import DatabaseError, connection, transaction
 from django.http import HttpRequest, HttpResponse
 from django.urls import ResolverMatch
+from django.utils import timezone
 
 from tenants import limits
 from tenants.credentials import client_id_of
@@ -22,6 +23,7 @@ from tenants.models import EdgeCredential, User
 from tenants.models.audit import Audit
 from tenants.permissions import name_of
 from tenants.request import bind
+from tenants.statements import insert
 from tenants.tokens import Caller
 
 log = logging.getLogger(__name__)
@@ -92,7 +94,7 @@ def _write(**line) -> None:
     try:
         # A transaction of its own it needs only inside another one, as in tests.
         with transaction.atomic() if connection.in_atomic_block else nullcontext():
-            Audit.objects.create(schema=connection.schema_name, **line)
+            insert(Audit, schema=connection.schema_name, at=timezone.now(), **line)
     except DatabaseError as lost:
         # What was done is done; the line is kept where an operator looks next.
         log.error("a line of the audit could not be written", extra={"because": lost, **line})
@@ -147,4 +149,5 @@ def _resource_of(kwargs: dict) -> str:
 
 
 def _shown(text: object, longest: int) -> str:
-    return "".join(c if c.isprintable() else "?" for c in str(text))[:longest]
+    shown = str(text)[:longest]
+    return shown if shown.isprintable() else "".join(c if c.isprintable() else "?" for c in shown)

@@ -6,6 +6,7 @@ from django.db import IntegrityError, connection, transaction
 
 from tenants.errors import AlreadyClaimed
 from tenants.models import Claim, Port
+from tenants.statements import insert
 
 
 def claim(resource_id: str, uuid: UUID | None, serial: str) -> None:
@@ -14,7 +15,7 @@ def claim(resource_id: str, uuid: UUID | None, serial: str) -> None:
     transaction is of no more use: the host, which is made in it, mustn't be there.
     """
     try:
-        Claim.objects.create(schema=connection.schema_name, resource_id=resource_id, uuid=uuid, serial=serial)
+        insert(Claim, schema=connection.schema_name, resource_id=resource_id, uuid=uuid, serial=serial)
     except IntegrityError as taken:
         what = f"UUID {uuid}" if uuid else f"serial number {serial}"
         raise AlreadyClaimed(f"A host with {what} is already registered") from taken
@@ -38,22 +39,11 @@ def correct(resource_id: str, serial: str) -> None:
         raise AlreadyClaimed(f"A host with serial number {serial} is already registered") from taken
 
 
-def release(resource_id: str) -> None:
-    with connection.cursor() as cursor:  # Django would read it first
-        cursor.execute(
-            "DELETE FROM tenants_claim WHERE schema = %s AND resource_id = %s", [connection.schema_name, resource_id]
-        )
-
-
 def claim_port(resource_id: str, number: int) -> None:
     """Take this port for a remote access of the current schema, instead of any it had. Raises AlreadyClaimed."""
-    release_port(resource_id)
+    Port.objects.filter(schema=connection.schema_name, resource_id=resource_id).delete()
     try:
         with transaction.atomic():
             Port.objects.create(schema=connection.schema_name, resource_id=resource_id, number=number)
     except IntegrityError as taken:
         raise AlreadyClaimed(f"Port {number} is for another remote access") from taken
-
-
-def release_port(resource_id: str) -> None:
-    Port.objects.filter(schema=connection.schema_name, resource_id=resource_id).delete()

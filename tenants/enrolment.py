@@ -39,15 +39,6 @@ def revoke(host, enrolment: Enrolment) -> None:
     events.announce(host, "enrolment ended", ring=False)
 
 
-def forget(host) -> None:
-    """The host goes."""
-    with connection.cursor() as cursor:  # Django would read them first
-        cursor.execute(
-            "DELETE FROM tenants_enrolment WHERE schema = %s AND resource_id = %s",
-            [connection.schema_name, host.resource_id],
-        )
-
-
 def permit(host, machine: UUID, token: str, *, installed: bool, needed: bool) -> Enrolment | None:
     """What lets this machine in though it is installed, or though a token is needed; None if neither is the case.
 

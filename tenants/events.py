@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import lru_cache
 
 import redis
 from celery import current_app
@@ -14,6 +15,9 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Model
 from kombu.exceptions import OperationalError
+from psycopg.types.numeric import Int8
+
+from tenants.statements import KEPT, fetch
 
 log = logging.getLogger(__name__)
 
@@ -48,53 +52,60 @@ def one_bell():
         ring_the_bell()
 
 
-_JOURNAL = """
-    INSERT INTO tenants_event (schema, kind, resource_id, verb, who, at)
-    SELECT %(schema)s, %(kind)s, resource_id, %(verb)s, %(who)s, clock_timestamp()
-    FROM unnest(%(ids)s::text[]) AS resource_id
-"""
-_RINGS = """
-    INSERT INTO tenants_ring (schema, label, pk_rung, asked)
-    SELECT %(schema)s, %(label)s, pk, %(asked)s FROM unnest(%(pks)s::bigint[]) AS pk
-"""
-_BOTH = f"WITH journal AS ({_JOURNAL}) {_RINGS}"
+BEFORE = 2  # parameters of announcing a change, before those of the change itself
+_THESE = "changed AS (SELECT pk, resource_id FROM unnest($3::bigint[], $4::text[]) AS these (pk, resource_id))"
+CHANGED = "changed AS ({} RETURNING id AS pk, resource_id)"  # a change of rows, as change() takes it
+_RINGS = "INSERT INTO tenants_ring (schema, label, pk_rung, asked) SELECT $1::text, '{label}', pk, {asked} FROM {rows}"
 
 
-def announce(resource, verb: str, *, ring: bool = True, asked: bool = False) -> None:
+def announce(resource: Model, verb: str, *, ring: bool = True, asked: bool = False) -> None:
     """Write the journal's line and the ring with the change, and ring after the commit. Needs a transaction."""
     announce_all([resource], verb, ring=ring, asked=asked)
 
 
 def announce_all(resources: Sequence[Model], verb: str, *, ring: bool = True, asked: bool = False) -> None:
     """announce() the same of many resources of one kind, in one statement."""
-    if not resources:
-        return
-    kind, who = resources[0]._meta, _who.get()
-    journal = {
-        "kind": kind.model_name, "ids": [resource.resource_id for resource in resources],
-        "verb": verb, "who": who if isinstance(who, str) else who(),
-    }  # fmt: skip
-    if ring:
-        _ring(_BOTH, type(resources[0]), [resource.pk for resource in resources], asked, **journal)
-    else:
-        _write(_JOURNAL, **journal)
+    if resources:
+        these = [[Int8(resource.pk) for resource in resources], [resource.resource_id for resource in resources]]
+        change(type(resources[0]), _THESE, these, verb, ring=ring, asked=asked)
 
 
-def ring_for(model: type[Model], pks: Iterable[int], *, asked: bool = False) -> None:
+def change(
+    model: type[Model], sql: str, params: Sequence, verb: str, *, ring: bool = True, asked: bool = False
+) -> list[int]:
+    """Carry out a change of this model's rows, and announce() it, in one statement. Returns the keys of the rows.
+
+    sql: the change as CHANGED has it, and what else goes with it; its parameters come after BEFORE others: the schema,
+    and who does it.
+    """
+    who = _who.get()
+    said = [connection.schema_name, who if isinstance(who, str) else who(), *params]
+    changed = [pk for (pk,) in fetch(_announcing(sql, model, verb, ring, asked), said)]
+    if changed and ring:
+        _ring_after_commit()
+    return changed
+
+
+@lru_cache(maxsize=KEPT)
+def _announcing(sql: str, model: type[Model], verb: str, ring: bool, asked: bool) -> str:
+    rings = f", rings AS ({_RINGS.format(label=model._meta.label, asked=asked, rows='changed')})" if ring else ""
+    return f"""WITH {sql}, journal AS (
+            INSERT INTO tenants_event (schema, kind, resource_id, verb, who, at)
+            SELECT $1::text, '{model._meta.model_name}', resource_id, '{verb}', $2::text, clock_timestamp() FROM changed
+        ){rings} SELECT pk FROM changed"""
+
+
+def ring_for(model: type[Model], pks: Iterable[int]) -> None:
     """That somebody looks at these rows of the current schema after the commit. Needs a transaction."""
-    if rung := [*pks]:
-        _ring(_RINGS, model, rung, asked)
+    if rung := [Int8(pk) for pk in pks]:
+        rows = "unnest($2::bigint[]) AS pk"
+        fetch(_RINGS.format(label=model._meta.label, asked=False, rows=rows), [connection.schema_name, rung])
+        _ring_after_commit()
 
 
-def _ring(sql: str, model: type[Model], pks: list[int], asked: bool, **more) -> None:
-    _write(sql, label=model._meta.label, pks=pks, asked=asked, **more)
+def _ring_after_commit() -> None:
     if not any(hook[1] is ring_the_bell for hook in connection.run_on_commit):  # one bell a transaction is enough
         transaction.on_commit(ring_the_bell)
-
-
-def _write(sql: str, **said) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(sql, {"schema": connection.schema_name, **said})
 
 
 def ring_the_bell() -> None:

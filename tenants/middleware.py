@@ -4,7 +4,7 @@ import re
 import time
 from uuid import UUID
 
-from django.db import ProgrammingError, connection
+from django.db import ProgrammingError
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.urls import set_script_prefix
@@ -25,6 +25,7 @@ from tenants.models import Project, User
 from tenants.models.people import IN_PROJECT
 from tenants.permissions import bearer_of, held, name_of
 from tenants.request import API, bound, refused
+from tenants.statements import fetch
 from tenants.tokens import Caller
 
 PUBLIC = "public"
@@ -137,10 +138,9 @@ def _is_as_it_was(project: Project) -> bool:
 
     seen from there, too.
     """
-    with schema_context(project.schema_name), connection.cursor() as cursor:
-        sql = "SELECT FROM tenants_project WHERE id = %s AND updated_at = %s"
-        cursor.execute(sql, [project.pk, project.updated_at])
-        return cursor.rowcount == 1
+    with schema_context(project.schema_name):
+        sql = "SELECT 1 FROM tenants_project WHERE id = $1 AND updated_at = $2"
+        return bool(fetch(sql, [project.pk, project.updated_at]))
 
 
 def _keep(project: Project | None) -> None:

@@ -12,14 +12,14 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from copy import copy
 from datetime import datetime
-from functools import cache, wraps
+from functools import cache, lru_cache, wraps
 from typing import Any, ClassVar, NamedTuple, cast
 
-from django.db import IntegrityError, connection, models, transaction
+from django.db import DatabaseError, IntegrityError, connection, models, transaction
 from django.db.models.deletion import get_candidate_relations_to_delete
 from django.utils import timezone
 
-from tenants import errors, events
+from tenants import errors, events, statements
 
 
 class EpochField(models.BigIntegerField):
@@ -129,6 +129,7 @@ class Resource(models.Model):
     wishes: ClassVar[dict[str, str]] = {}  # pair -> the status that tells how it goes, {"state": "host_status"}
     statuses: ClassVar[set[str]] = set()  # those that are of no pair
     observed: ClassVar[set[str]] = set()  # plain columns that machines report
+    shared: ClassVar[tuple[type[models.Model], ...]] = ()  # tables of all tenants, whose rows of it go with it
     fixed: ClassVar[set[str]] = set()  # plain columns that are written once, when the resource is made
     _locked_row: "Resource | None" = None  # the row as it is, where a request has it: see hold()
     was_elsewhere = False  # it is being taken over: what is asked of something new isn't asked of it
@@ -201,8 +202,7 @@ class Resource(models.Model):
         self._check()
         with self._changing():
             columns = self._plain().keys()
-            self._write(columns if update_fields is None else columns & {*update_fields, "updated_at"})
-            events.announce(self, "changed")
+            self._write(columns if update_fields is None else columns & {*update_fields, "updated_at"}, "changed")
 
     def _check(self):
         """Raises ValidationError. What references lead to, and what is taken already, the database finds."""
@@ -216,8 +216,20 @@ class Resource(models.Model):
         columns = {f.name: f.attname for f in cls._meta.concrete_fields if not f.primary_key}
         return {name: attribute for name, attribute in columns.items() if name not in cls.guarded() | cls.fixed}
 
-    def _write(self, columns: Iterable[str]) -> None:
-        super().save(update_fields=columns)
+    def _write(self, columns: Iterable[str], verb: str, *, asked: bool = False) -> None:
+        """These columns, with the journal's line and the ring."""
+        self.updated_at = timezone.now()
+        fields = [self._meta.get_field(name) for name in sorted(columns)]
+        values = {field.attname: getattr(self, field.attname) for field in fields}
+        sql, params = self._update(tuple(values)), [*statements.saved(type(self), values), self.pk]
+        if not events.change(type(self), sql, params, verb, asked=asked):
+            raise DatabaseError(f"{self} is not there any more")
+
+    @classmethod
+    @lru_cache(maxsize=statements.KEPT)
+    def _update(cls, names: Iterable[str]) -> str:
+        """The SQL of that."""
+        return events.CHANGED.format(statements.updating(cls, names, events.BEFORE))
 
     def ask(self, **wishes: str) -> None:
         """Write down what the operator wants, with the plain columns. Only the northbound side calls this.
@@ -253,11 +265,9 @@ class Resource(models.Model):
         changed = {name: getattr(self, name) for name in {*self._plain().values()} - {"updated_at"}}
         if any(value != getattr(is_so, name) for name, value in changed.items()):
             self._check()  # and not what was there before, or what breaks a newer rule could never be deleted
-            self._write([*self._plain(), *asked])
+            self._write([*self._plain(), *asked], "asked", asked=True)
         else:
-            self.updated_at = timezone.now()
-            models.QuerySet.update(type(self).objects.filter(pk=self.pk), **asked, updated_at=self.updated_at)
-        events.announce(self, "asked", asked=True)
+            self._write(["updated_at", *asked], "asked", asked=True)
 
     def must_be_taken_down(self) -> bool:
         """Whether somebody has to take something back before it can go. Asked of a row that is locked."""
@@ -306,9 +316,11 @@ class Resource(models.Model):
         """Remove the row, and what it holds in the shared tables. Raises InUse if others refer to it."""
         with self._changing():
             self._release()
-            events.announce(self, "deleted")
             if self._is_gone_alone():
                 return 1, {self._meta.label: 1}
+            for model in self.shared:
+                model.objects.filter(schema=connection.schema_name, resource_id=self.resource_id).delete()
+            events.announce(self, "deleted")
             try:
                 return super().delete(*args, **kwargs)
             except (models.ProtectedError, models.RestrictedError) as used:
@@ -317,29 +329,38 @@ class Resource(models.Model):
 
     def _is_gone_alone(self) -> bool:
         """Delete it if nothing refers to it, by one statement: Django asks each kind that could, one after another."""
-        with connection.cursor() as cursor:
-            cursor.execute(self._deletion(), {"pk": self.pk, "id": self.resource_id})
-            is_gone = cursor.rowcount == 1
-        if is_gone:
-            self.pk = None
-        return is_gone
+        if not events.change(type(self), self._deletion(), [self.pk, self.resource_id], "deleted"):
+            return False
+        self.pk = None
+        return True
 
     @classmethod
     @cache
     def _deletion(cls) -> str:
         """The SQL of that."""
-        sql = f"DELETE FROM {cls._meta.db_table} WHERE {cls._meta.pk.column} = %(pk)s"
+        pk, resource_id = (f"${events.BEFORE + number}" for number in (1, 2))
+        gone = f"DELETE FROM {cls._meta.db_table} WHERE id = {pk} AND resource_id = {resource_id}"
         for relation in get_candidate_relations_to_delete(cls._meta):
             there, key = relation.field.model._meta.db_table, relation.field.target_field
-            sql += f" AND NOT EXISTS (SELECT FROM {there} WHERE {relation.field.column} = "
-            sql += "%(pk)s)" if key.primary_key else "%(id)s)"
+            gone += f" AND NOT EXISTS (SELECT FROM {there} WHERE {relation.field.column} = "
+            gone += f"{pk})" if key.primary_key else f"{resource_id})"
+        sql = events.CHANGED.format(gone)
+        for model in cls.shared:
+            theirs = f"DELETE FROM {model._meta.db_table} WHERE schema = $1::text AND resource_id = {resource_id}"
+            sql += f", {model._meta.model_name} AS ({theirs} AND EXISTS (SELECT FROM changed))"
         return sql
 
     def _release(self) -> None:
-        """Let go of what only this resource could have, or what goes with it."""
+        """Let go of what goes with it, and isn't one of `shared`."""
 
     def _is_deleted_as(self, wanted: str) -> bool:
         return wanted.endswith("_DELETED") and getattr(self, "current_state", None) == wanted
+
+    @classmethod
+    @cache
+    def _defaults(cls) -> dict[str, Any]:
+        """Of all columns but the key, by the attributes that hold them. To compare with: a list of it is everyone's."""
+        return {f.attname: f.get_default() for f in cls._meta.concrete_fields if not f.primary_key}
 
     @classmethod
     def default_of(cls, column: str) -> Any:
@@ -357,7 +378,7 @@ class Resource(models.Model):
 
     def _refuse_guarded(self) -> None:
         for name in self.guarded():
-            if getattr(self, name) != self.default_of(name):
+            if getattr(self, name) != self._defaults()[name]:
                 raise errors.NotYours(f"{name} can't be set by save(): use ask() or observe()")
 
     def take_over(self, resource_id: str, *, since: datetime | None = None, **guarded: Any) -> None:
@@ -396,14 +417,29 @@ class Resource(models.Model):
         # What a reference leads to needn't be looked for, where it was read: the database holds to it.
         references = [field for field in self._meta.concrete_fields if field.is_relation and field.is_cached(self)]
         read = {field.name for field in references if getattr(self, field.attname) is not None}
-        self.full_clean({"resource_id"} | read, validate_unique=False, validate_constraints=False)
+        unsaid = {name for name in self.guarded() if getattr(self, name) == self._defaults()[name]}
+        self.full_clean({"resource_id"} | unsaid | read, validate_unique=False, validate_constraints=False)
         try:
-            super().save(force_insert=True)
+            self._insert_row()
         except IntegrityError as taken:
             if "resource_id" in str(taken):
                 raise _IdTaken from taken
             raise errors.Duplicate(self.duplicate_sentence()) from taken
-        events.announce(self, "created")
+
+    def _insert_row(self) -> None:
+        """With the journal's line and the ring."""
+        self.created_at = self.updated_at = timezone.now()
+        defaults = self._defaults()
+        values = {name: value for name in defaults if (value := getattr(self, name)) != defaults[name]}
+        sql, params = self._insertion(tuple(values)), statements.saved(type(self), values)
+        [self.pk] = events.change(type(self), sql, params, "created")
+        self._state.adding, self._state.db = False, connection.alias
+
+    @classmethod
+    @lru_cache(maxsize=statements.KEPT)
+    def _insertion(cls, names: Iterable[str]) -> str:
+        """The SQL of that."""
+        return events.CHANGED.format(statements.insertion(cls, names, events.BEFORE))
 
     def duplicate_sentence(self) -> str:
         return f"There is a {self.prefix} like this already: {getattr(self, 'name', '')!r}"

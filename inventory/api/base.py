@@ -99,21 +99,28 @@ class ResourceSerializer(serializers.ModelSerializer):
     def get_fields(self):
         """Where a body is written: those that it may carry; where a part of a resource is: those that it does carry.
 
-        To make all sixty of a host takes longer than to write it.
+        Each is a copy of one that is kept: to make it, with all that it checks, takes longer than to check.
         """
-        declared, columns, sent = self._declared_fields, self._columns(), getattr(self, "initial_data", None)
+        kept, sent = self._unbound(), getattr(self, "initial_data", None)
         if sent is not None:
-            declared = {name: field for name, field in declared.items() if not field.read_only}
-            columns = {name: column for name, column in columns.items() if name in self.Meta.writable}
+            kept = {name: field for name, field in kept.items() if not field.read_only}
         if self.partial and isinstance(sent, dict) and self.context.get("mask") is None:
-            declared = {name: field for name, field in declared.items() if name in sent}
-            columns = {name: column for name, column in columns.items() if name in sent}
-        fields = {name: self.column_field(name, column) for name, column in columns.items()} | copy.deepcopy(declared)
-        for name, field in fields.items():
-            field.label = field.label or _WORDS.sub(" ", name).capitalize()
+            kept = {name: field for name, field in kept.items() if name in sent}
+        fields = {name: copy.copy(field) for name, field in kept.items()}
         if self.instance is not None:
             for name in self.Meta.kept & fields.keys():
                 fields[name].required = False
+        return fields
+
+    @classmethod
+    @cache
+    def _unbound(cls) -> dict[str, serializers.Field]:
+        """All fields, as no serializer has them yet."""
+        made = cls()
+        fields = {name: made.column_field(name, column) for name, column in cls._columns().items()}
+        fields |= copy.deepcopy(made._declared_fields)
+        for name, field in fields.items():
+            field.label = field.label or _WORDS.sub(" ", name).capitalize()
         return fields
 
     @classmethod

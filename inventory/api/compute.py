@@ -1,5 +1,6 @@
 """Hosts, registered and onboarded, and instances."""
 
+import copy
 import re
 from datetime import UTC, datetime
 
@@ -123,6 +124,9 @@ class HostRegisterSerializer(serializers.Serializer):
     autoOnboard = Flag(required=False, default=False)
     enableVpro = Flag(required=False, default=False)
     userLvmSize = Whole(required=False, min_value=0)
+
+    def get_fields(self):
+        return {name: copy.copy(field) for name, field in self._declared_fields.items()}  # see ResourceSerializer
 
     def to_internal_value(self, data):
         if not isinstance(data, dict):

@@ -22,8 +22,8 @@ from inventory.api.base import (
 from inventory.api.fields import Choice, Pattern
 from inventory.api.provider import ProviderSerializer
 from inventory.api.queries import ListQuery, PatchQuery, Query, YesNo
-from inventory.api.reading import fetch
 from inventory.models import Region, Site
+from tenants.statements import fetch
 
 MOST_FOUND = 50  # regions, and as many sites, of a search by name
 KINDS = ["RESOURCE_KIND_UNSPECIFIED", "RESOURCE_KIND_REGION", "RESOURCE_KIND_SITE"]

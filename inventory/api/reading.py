@@ -14,9 +14,8 @@ from functools import cache, cached_property, lru_cache
 from typing import Any
 
 import orjson
-from django.db import NotSupportedError, connection
+from django.db import connection
 from django.db.models import CharField, Exists, Func, JSONField, Model, OuterRef, QuerySet
-from psycopg import RawCursor
 from rest_framework import serializers
 
 from inventory.api.fields import (
@@ -34,8 +33,8 @@ from inventory.api.fields import (
     Uint64,
     Uuid,
 )  # fmt: skip
+from tenants.statements import fetch
 
-MOST_PLANS = 24  # that a connection keeps; a host's takes 380 KB of Postgres' memory
 DOCUMENTS = 1000  # that are kept as they are shown; a host's takes 7 KB
 
 
@@ -86,41 +85,12 @@ class Reader:
         return statement(self.rows.filter(resource_id=""))
 
 
-class _PlainCursor(RawCursor):
-    """Sends what it is given: nothing of 10 KB is parsed each time."""
-
-    def _convert_query(self, query, params=None):
-        """Kept for whoever looks at the statements of a connection, which psycopg does for unprepared ones alone."""
-        self._query = super()._convert_query(query, params)
-        return self._query
-
-
 def statement(rows: QuerySet) -> str:
     """Its SQL, for fetch(). The last parameter is asked for each time; those before it, flags, are written into it."""
     sql, params = rows.query.sql_with_params()
     *parts, rest = sql.split("%s")
     constants = [connection.ops.compose_sql("%s", [value]) for value in params[:-1]]
     return "".join([*map("".join, zip(parts, [*constants, "$1"], strict=True)), rest])
-
-
-def fetch(sql: str, params: Sequence[Any]) -> list[tuple]:
-    """The rows of a statement that is always the same but for its parameters; its plan is kept by the connection.
-
-    Postgres plans it anew where search_path has changed since: a plan is of one schema's tables alone.
-    """
-    with connection.cursor() as cursor:
-        session = connection.connection
-        session.prepare_threshold, session.prepared_max = 0, MOST_PLANS
-        cursor.cursor = _PlainCursor(session)
-        try:
-            cursor.execute(sql, params)
-        except NotSupportedError:
-            if connection.in_atomic_block:
-                raise
-            # A migration has changed the type of a column: "cached plan must not change result type".
-            session.execute("DEALLOCATE ALL")
-            cursor.execute(sql, params)
-        return cursor.fetchall()
 
 
 def fetch_instances(model: type[Model], sql: str, params: Sequence[Any]) -> list[Any]:

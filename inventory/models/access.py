@@ -9,6 +9,7 @@ from django.db import models, transaction
 from inventory.models.base import EpochField, Resource, status, wish
 from inventory.models.columns import QUOTED, letters
 from tenants import claims
+from tenants.models import Port
 
 NEAREST, FARTHEST = 10 * 60, 24 * 60 * 60  # seconds from now until a remote access may expire
 
@@ -77,6 +78,7 @@ class RemoteAccess(Resource):
     """A way, open for a while, to log in to a running machine."""
 
     prefix = "rmtacconf"
+    shared = (Port,)
     wishes = {"state": "configuration_status"}
     observed = {"local_port", "user"}
     fixed = {"instance", "expiration_timestamp"}
@@ -110,9 +112,6 @@ class RemoteAccess(Resource):
         if wrote and self.pk and facts.get("local_port"):
             claims.claim_port(self.resource_id, facts["local_port"])
         return wrote
-
-    def _release(self):
-        claims.release_port(self.resource_id)
 
     def must_be_taken_down(self):
         return self.current_state != RemoteAccessState.UNSPECIFIED or self.configuration_status != ""

@@ -19,7 +19,9 @@ from inventory.models.provider import Provider
 from inventory.models.workload import WorkloadMember
 from inventory.naming import camel
 from inventory.vendors import Can
-from tenants import claims, credentials, enrolment, events
+from tenants import claims, credentials, events
+from tenants.models import Claim, Enrolment
+from tenants.statements import fetch
 
 
 class HostState(models.TextChoices):
@@ -131,8 +133,16 @@ def any_error(prefix: str, statuses: tuple[str, ...]) -> models.Q:
     return models.Q(**conditions, _connector=models.Q.OR)
 
 
+# What a host has been given, an instance or credentials.
+_GIVEN = """
+    SELECT 1 FROM inventory_instance WHERE host_id = $1
+    UNION ALL SELECT 1 FROM tenants_edgecredential WHERE client_id = $2 AND schema = current_schema()
+"""
+
+
 class Host(Resource):
     prefix = "host"
+    shared = (Claim, Enrolment)
     wishes = {
         "state": "host_status", "power_state": "power_status", "amt_state": "amt_status",
         "kvm_state": "kvm_session_status", "sol_state": "sol_session_status",
@@ -240,10 +250,10 @@ class Host(Resource):
             self._ring_for_others(before - self._whereabouts())
         return wrote
 
-    def _write(self, columns):
+    def _write(self, columns, verb, *, asked=False):
         moves = "site" in columns
         left = {(site, address) for site, address in self._whereabouts() if site != self.site_id} if moves else set()
-        super()._write(columns)
+        super()._write(columns, verb, asked=asked)
         self._ring_for_others(left)
 
     def _whereabouts(self) -> set[tuple[str, str]]:
@@ -275,8 +285,8 @@ class Host(Resource):
         """Not if its machine never got further than to be known: it has no credentials then, and nothing installed."""
         if self.current_state not in (HostState.UNSPECIFIED, HostState.REGISTERED):
             return True
-        has_credentials = self.uuid is not None and credentials.secret_of(self.uuid) is not None
-        return has_credentials or Instance.objects.filter(host=self).exists()
+        node = credentials.client_id_of(self.uuid) if self.uuid else ""
+        return bool(fetch(_GIVEN, [self.resource_id, node]))
 
     def clean(self):
         if self.power_command_policy == PowerCommandPolicy.UNSPECIFIED:
@@ -288,7 +298,7 @@ class Host(Resource):
         """A new host may name its machine; of a registered one only observe() does."""
         machine = {"uuid", "serial_number"}
         for name in self.guarded() - machine:
-            if getattr(self, name) != self.default_of(name):
+            if getattr(self, name) != self._defaults()[name]:
                 raise errors.NotYours(f"{name} of a new host can't be set by save(): use ask() or observe()")
         if not self.uuid and not self.serial_number:
             raise errors.InventoryError("A host needs a uuid or a serialNumber")
@@ -306,8 +316,6 @@ class Host(Resource):
         claims.claim(self.resource_id, self.uuid, self.serial_number)
 
     def _release(self):
-        claims.release(self.resource_id)
-        enrolment.forget(self)
         self._ring_for_others(self._whereabouts())
 
     def duplicate_sentence(self):

@@ -9,6 +9,7 @@ from django.test.utils import CaptureQueriesContext
 
 from inventory import errors
 from inventory.models import (
+    Endpoint,
     Host,
     HostState,
     Indicator,
@@ -24,8 +25,8 @@ from inventory.models import (
     Workload,
     WorkloadState,
 )
-from tenants import credentials
-from tenants.models import Claim, Event
+from tenants import credentials, enrolment
+from tenants.models import Claim, Enrolment, Event
 from tests.conftest import settle
 from tests.inventory.nouns import an_instance, made, refused
 
@@ -61,12 +62,12 @@ def test_what_is_written_to_one_resource_takes_few_statements(api):
             assert send(path, *body).status_code == 200
         return [query["sql"].split()[0] for query in said]
 
-    # The project and the host; the change, its journal, and what is answered; the audit. A transaction is a savepoint
-    # inside that of a test, and so is what the audit is written in.
-    patched = ["SELECT", "SAVEPOINT", "SELECT", "UPDATE", "WITH", "SELECT", "RELEASE", "SAVEPOINT", "INSERT", "RELEASE"]
+    # The project and the host; the change with its journal, and what is answered; the audit. A transaction is a
+    # savepoint inside that of a test, and so is what the audit is written in.
+    patched = ["SELECT", "SAVEPOINT", "SELECT", "WITH", "SELECT", "RELEASE", "SAVEPOINT", "INSERT", "RELEASE"]
     assert statements(api.patch, {"name": "renamed"}) == patched
-    # The project, the host, its credentials, its instance; the claim, enrolments, the journal and the host; the audit.
-    deleted = ["SELECT", "SAVEPOINT", "SELECT", "SELECT", "SELECT", "DELETE", "DELETE", "WITH", "DELETE", "RELEASE"]
+    # The project, the host, what it was given; the deletion, with all that goes with it; the audit.
+    deleted = ["SELECT", "SAVEPOINT", "SELECT", "SELECT", "WITH", "RELEASE"]
     assert statements(api.delete) == [*deleted, "SAVEPOINT", "INSERT", "RELEASE"]
 
 
@@ -100,6 +101,19 @@ def test_a_host_that_was_given_something_stays_until_that_is_taken_back(acme, wh
     settle()
     assert not is_there(host) and not Claim.objects.exists()
     assert host.uuid is None or credentials.secret_of(host.uuid) is None
+
+
+def test_a_host_at_which_a_link_ends_goes_with_all_that_is_its_own_and_the_end_stays(acme):
+    host = registered()
+    end = made(Endpoint(name="end", host=host))
+    enrolment.make(host, hours=1, with_token=True, by="ada")
+    host.ask(state=HostState.DELETED)
+    end.refresh_from_db()
+    assert not is_there(host) and end.host_id is None
+    assert not Claim.objects.exists() and not Enrolment.objects.exists()
+    assert [event.verb for event in Event.objects.filter(resource_id=host.resource_id)] == [
+        "created", "enrolment made", "deleted",
+    ]  # fmt: skip
 
 
 def test_an_instance_goes_at_once_while_its_host_was_never_onboarded(api):

@@ -4,8 +4,8 @@ import pytest
 from django.db import connection
 from django_tenants.utils import schema_context
 
-from inventory.api.reading import MOST_PLANS, fetch
 from inventory.models import Host, HostState, Region
+from tenants.statements import MOST_PLANS, fetch
 from tests.conftest import client_of, fresh_project
 
 
