@@ -83,7 +83,7 @@ class HostSerializer(ResourceSerializer):
     hostNics = HardwarePart("nics", hardware.Nic, shown_nic)
     hostUsbs = HardwarePart("usbs", hardware.Usb, shown_part)
     hostGpus = HardwarePart("gpus", hardware.Gpu, shown_part)
-    inheritedMetadata = Derived([])
+    inheritedMetadata = Derived([], of=("metadata", "site"))
 
     class Meta(ResourceSerializer.Meta):
         model = Host
