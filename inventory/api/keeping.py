@@ -15,7 +15,7 @@ from django.db import connection
 from django.db.models import CharField, Func
 
 from inventory.api.fields import Derived
-from inventory.api.reading import fetch, reader, statement
+from inventory.api.reading import array, fetch, reader, statement
 
 WIDE = 50  # columns, from which on it takes less to ask whether a resource has changed than to read it
 MOST = 1000  # resources of a kind that are kept; a host takes 10 KB
@@ -66,19 +66,15 @@ class Keeper:
         schema = connection.schema_name
         found = self._unchanged(schema, ids, complete)
         missing = [resource_id for resource_id in ids if resource_id not in found]
-        rows = fetch(self._everything, [missing]) if missing else []
+        rows = fetch(self._everything, [array(missing)]) if missing else []
         page = self._source.page(rows)
         complete(page)
-        passing = set()
         for row, resource in zip(rows, page, strict=True):
             json = bytes(memoryview(orjson.dumps(resource)))  # without the room that orjson had for more
             of, derived = {name: resource[name] for name in self._of}, [resource[name] for name in self._derived]
-            found[resource["resourceId"]] = Kept(row[-1], row[-2], json, of, derived)
-            if any(row[each.place] for each in self._source.lists):  # what is in them has rows of its own
-                passing.add(resource["resourceId"])
-        for resource_id in found.keys() - passing:
-            self._kept[schema, resource_id] = found[resource_id]
-            self._kept.move_to_end((schema, resource_id))
+            found[resource["resourceId"]] = kept = Kept(row[-1], row[-2], json, of, derived)
+            if not any(row[each.place] for each in self._source.lists):  # what is in them has rows of its own
+                self._kept[schema, resource["resourceId"]] = kept
         while len(self._kept) > MOST:
             self._kept.popitem(last=False)
         return {resource_id: found[resource_id] for resource_id in ids if resource_id in found}
@@ -88,7 +84,11 @@ class Keeper:
         kept = {resource_id: found for resource_id in ids if (found := self._kept.get((schema, resource_id)))}
         if not kept or 2 * len(kept) < len(ids):
             return {}
-        now = {resource_id: version for resource_id, version, *lists in fetch(self._versions, [ids]) if not any(lists)}
+        now = {
+            resource_id: version
+            for resource_id, version, *lists in fetch(self._versions, [array(ids)])
+            if not any(lists)
+        }
         kept = {resource_id: found for resource_id, found in kept.items() if now.get(resource_id) == found.version}
         page = {resource_id: {**found.of} for resource_id, found in kept.items()}
         complete([*page.values()])
