@@ -428,11 +428,12 @@ class ResourceViewSet(viewsets.GenericViewSet):
         """These resources as the answer has them, by their ids, in this order; without those that went meanwhile."""
         renderer, media_type = self.request.accepted_renderer, self.request.accepted_media_type
         for_machines = isinstance(renderer, Json) and not renderer.get_indent(media_type, {})
-        if for_machines and (kept := keeper(self.serializer_class)):
-            found = kept.sent([*ids], self.complete).items()
+        kept, ids = keeper(self.serializer_class) if for_machines else None, [*ids]
+        if kept and kept.is_polled(ids):
+            found = kept.sent(ids, self.complete).items()
             return {resource_id: Read(orjson.Fragment(one.json), one.updated_at) for resource_id, one in found}
         source = reader(self.serializer_class, beside="updated_at")
-        rows = source.find([*ids])
+        rows = source.find(ids)
         page = source.page(rows)
         self.complete(page)
         return {shown["resourceId"]: Read(shown, row[-1]) for row, shown in zip(rows, page, strict=True)}

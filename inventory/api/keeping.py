@@ -53,10 +53,24 @@ class Keeper:
         derived = {name: it for name, it in serializer().fields.items() if isinstance(it, Derived)}
         self._derived, self._of = [*derived], {name for it in derived.values() for name in it.of}
         self._kept: OrderedDict[tuple[str, str], Kept] = OrderedDict()  # by schema and id
+        self._asked: OrderedDict[tuple[str, str], None] = OrderedDict()  # those that were asked for
         some = source.rows.model.objects.order_by().filter(resource_id__any=[])
         version, lists = Version(*source.joined), [source.columns[each.place] for each in source.lists]
         self._everything = statement(some.values_list(*source.columns, "updated_at", version))
         self._versions = statement(some.values_list("resource_id", version, *lists))
+
+    def is_polled(self, ids: Sequence[str]) -> bool:
+        """Whether most of these were asked for a short while ago. Who reads a long list to its end asks for each once:
+
+        nothing of that is worth keeping, nor forgetting for it what others poll.
+        """
+        schema = connection.schema_name
+        asked = [(schema, resource_id) for resource_id in ids]
+        new = [one for one in asked if one not in self._asked]
+        self._asked.update(dict.fromkeys(new))
+        while len(self._asked) > MOST:
+            self._asked.popitem(last=False)
+        return 2 * len(new) < len(ids)
 
     def sent(self, ids: Sequence[str], complete: Callable[[list[dict]], None]) -> dict[str, Kept]:
         """These resources, by their ids, in their order; without those that aren't there.
@@ -80,7 +94,7 @@ class Keeper:
         return {resource_id: found[resource_id] for resource_id in ids if resource_id in found}
 
     def _unchanged(self, schema: str, ids: Sequence[str], complete: Callable[[list[dict]], None]) -> dict[str, Kept]:
-        """Those that are kept and still so. Who reads a list from end to end is spared the question."""
+        """Those that are kept and still so; nobody is asked where most are not kept."""
         kept = {resource_id: found for resource_id in ids if (found := self._kept.get((schema, resource_id)))}
         if not kept or 2 * len(kept) < len(ids):
             return {}

@@ -143,7 +143,7 @@ def test_resources_of_the_same_id_are_each_of_their_own_project(api, beta):
 
 def test_only_what_was_written_is_read_again(api):
     made = hosts("a", "b", "c")
-    assert names_of(api) == ["a", "b", "c"]
+    assert names_of(api) == names_of(api) == ["a", "b", "c"]
     with CaptureQueriesContext(connection) as asked:
         assert names_of(api) == ["a", "b", "c"]
     assert not [one for one in asked.captured_queries if "cpu_model" in one["sql"]]
@@ -159,9 +159,21 @@ def test_only_what_was_written_is_read_again(api):
 def test_no_more_is_kept_than_fits(api, monkeypatch):
     monkeypatch.setattr(keeping, "MOST", 3)
     hosts(*"abcde")
-    for _ in range(2):
-        assert names_of(api) == [*"abcde"]
-        assert len(keeper(next(kind for kind in WIDE if kind.Meta.model is Host))._kept) == 3
+    path = f"{api.base}/compute/hosts?pageSize=2&orderBy=name"
+    kept = keeper(next(kind for kind in WIDE if kind.Meta.model is Host))
+    for offset in (0, 0, 0, 2, 2, 2, 0, 0):
+        assert [host["name"] for host in api.get(f"{path}&offset={offset}").json()["hosts"]] == [*"abcd"[offset:][:2]]
+    assert len(kept._kept) == 3 and len(kept._asked) == 3
+
+
+def test_who_reads_a_list_to_its_end_leaves_nothing_behind(api, monkeypatch):
+    monkeypatch.setattr(keeping, "MOST", 4)
+    hosts(*"abcdef")
+    kept = keeper(next(kind for kind in WIDE if kind.Meta.model is Host))
+    for _ in range(3):
+        assert [api.get(f"{api.base}/compute/hosts?pageSize=2&orderBy=name&offset={offset}").json()["hosts"][0]["name"]
+                for offset in (0, 2, 4)] == ["a", "c", "e"]  # fmt: skip
+    assert not [key for key in kept._kept if key[0] == connection.schema_name and Host.objects.filter(resource_id=key[1])]
 
 
 def test_a_few_are_read_by_the_plan_that_is_kept(committed):
