@@ -124,11 +124,6 @@ def fetch(sql: str, params: Sequence[Any]) -> list[tuple]:
         return cursor.fetchall()
 
 
-def array(ids: Iterable[str]) -> str:
-    """As Postgres reads it. psycopg would look at each for what is to be quoted, and in ids nothing is."""
-    return f"{{{','.join(ids)}}}"
-
-
 def fetch_instances(model: type[Model], sql: str, params: Sequence[Any]) -> list[Any]:
     """The same as instances of the model; the statement selects all its columns, in their order."""
     fields = model._meta.concrete_fields
@@ -141,6 +136,11 @@ def fetch_instances(model: type[Model], sql: str, params: Sequence[Any]) -> list
             values[number] = convert(values[number], None, connection)
         found.append(model.from_db(connection.alias, names, values))
     return found
+
+
+def array(ids: Iterable[str]) -> str:
+    """As Postgres reads it. psycopg would look at each for what is to be quoted, and in ids nothing is."""
+    return f"{{{','.join(ids)}}}"
 
 
 @dataclass(frozen=True)
