@@ -1,6 +1,6 @@
 """Resources as they were sent last. Clients poll, and most of what they ask for hasn't changed since.
 
-To ask whether any of the rows that a host is shown by was written since takes a fifth of reading and showing it. It is
+To ask whether any of the rows that a host is shown by was written since takes a sixth of reading and showing it. It is
 asked each time, and of Postgres: nothing is shown that a transaction, a worker or another server has changed meanwhile.
 """
 
@@ -53,7 +53,7 @@ class Keeper:
         derived = {name: it for name, it in serializer().fields.items() if isinstance(it, Derived)}
         self._derived, self._of = [*derived], {name for it in derived.values() for name in it.of}
         self._kept: OrderedDict[tuple[str, str], Kept] = OrderedDict()  # by schema and id
-        self._asked: OrderedDict[tuple[str, str], None] = OrderedDict()  # those that were asked for
+        self._asked: OrderedDict[tuple[str, str], None] = OrderedDict()  # the last that were asked for
         some = source.rows.model.objects.order_by().filter(resource_id__any=[])
         version, lists = Version(*source.joined), [source.columns[each.place] for each in source.lists]
         self._everything = statement(some.values_list(*source.columns, "updated_at", version))
