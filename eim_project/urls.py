@@ -21,18 +21,18 @@ if not settings.AUTHENTICATION:
 admin.site.index_title = "Organizations, projects and people"
 
 handler400, handler404 = "inventory.errors.bad_request", "inventory.errors.unknown_path"
-urlpatterns = [
+urlpatterns = [  # they are tried in this order: first what is asked for most
+    path("v1/projects/<str:projectName>/", include(inventory_api.in_projects)),
+    path("v1/projects/<str:projectName>/", include("onboarding.api")),
+    path("v1/projects/<str:projectName>/", include("provisioning.api")),
+    path("v1/projects/<str:projectName>/", include("workers.api")),
+    path("edge-infra.orchestrator.apis/v2/", include(inventory_api.old)),
     path("", include("tenants.door")),
     path("admin/", admin.site.urls),
     path("", include("inventory.api.orchestrator")),
     path("v1/", include("tenants.api")),
     path("v1/", include("tenants.people.urls")),
     path("v1/", include("provisioning.installation_api")),
-    path("v1/projects/<str:projectName>/", include(inventory_api.in_projects)),
-    path("v1/projects/<str:projectName>/", include("onboarding.api")),
-    path("v1/projects/<str:projectName>/", include("provisioning.api")),
-    path("v1/projects/<str:projectName>/", include("workers.api")),
-    path("edge-infra.orchestrator.apis/v2/", include(inventory_api.old)),
     path("", include("tenants.issuer")),
     path("", include("tenants.api_tokens")),
     path("", include("tenants.oidc")),

@@ -9,9 +9,10 @@ import copy
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 from functools import cache, lru_cache
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from django.core import validators
@@ -54,6 +55,7 @@ from inventory.api.fields import (
     not_found_sentence,
     whole,
 )  # fmt: skip
+from inventory.api.keeping import keeper
 from inventory.api.queries import ListQuery, Nothing, PatchQuery, Query
 from inventory.api.reading import fetch_instances, reader, statement
 from inventory.models.base import EpochField, Resource
@@ -326,6 +328,11 @@ class Total(Subquery):
 # Endpoints --------------------------------------------------------------------------------------------------------
 
 
+class Read(NamedTuple):
+    resource: dict | orjson.Fragment  # as GET shows it
+    updated_at: datetime
+
+
 class ResourceViewSet(viewsets.GenericViewSet):
     """GET list and one, POST, PUT, PATCH, DELETE, with the status codes and bodies that the old clients know."""
 
@@ -377,7 +384,7 @@ class ResourceViewSet(viewsets.GenericViewSet):
             found = self._look_for(text, order, offset, size)
         total = found[0][1] if found else self.get_queryset().filter(wanted).count()
         page = self.shown(resource_id for resource_id, _ in found)
-        return self._answer(self._envelope(page, total, offset + len(found) < total))
+        return self._answer(self._envelope(page.values(), total, offset + len(found) < total))
 
     def _chosen(self, wanted: Q, order: Sequence[str], offset: int, size: int) -> QuerySet:
         """The ids of a page, each with the list's total.
@@ -420,24 +427,23 @@ class ResourceViewSet(viewsets.GenericViewSet):
     def retrieve(self, request, resource_id, *args, **kwargs):
         return self._one(resource_id)
 
-    def read(self, wanted: Q, order: Sequence[str] = (), window: slice = slice(None)) -> list[dict]:
-        """Resources as GET shows them."""
+    def read(self, wanted: Q, order: Sequence[str] = (), window: slice = slice(None)) -> dict[str, Read]:
         chosen = self.get_queryset().filter(wanted).order_by(*order)
         return self.shown(chosen.values_list("resource_id", flat=True)[window])
 
-    def shown(self, ids: Iterable[str]) -> list[dict]:
-        """These resources as GET shows them, in this order; without those that went meanwhile."""
-        source = reader(self.serializer_class)
-        page = source.page(source.find([*ids]))
+    def shown(self, ids: Iterable[str]) -> dict[str, Read]:
+        """These resources as the answer has them, by their ids, in this order; without those that went meanwhile."""
+        renderer, media_type = self.request.accepted_renderer, self.request.accepted_media_type
+        for_machines = isinstance(renderer, Json) and not renderer.get_indent(media_type, {})
+        kept, ids = keeper(self.serializer_class) if for_machines else None, [*ids]
+        if kept and kept.is_polled(ids):
+            found = kept.sent(ids, self.complete).items()
+            return {resource_id: Read(orjson.Fragment(one.json), one.updated_at) for resource_id, one in found}
+        source = reader(self.serializer_class, beside="updated_at")
+        rows = source.find(ids)
+        page = source.page(rows)
         self.complete(page)
-        return page
-
-    def read_one(self, resource_id: str) -> dict:
-        check_id(self.model, resource_id)
-        page = self.shown([resource_id])
-        if not page:
-            raise errors.NotFound(not_found_sentence(self.model))
-        return page[0]
+        return {shown["resourceId"]: Read(shown, row[-1]) for row, shown in zip(rows, page, strict=True)}
 
     def written(self, resource_id: str) -> Response:
         """The answer to a write: the resource, without what is derived from others, as it always was."""
@@ -448,15 +454,12 @@ class ResourceViewSet(viewsets.GenericViewSet):
 
     def _one(self, resource_id: str) -> HttpResponse:
         check_id(self.model, resource_id)
-        source = reader(self.serializer_class, beside="updated_at")
-        rows = source.find_one(resource_id)
-        if not rows:
+        found = self.shown([resource_id]).get(resource_id)
+        if found is None:
             raise errors.NotFound(not_found_sentence(self.model))
-        page = source.page(rows)
-        self.complete(page)
-        return self._answer(page[0], {"ETag": _etag(rows[0][-1])})
+        return self._answer(found.resource, {"ETag": _etag(found.updated_at)})
 
-    def _answer(self, shown: dict, headers: dict[str, str] | None = None) -> HttpResponse:
+    def _answer(self, shown: Any, headers: dict[str, str] | None = None) -> HttpResponse:
         """What was read, as JSON at once. An answer of DRF's refers to itself, so what is in it stays until the garbage
 
         is collected; and to look through the rests of pages took a tenth of the time that pages take.
@@ -466,8 +469,8 @@ class ResourceViewSet(viewsets.GenericViewSet):
             return Response(shown, headers=headers)
         return HttpResponse(renderer.render(shown, media_type), content_type=renderer.media_type, headers=headers)
 
-    def _envelope(self, page: list[dict], total: int, has_next: bool) -> dict:
-        return {self.collection: page, "totalElements": total, "hasNext": has_next}
+    def _envelope(self, page: Iterable[Read], total: int, has_next: bool) -> dict:
+        return {self.collection: [read.resource for read in page], "totalElements": total, "hasNext": has_next}
 
     def _page_after(self, token: str, wanted: Q, order: list[str], size: int) -> dict:
         """A page by key: as fast at the end of 100,000 rows as at their beginning."""
@@ -476,16 +479,16 @@ class ResourceViewSet(viewsets.GenericViewSet):
         else:
             place = paging.Place(self.get_queryset().filter(wanted).count())
         page = self.read(wanted & place.beyond(self.model, order), order, slice(size + 1))
-        more, page = len(page) > size, page[:size]
-        following = place.at(self.model, order, page[-1]["resourceId"]).text(order) if more else ""
-        return {**self._envelope(page, place.total, more), "nextPageToken": following}
+        ids, more = [*page][:size], len(page) > size
+        following = place.at(self.model, order, ids[-1]).text(order) if more else ""
+        return {**self._envelope(map(page.__getitem__, ids), place.total, more), "nextPageToken": following}
 
     def _unlimited(self, wanted: Q, order: list[str], offset: int) -> HttpResponse | StreamingHttpResponse:
         """All of them, because old clients rely on it; a long list is sent as it is read, in constant memory."""
         page = self.read(wanted, order, slice(offset, offset + CHUNK + 1))
         if len(page) <= CHUNK:
             total = offset + len(page) if page or not offset else self.get_queryset().filter(wanted).count()
-            return self._answer(self._envelope(page, total, False))
+            return self._answer(self._envelope(page.values(), total, False))
         chunks = self._streamed(wanted, order, offset, connection.schema_name)
         return StreamingHttpResponse(chunks, content_type="application/json")
 

@@ -28,7 +28,7 @@ from inventory.api.base import (
     with_values,
 )  # fmt: skip
 from inventory.api.fields import LINK_STATES, pattern_of_id
-from inventory.api.location import SiteSerializer, inherit
+from inventory.api.location import SiteSerializer, inherit_shown
 from inventory.api.os import OperatingSystemSerializer
 from inventory.api.policy import OsUpdatePolicySerializer
 from inventory.api.provider import ProviderSerializer
@@ -84,7 +84,7 @@ class HostSerializer(ResourceSerializer):
     hostNics = HardwarePart("nics", hardware.Nic, shown_nic)
     hostUsbs = HardwarePart("usbs", hardware.Usb, shown_part)
     hostGpus = HardwarePart("gpus", hardware.Gpu, shown_part)
-    inheritedMetadata = Derived([])
+    inheritedMetadata = Derived([], of=("metadata", "site"))
 
     class Meta(ResourceSerializer.Meta):
         model = Host
@@ -227,8 +227,7 @@ class HostViewSet(ResourceViewSet):
         return HostRegisterSerializer if self.action in ("register", "register_again") else HostSerializer
 
     def complete(self, page):
-        sites = [host["site"] or {} for host in page]
-        inherit(page, [site.get("regionId", "") for site in sites], [site.get("metadata", []) for site in sites])
+        inherit_shown(page, [[host["site"], host["site"]["region"]] if host["site"] else [] for host in page])
 
     def written(self, resource_id):
         """Without the addresses of its NICs, as it always was."""

@@ -5,7 +5,7 @@ clients were held to the same by the archived system's validator.
 """
 
 import re
-from collections.abc import Callable, Set
+from collections.abc import Callable, Sequence, Set
 from typing import Any, Literal
 
 from django.db.models import CharField, Func
@@ -220,7 +220,14 @@ class Constant(serializers.ReadOnlyField):
 
 
 class Derived(Constant):
-    """What the endpoint fills in afterwards, if it is asked to; until then it is empty."""
+    """What the endpoint fills in afterwards, if it is asked to; until then it is empty.
+
+    of: the resource's fields that it is derived from.
+    """
+
+    def __init__(self, value: Any, of: Sequence[str] = ()):
+        self.of = of
+        super().__init__(value)
 
 
 LINK_STATES = [f"NETWORK_INTERFACE_LINK_STATE_{state}" for state in ("UNSPECIFIED", "UP", "DOWN")]

@@ -78,7 +78,7 @@ class RegionViewSet(ResourceViewSet):
     queries = {"list": RegionListQuery, "partial_update": PatchQuery}
 
     def complete(self, page):
-        inherit(page, [region["parentId"] for region in page])
+        inherit_shown(page, [[region["parentRegion"]] for region in page])
         if self.action == "list" and self.asked().get("showTotalSites"):
             totals = total_sites([region["resourceId"] for region in page])
             for region in page:
@@ -97,10 +97,19 @@ class SiteViewSet(ResourceViewSet):
     ignored = {"regionId": "Anything: it never was looked at. To find a region's sites, filter by `region.resourceId`."}
 
     def complete(self, page):
-        inherit(page, [site["regionId"] for site in page])
+        inherit_shown(page, [[site["region"]] for site in page])
 
 
 # Trees ------------------------------------------------------------------------------------------------------------
+
+
+def inherit_shown(page: list[dict], above: list[list[dict]]) -> None:
+    """inherit() where it is shown what a resource lies in: its site, if it has one, and its region, nearest first.
+
+    So nothing is asked of regions that lie in none.
+    """
+    between = [[pair for place in places for pair in place["metadata"]] for places in above]
+    inherit(page, [places[-1]["parentId"] if places else "" for places in above], between)
 
 
 def inherit(page: list[dict], regions: list[str], between: list[list[dict]] | None = None) -> None:

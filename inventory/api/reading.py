@@ -57,6 +57,7 @@ class Reader:
     as_json: Callable[[tuple, list[dict]], dict]
     shared: int  # how many resources, at most, a row shows that other rows show, too
     lists: tuple["Filler", ...]
+    joined: list[str]  # the ids of all rows that a resource is shown by
 
     def page(self, rows: Iterable[tuple]) -> list[dict]:
         """What GET answers of these rows, which are `self.rows`, filtered and ordered."""
@@ -107,6 +108,11 @@ def fetch_instances(model: type[Model], sql: str, params: Sequence[Any]) -> list
     return found
 
 
+def array(ids: Iterable[str]) -> str:
+    """As Postgres reads it. psycopg would look at each for what is to be quoted, and in ids nothing is."""
+    return f"{{{','.join(ids)}}}"
+
+
 @dataclass(frozen=True)
 class Filler:
     """Fills in a list of other resources, for all resources of a page by one query; by none if there are no others."""
@@ -154,7 +160,7 @@ def reader(serializer: type, without: Set[str] = frozenset(), beside: str | None
     columns = [*made.columns, *(filled for *_, filled in made.lists), *([beside] if beside else [])]
     lists = tuple(Filler(*found, len(made.columns) + number) for number, (*found, _) in enumerate(made.lists))
     rows = serializer.Meta.model.objects.order_by().values_list(*columns)
-    return Reader(rows, columns, made.names["as_json"], made.shared, lists)
+    return Reader(rows, columns, made.names["as_json"], made.shared, lists, made.joined)
 
 
 def _reading(shown: dict[str, Callable[[dict], dict]]) -> Callable[[str], dict[str, list[dict]]]:
@@ -179,6 +185,7 @@ class _Compiler:
         self.columns: Columns = []
         self.lists: list[tuple[tuple[str, ...], str, NestedMany, Exists]] = []
         self.shared = 0
+        self.joined = ["id"]
         self.names: dict[str, Any] = {"loads": orjson.loads}  # what the function calls
         self._parts: dict[str, dict[str, Callable[[dict], dict]]] = {}  # of documents, by the variables that have them
         self._read: set[str] = set()  # of these, those that the function has met already
@@ -235,6 +242,7 @@ class _Compiler:
         Not if it has lists: those are filled in later, each into an object of its own.
         """
         below = f"{prefix}{field.source.replace('.', '__')}__"
+        self.joined.append(f"{below}id")
         there = self._column(f"{below}resource_id")
         before, read = len(self.lists), self._read
         self._read = set()
