@@ -6,7 +6,7 @@ what it held, and starts sooner. Each is forked twice, so that its parent is the
 with the nursery. What a process is given by the stack, the nursery was given: settings are read once, too.
 
 The two talk over a pair of sockets: a request is JSON, with the pipe that the new process writes to; the answer is its
-pid. Only load() loads Django: who asks doesn't.
+pid, with the number of the request. Only load() loads Django: who asks doesn't.
 """
 
 import gc
@@ -14,16 +14,16 @@ import json
 import os
 import runpy
 import select
-import signal
 import socket
 import subprocess
 import sys
 import time
 from importlib import import_module
+from itertools import count
 from pathlib import Path
 from typing import Any
 
-from eim_project.processes import Program, die_with_parent
+from eim_project.processes import Program, die_with_parent, end_group
 
 PATIENCE = 10.0  # seconds that a fork may take
 LONGEST = 2**16  # bytes of a request
@@ -67,6 +67,9 @@ class Nursery:
     _ours: socket.socket
     _theirs: socket.socket
 
+    def __init__(self) -> None:
+        self._numbers = count()  # of requests
+
     def program(self, environment: dict[str, str], cwd: Path) -> Program:
         """To be started before whoever is to be forked."""
         command = [sys.executable, "-m", "eim_project.nursery"]
@@ -83,14 +86,18 @@ class Nursery:
     def fork(self, program: Program, output: int) -> Child:
         """Raises OSError if the nursery doesn't answer."""
         self._theirs.close()  # or it would be never heard that the nursery has ended
+        number = next(self._numbers)
         asked = {
-            "argv": program.argv, "cwd": str(program.cwd or Path.cwd()), "parent": os.getpid(),
+            "number": number, "argv": program.argv, "cwd": str(program.cwd or Path.cwd()), "parent": os.getpid(),
             "orphan_signal": program.orphan_signal,
         }  # fmt: skip
         socket.send_fds(self._ours, [json.dumps(asked).encode()], [output])
-        if not (answer := self._ours.recv(LONGEST)):
-            raise ConnectionAbortedError("the nursery has ended")
-        return Child(int(answer))
+        while answer := self._ours.recv(LONGEST):
+            answered, pid = map(int, answer.split())
+            if answered == number:
+                return Child(pid)
+            end_group(pid)  # it came too late: whoever asked for it has given up
+        raise ConnectionAbortedError("the nursery has ended")
 
 
 def start(program: Program, output: int) -> subprocess.Popen | Child:
@@ -144,7 +151,7 @@ def serve(asking: socket.socket) -> list[str]:
         if os.fork():
             os._exit(0)  # so that the stack adopts the child
         _become(asked, output)
-        asking.send(str(os.getpid()).encode())
+        asking.send(f"{asked['number']} {os.getpid()}".encode())
         asking.close()
         return asked["argv"]
 
@@ -170,5 +177,4 @@ def _become(asked: dict[str, Any], output: int) -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
     main()

@@ -121,6 +121,34 @@ def test_the_end_of_the_nursery_ends_nobody_and_the_next_one_forks_again(play):
     assert told is True
 
 
+def test_one_that_comes_too_late_is_ended_and_is_not_taken_for_another(play):
+    """The nursery stood still for longer than anybody waits."""
+    told = play("""
+        await begin()
+        nurse = supervisor._watched[0].process.pid
+        os.kill(nurse, signal.SIGSTOP)
+        nursery._ours.settimeout(0.2)
+        read, write = os.pipe()
+        late = program("import os, time; os.write(1, b'late'); time.sleep(600)")
+        try:
+            nursery.fork(late, write)
+        except TimeoutError:
+            os.kill(nurse, signal.SIGCONT)
+        nursery._ours.settimeout(10)
+        assert os.read(read, 4) == b"late"
+        process = nursery.fork(replace(late, argv=[*late.argv, "another"]), write)
+        said = Path(f"/proc/{process.pid}/cmdline").read_text().strip("\\0")
+        left = [pid for pid in os.listdir("/proc") if pid.isdigit() and os.path.exists(f"/proc/{pid}/cmdline")
+                and Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
+                and str(here) in Path(f"/proc/{pid}/cmdline").read_text() and int(pid) != os.getpid()]
+        told([said.endswith("another"), left == [str(process.pid)]])
+        process.send_signal(signal.SIGKILL)
+        process.wait(10)
+        await supervisor.stop()
+    """)
+    assert told == [True, True]
+
+
 def test_a_nursery_that_is_gone_is_an_error_and_not_a_hang(play):
     told = play("""
         from eim_project.processes import end_group
