@@ -171,8 +171,9 @@ class Host(Resource):
     name = name_field()
     note = models.CharField(max_length=512, blank=True)
     site = models.ForeignKey(
-        Site, null=True, blank=True, on_delete=models.PROTECT, related_name="hosts", to_field="resource_id"
-    )
+        Site, null=True, blank=True, on_delete=models.PROTECT, related_name="hosts", to_field="resource_id",
+        db_index=False,  # Meta has a better one
+    )  # fmt: skip
     provider = models.ForeignKey(
         Provider, null=True, blank=True, on_delete=models.PROTECT, related_name="hosts", to_field="resource_id"
     )
@@ -237,7 +238,9 @@ class Host(Resource):
 
     class Meta(Resource.Meta):
         indexes = [
-            models.Index(fields=["id"], condition=any_error("", STATUSES_OF_HOSTS), name="inventory_host_failed")
+            models.Index(fields=["id"], condition=any_error("", STATUSES_OF_HOSTS), name="inventory_host_failed"),
+            # A site's hosts are listed in this order, and counted, out of it alone.
+            models.Index(fields=["site", "resource_id"], name="inventory_host_of_site"),
         ]
 
     @in_transaction
