@@ -12,6 +12,7 @@ import os
 import random
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 log = logging.getLogger(__name__)
@@ -25,7 +26,11 @@ def keep_to_one() -> None:
     cores = os.sched_getaffinity(0)
     if len(cores) > 1:
         here = random.choice(sorted(cores))
-        _move_to(here)
+        try:
+            _move_to(here)
+        except OSError as refused:  # where a sandbox doesn't allow it, it only takes more time
+            log.warning("the web server isn't kept to one core", extra={"because": refused})
+            return
         threading.Thread(target=_keep_looking, args=(here, cores), name="cores", daemon=True).start()
 
 
@@ -36,8 +41,8 @@ def _keep_looking(here: int, cores: set[int]) -> None:
             if there != here:
                 _move_to(there)
                 here = there
-    except OSError as refused:  # cores were taken away from us: then the system shares out those that are left
-        log.warning("the web server isn't kept to one core any more", extra={"because": refused})
+    except (OSError, KeyError) as gone:  # cores were taken away: then the system shares out those that are left
+        log.warning("the web server isn't kept to one core any more", extra={"because": repr(gone)})
 
 
 def quieter(here: int, used_by_others: dict[int, float]) -> int:
@@ -48,7 +53,8 @@ def quieter(here: int, used_by_others: dict[int, float]) -> int:
 
 def _move_to(core: int) -> None:
     for thread in Path("/proc/self/task").iterdir():
-        os.sched_setaffinity(int(thread.name), {core})
+        with suppress(ProcessLookupError):  # it has ended meanwhile
+            os.sched_setaffinity(int(thread.name), {core})
 
 
 def _used_by_others(here: int, cores: set[int]) -> dict[int, float]:

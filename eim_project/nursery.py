@@ -23,7 +23,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from eim_project.processes import Program, die_with_parent, end_group
+from eim_project.processes import Program, StackError, die_with_parent, end_group
 
 PATIENCE = 10.0  # seconds that a fork may take
 LONGEST = 2**16  # bytes of a request
@@ -84,7 +84,14 @@ class Nursery:
         self._ours.settimeout(PATIENCE)
 
     def fork(self, program: Program, output: int) -> Child:
-        """Raises OSError if the nursery doesn't answer."""
+        """Raises StackError if the nursery doesn't answer."""
+        try:
+            return self._forked(program, output)
+        except OSError as away:
+            why = f"{program.name} can't be started: the nursery doesn't answer ({away!r}; see logs/nursery.log)"
+            raise StackError(why) from away
+
+    def _forked(self, program: Program, output: int) -> Child:
         self._theirs.close()  # or it would be never heard that the nursery has ended
         number = next(self._numbers)
         asked = {

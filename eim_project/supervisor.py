@@ -127,6 +127,9 @@ class _Watched:
         read, write = os.pipe()  # which grandchildren may hold longer than the program lives
         try:
             self.process = nursery.start(self.program, write)
+        except BaseException:
+            os.close(read)
+            raise
         finally:
             os.close(write)
         self._reader = asyncio.create_task(self._copy_output(read))
